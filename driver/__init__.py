@@ -1,0 +1,1 @@
+"""The e1000 driver: probe, rings, NAPI poll, interrupt throttling, offload descriptors."""

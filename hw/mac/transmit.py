@@ -1,0 +1,150 @@
+"""Transmit half of the MAC (IEEE 802.3 clause 4.2.3) onto the GMII (clause 35.2.2).
+
+A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
+with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
+"""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.interfaces import PacketWord, TransmitInfo
+from hw.mac.fcs import FCS, FCS_BYTES, PREAMBLE, PREAMBLE_BYTES, SFD, append_fcs
+
+__all__ = ["GAP_OFFSET", "MINIMUM_BYTES", "MacTransmit", "line_bytes"]
+
+MINIMUM_BYTES = 60
+"""Shortest frame without FCS (clause 4.4.2: minFrameSize is 64 with it)."""
+
+GAP_OFFSET = 4
+"""TIPG.IPGT counts from 4 bytes up (manual 13.4.34): 8 gives the standard gap of 12."""
+
+
+def line_bytes(frame: bytes, *, pad: bool, fcs: bool) -> bytes:
+    """What the GMII carries for a frame while TX_EN is high, preamble first (golden function of ``MacTransmit``)."""
+    if pad:
+        frame = frame.ljust(MINIMUM_BYTES, b"\0")
+    return bytes([PREAMBLE]) * PREAMBLE_BYTES + bytes([SFD]) + (append_fcs(frame) if fcs else frame)
+
+
+class MacTransmit(wiring.Component):
+    """Sends frames, in domain ``sync``, which must run at 125 MHz (GTX_CLK).
+
+    Members
+    -------
+    info : ``In(stream.Signature(TransmitInfo))``
+        Taken once per frame, before its words.
+    packets : ``In(stream.Signature(PacketWord))``
+        Frames without preamble and FCS.
+    enable : ``In(1)``
+        TCTL.EN. A frame that has begun is finished.
+    pad : ``In(1)``
+        TCTL.PSP: short frames are padded with zeros to 60 bytes (64 with FCS).
+    gap : ``In(10)``
+        TIPG.IPGT: frames that wait follow one another after exactly ``gap + 4`` idle cycles.
+    txd, tx_en, tx_er : ``Out``
+        GMII, registered.
+    sent : ``Out(1)``
+        High for one cycle when a frame's last byte goes out.
+    """
+
+    info: In(stream.Signature(TransmitInfo))
+    packets: In(stream.Signature(PacketWord))
+    enable: In(1)
+    pad: In(1)
+    gap: In(10)
+    txd: Out(8)
+    tx_en: Out(1)
+    tx_er: Out(1)
+    sent: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.crc = crc = FCS.create()
+
+        word = Signal(PacketWord)
+        bytes_left = Signal(range(9))
+        short = Signal(range(MINIMUM_BYTES + 1), init=MINIMUM_BYTES)
+        insert_fcs = Signal()
+        count = Signal(range(PREAMBLE_BYTES + 1))
+        gap_left = Signal(range(1023 + GAP_OFFSET))
+        pad_more = Signal()
+
+        octet = Signal(8)
+        sending = Signal()
+        finish = Signal()
+        m.d.comb += [crc.data.eq(octet), pad_more.eq(self.pad & (short > 1))]
+        m.d.sync += [self.txd.eq(octet), self.tx_en.eq(sending), self.tx_er.eq(0), self.sent.eq(finish)]
+
+        def take_word() -> None:
+            m.d.comb += self.packets.ready.eq(1)
+            m.d.sync += word.eq(self.packets.payload)
+            m.d.sync += bytes_left.eq(self.packets.valid.replicate(4) & self.packets.payload.count)
+
+        def count_byte() -> None:
+            m.d.comb += crc.valid.eq(1)
+            with m.If(short != 0):
+                m.d.sync += short.eq(short - 1)
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [count.eq(0), short.eq(MINIMUM_BYTES)]
+                with m.If(self.info.valid & self.enable):
+                    m.d.comb += self.info.ready.eq(1)
+                    m.d.sync += insert_fcs.eq(self.info.payload.ifcs)
+                    m.next = "PREAMBLE"
+
+            with m.State("PREAMBLE"):
+                m.d.comb += [sending.eq(1), octet.eq(PREAMBLE), crc.start.eq(1)]
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == PREAMBLE_BYTES):
+                    m.d.comb += octet.eq(SFD)
+                    m.d.sync += count.eq(0)
+                    take_word()
+                    m.next = "DATA"
+
+            with m.State("DATA"):
+                m.d.comb += [sending.eq(1), octet.eq(word.data[:8])]
+                with m.If(bytes_left == 0):
+                    m.d.sync += self.tx_er.eq(1)
+                    take_word()
+                with m.Else():
+                    count_byte()
+                    m.d.sync += [word.data.eq(word.data >> 8), bytes_left.eq(bytes_left - 1)]
+                    with m.If(bytes_left == 1):
+                        with m.If(~word.last):
+                            take_word()
+                        with m.Elif(pad_more):
+                            m.next = "PAD"
+                        with m.Elif(insert_fcs):
+                            m.next = "FCS"
+                        with m.Else():
+                            m.d.comb += finish.eq(1)
+                            m.next = "GAP"
+
+            with m.State("PAD"):
+                m.d.comb += sending.eq(1)
+                count_byte()
+                with m.If(~pad_more):
+                    with m.If(insert_fcs):
+                        m.next = "FCS"
+                    with m.Else():
+                        m.d.comb += finish.eq(1)
+                        m.next = "GAP"
+
+            with m.State("FCS"):
+                m.d.comb += [sending.eq(1), octet.eq(crc.crc.word_select(count[:2], 8))]
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == FCS_BYTES - 1):
+                    m.d.comb += finish.eq(1)
+                    m.next = "GAP"
+
+            with m.State("GAP"):
+                m.d.sync += gap_left.eq(gap_left - 1)
+                with m.If(gap_left == 0):
+                    m.next = "IDLE"
+
+        # The gap is the cycles of GAP (gap_left counts down to 0) and one of IDLE.
+        with m.If(finish):
+            m.d.sync += gap_left.eq(self.gap + GAP_OFFSET - 2)
+        return m

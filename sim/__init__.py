@@ -1,0 +1,1 @@
+"""Everything that makes simulated time pass, and watches it."""

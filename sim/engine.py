@@ -1,0 +1,241 @@
+"""The scheduler: a heap of timed calls, and coroutines that wait on it.
+
+There is one scheduler and several clocks. ``EventEngine`` jumps from call to call, for models and tests. Under cocotb
+(``sim/rtl/engine.py``) the simulator's clock decides how far time has come, and in real time the wall clock does; the
+order of calls is the same in all, so the same seed gives the same run.
+"""
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+from stack.environment import CancelledError
+
+__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Task"]
+
+T = TypeVar("T")
+
+
+class DeadlockError(RuntimeError):
+    """The main coroutine waits for something that can no longer happen."""
+
+
+class _Call:
+    """A call that is due at a time; cancelled by taking its function away."""
+
+    __slots__ = ("function", "sequence", "when")
+
+    def __init__(self, when: int, sequence: int, function: Callable[[], None]) -> None:
+        self.when = when
+        self.sequence = sequence
+        self.function: Callable[[], None] | None = function
+
+    def __lt__(self, other: "_Call") -> bool:
+        return (self.when, self.sequence) < (other.when, other.sequence)
+
+    def cancel(self) -> None:
+        self.function = None
+
+
+class _Sleep:
+    """Awaitable: resume at a time."""
+
+    __slots__ = ("scheduler", "when")
+
+    def __init__(self, scheduler: "Scheduler", when: int) -> None:
+        self.scheduler = scheduler
+        self.when = when
+
+    def __await__(self) -> Generator["_Sleep", None, None]:
+        yield self
+
+    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+        return self.scheduler.call_at(self.when, task.step).cancel
+
+
+class _Event:
+    """A flag; waiters resume in the order in which they came, at the time of ``set``."""
+
+    __slots__ = ("_set", "_waiters", "scheduler")
+
+    def __init__(self, scheduler: "Scheduler") -> None:
+        self.scheduler = scheduler
+        self._set = False
+        self._waiters: deque[Task[Any]] = deque()
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        while self._waiters:
+            self.scheduler.call_at(self.scheduler.now, self._waiters.popleft().step)
+
+    def clear(self) -> None:
+        self._set = False
+
+    def wait(self) -> "_Wait":
+        return _Wait(self)
+
+    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+        self._waiters.append(task)
+
+        def disarm() -> None:
+            if task in self._waiters:
+                self._waiters.remove(task)
+
+        return disarm
+
+
+class _Wait:
+    __slots__ = ("event",)
+
+    def __init__(self, event: _Event) -> None:
+        self.event = event
+
+    def __await__(self) -> Generator[_Event, None, None]:
+        if not self.event.is_set():
+            yield self.event
+
+
+class Task(Generic[T]):
+    """A coroutine that runs by itself; see ``stack.environment.Task``."""
+
+    __slots__ = (
+        "_cancelled",
+        "_coroutine",
+        "_disarm",
+        "_done",
+        "_exception",
+        "_finished",
+        "_result",
+        "_scheduler",
+        "name",
+    )
+
+    def __init__(self, scheduler: "Scheduler", coroutine: Coroutine[Any, Any, T], name: str) -> None:
+        self.name = name or getattr(coroutine, "__qualname__", "task")
+        self._scheduler = scheduler
+        self._coroutine = coroutine
+        self._disarm: Callable[[], None] | None = scheduler.call_at(scheduler.now, self.step).cancel
+        self._cancelled = False
+        self._done = False
+        self._result: T | None = None
+        self._exception: BaseException | None = None
+        self._finished = _Event(scheduler)
+
+    def step(self) -> None:
+        """Run to the next point of waiting."""
+        self._disarm = None
+        try:
+            if self._cancelled:
+                self._cancelled = False
+                trap = self._coroutine.throw(CancelledError())
+            else:
+                trap = self._coroutine.send(None)
+        except StopIteration as stop:
+            self._result = stop.value
+        except CancelledError as error:
+            self._exception = error
+        except BaseException as error:
+            self._exception = error
+            if not self._finished._waiters:
+                self._scheduler.fail(error)
+        else:
+            self._disarm = trap.arm(self)
+            return
+        self._done = True
+        self._finished.set()
+
+    def cancel(self) -> None:
+        if self._done or self._cancelled:
+            return
+        self._cancelled = True
+        if self._disarm is not None:
+            self._disarm()
+        self._disarm = self._scheduler.call_at(self._scheduler.now, self.step).cancel
+
+    def done(self) -> bool:
+        return self._done
+
+    def result(self) -> T:
+        """What the coroutine returned; raises what it raised."""
+        if not self._done:
+            raise RuntimeError(f"{self.name} has not finished")
+        if self._exception is not None:
+            raise self._exception
+        return self._result  # type: ignore[return-value]
+
+    def __await__(self) -> Generator[_Event, None, T]:
+        if not self._done:
+            yield self._finished
+        return self.result()
+
+
+class Scheduler:
+    """Timed calls and tasks. A subclass or owner decides when ``run_until`` may go on (see the module's text).
+
+    ``seed`` seeds the one generator of the run.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        self.now = 0
+        self.random = random.Random(seed)
+        self._heap: list[_Call] = []
+        self._sequence = 0
+        self._failure: BaseException | None = None
+
+    def call_at(self, when: int, function: Callable[[], None]) -> _Call:
+        self._sequence += 1
+        call = _Call(max(when, self.now), self._sequence, function)
+        heapq.heappush(self._heap, call)
+        return call
+
+    def sleep(self, duration: int) -> _Sleep:
+        return _Sleep(self, self.now + duration)
+
+    def event(self) -> _Event:
+        return _Event(self)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str = "") -> Task[T]:
+        return Task(self, coroutine, name)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error."""
+        self._failure = self._failure or error
+
+    def next_call(self) -> int | None:
+        """Time of the earliest call, or None if there is none."""
+        heap = self._heap
+        while heap and heap[0].function is None:
+            heapq.heappop(heap)
+        return heap[0].when if heap else None
+
+    def run_until(self, time: int) -> None:
+        """Make every call that is due at or before ``time``, then stand at ``time``."""
+        heap = self._heap
+        while heap and heap[0].when <= time:
+            call = heapq.heappop(heap)
+            if call.function is None:
+                continue
+            self.now = max(self.now, call.when)
+            call.function()
+            if self._failure is not None:
+                raise self._failure
+        self.now = max(self.now, time)
+
+
+class EventEngine(Scheduler):
+    """The scheduler with a clock that jumps from one call to the next."""
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""
+        task = self.spawn(main, name="main")
+        while not task.done():
+            when = self.next_call()
+            if when is None:
+                raise DeadlockError("nothing is left to happen, and the main coroutine still waits")
+            self.run_until(when)
+        return task.result()

@@ -1,0 +1,1 @@
+"""The Verilated NIC under cocotb: its bench, how it is built, and the bus that the driver sees."""

@@ -1,0 +1,63 @@
+"""An ideal network device: no rings, no interrupts, no offloads, just the wire. For peers."""
+
+from sim.wire import Direction, fcs, fcs_is_good
+from stack.environment import Cpu, Environment
+from stack.net_device import NetDevice, NetdevTx
+from stack.skbuff import SkBuff
+
+__all__ = ["WireDevice"]
+
+_MINIMUM_BYTES = 60
+
+
+class WireDevice(NetDevice):
+    """Sends on one direction of a link and receives from the other, one frame at a time."""
+
+    def __init__(
+        self,
+        env: Environment,
+        cpu: Cpu,
+        *,
+        outgoing: Direction,
+        incoming: Direction,
+        address: bytes,
+        name: str = "wire0",
+        mtu: int = 1500,
+    ) -> None:
+        super().__init__(env, cpu, name=name, address=address, mtu=mtu)
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._running = False
+
+    async def open(self) -> None:
+        self._incoming.deliver = self._deliver
+        self._running = True
+        self.wake_queue()
+
+    async def stop(self) -> None:
+        self._running = False
+        self.purge_queue()
+        self._incoming.deliver = None
+
+    def start_xmit(self, skb: SkBuff) -> NetdevTx:
+        """Serialise one frame; the next is taken when this one has left."""
+        frame = skb.frame()
+        frame += bytes(max(_MINIMUM_BYTES - len(frame), 0))
+        free_at = self._outgoing.send(frame + fcs(frame))
+        self.stats.tx_packets += 1
+        self.stats.tx_bytes += len(frame)
+        self.stop_queue()
+        self.env.call_at(free_at, lambda: self._sent(skb))
+        return NetdevTx.OK
+
+    def _sent(self, skb: SkBuff) -> None:
+        skb.consume()
+        if self._running:
+            self.wake_queue()
+
+    def _deliver(self, start: int, frame: bytes) -> None:
+        if not fcs_is_good(frame):
+            self.stats.rx_errors += 1
+            self.stats.rx_crc_errors += 1
+            return
+        self.netif_receive_skb(SkBuff(frame[:-4]))

@@ -1,0 +1,1 @@
+"""The network stack: buffers, devices, Ethernet to TCP, sockets. Imports nothing of the other rooms."""

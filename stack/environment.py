@@ -1,0 +1,124 @@
+"""What the world gives to a coroutine: time, events, tasks, and a processor to pay.
+
+A coroutine of the driver or the stack awaits only what comes from here, so the same code runs under the event engine,
+under cocotb and in real time. Protocol cores are synchronous: they are given ``now`` and arm timers with ``call_at``.
+Time is an ``int`` of nanoseconds since the start of the run.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+__all__ = ["CancelledError", "Cause", "Cpu", "Environment", "Event", "Random", "Task", "Timer"]
+
+T = TypeVar("T", covariant=True)
+
+
+class CancelledError(BaseException):
+    """Raised in a coroutine at the point where it waits, when its task is cancelled."""
+
+
+class Event(Protocol):
+    """A flag that coroutines can wait for."""
+
+    def is_set(self) -> bool: ...
+
+    def set(self) -> None:
+        """Raise the flag and wake all who wait, in the order in which they came."""
+
+    def clear(self) -> None: ...
+
+    def wait(self) -> Awaitable[None]:
+        """Return at once if the flag is up, else when it is raised."""
+
+
+class Timer(Protocol):
+    """A call that has been put off."""
+
+    def cancel(self) -> None:
+        """Do not make the call. No effect if it was made already."""
+
+
+class Task(Protocol, Generic[T]):
+    """A coroutine that runs by itself. Awaiting it gives its result or raises what it raised."""
+
+    def cancel(self) -> None:
+        """Raise ``CancelledError`` at the point where the coroutine waits."""
+
+    def done(self) -> bool: ...
+
+    def __await__(self) -> Any: ...
+
+
+class Random(Protocol):
+    """The part of ``random.Random`` in use; one seeded generator per experiment."""
+
+    def random(self) -> float: ...
+
+    def randrange(self, start: int, stop: int | None = None) -> int: ...
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+class Cause(Enum):
+    """What a processor spends its time on. The host model puts a price on each."""
+
+    INTERRUPT = "interrupt"
+    """Entry to and exit from a hardware interrupt handler."""
+    MMIO = "mmio"
+    """Register accesses; a read stalls for the round trip on the bus."""
+    SOFTIRQ = "softirq"
+    """Scheduling and entering a NAPI poll."""
+    DRIVER_RX = "driver_rx"
+    """Per received packet in the driver: descriptor, buffer refill, sk_buff."""
+    DRIVER_TX = "driver_tx"
+    """Per descriptor given to the device, and per packet cleaned."""
+    PROTOCOL_RX = "protocol_rx"
+    """Per packet in Ethernet, IP, TCP or UDP input."""
+    PROTOCOL_TX = "protocol_tx"
+    """Per packet in TCP or UDP, IP and Ethernet output."""
+    CHECKSUM = "checksum"
+    """Per byte of a checksum made in software."""
+    COPY = "copy"
+    """Per byte copied between a program and the stack."""
+    SYSTEM_CALL = "system_call"
+    """Per socket call."""
+
+
+class Cpu(Protocol):
+    """The processor of one host. Work is charged first and takes place then: ``settle`` lets the time pass."""
+
+    @property
+    def now(self) -> int:
+        """The time at which what is charged so far is done, never before the environment's ``now``."""
+
+    def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
+        """Spend the price of ``count`` operations on ``size`` bytes altogether."""
+
+    def stall(self, cause: Cause, duration: int) -> None:
+        """Spend ``duration`` nanoseconds waiting (for a bus, say)."""
+
+    def settle(self) -> Awaitable[None]:
+        """Wait until all that has been charged up to now is done."""
+
+
+class Environment(Protocol):
+    """One run's time, tasks and randomness."""
+
+    @property
+    def now(self) -> int:
+        """Simulated (or real) nanoseconds since the start."""
+
+    @property
+    def random(self) -> Random: ...
+
+    def sleep(self, duration: int) -> Awaitable[None]:
+        """Wait for ``duration`` nanoseconds."""
+
+    def event(self) -> Event: ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str = "") -> Task[T]:
+        """Run a coroutine by itself. An exception that nobody awaits ends the run."""
+
+    def call_at(self, when: int, function: Callable[[], None]) -> Timer:
+        """Call ``function`` at time ``when`` (now, if that has passed)."""

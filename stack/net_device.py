@@ -1,0 +1,197 @@
+"""net_device and NAPI: the edge between a driver and the stack (Linux ``include/linux/netdevice.h``)."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+from stack.environment import Cause, Cpu, Environment, Event
+from stack.skbuff import SkBuff
+
+__all__ = ["NAPI_WEIGHT", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
+
+NAPI_WEIGHT = 64
+"""Packets that one poll may deliver (Linux's NAPI_POLL_WEIGHT)."""
+
+
+class Features(Flag):
+    """What a device does by itself (Linux's NETIF_F_*)."""
+
+    NONE = 0
+    SG = auto()
+    """Takes packets in pieces."""
+    HW_CSUM = auto()
+    """Completes any transport checksum (``IpSummed.PARTIAL``)."""
+    RXCSUM = auto()
+    """Checks transport checksums of what it receives."""
+    TSO = auto()
+    """Cuts TCP over IPv4 packets of up to 64 KiB into segments."""
+
+
+class NetdevTx(Enum):
+    """Answer of ``start_xmit``."""
+
+    OK = "ok"
+    BUSY = "busy"
+    """Not taken: the queue should have been stopped."""
+
+
+@dataclass(slots=True)
+class NetDeviceStats:
+    """Linux's ``rtnl_link_stats64``, the part in use. Packets and bytes are those of the stack's side."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_errors: int = 0
+    tx_errors: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+    rx_crc_errors: int = 0
+    rx_length_errors: int = 0
+    rx_missed_errors: int = 0
+
+
+class NetDevice(ABC):
+    """A network interface. A driver subclasses it and implements ``open``, ``stop`` and ``start_xmit``.
+
+    ``receive`` is where the stack hooks in: the device hands every received packet, an ``SkBuff`` whose ``data``
+    starts with the Ethernet header (FCS removed), to ``netif_receive_skb``.
+    """
+
+    def __init__(self, env: Environment, cpu: Cpu, *, name: str, address: bytes, mtu: int = 1500) -> None:
+        if len(address) != 6:
+            raise ValueError(f"{name}: a MAC address has 6 bytes, not {len(address)}")
+        self.env = env
+        self.cpu = cpu
+        self.name = name
+        self.address = address
+        self.mtu = mtu
+        self.features = Features.NONE
+        self.tx_queue_len = 1000
+        self.stats = NetDeviceStats()
+        self.taps: list[Callable[[SkBuff], None]] = []
+        """Called with every received packet before the stack sees it (Linux's ptype_all)."""
+        self.receive: Callable[[SkBuff], None] | None = None
+        self._qdisc: deque[SkBuff] = deque()
+        self._queue_stopped = True
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Bring the interface up (ndo_open)."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Bring it down and give back all it held (ndo_stop)."""
+
+    @abstractmethod
+    def start_xmit(self, skb: SkBuff) -> NetdevTx:
+        """Give one packet to the device (ndo_start_xmit). The device consumes it when it has been sent."""
+
+    def queue_xmit(self, skb: SkBuff) -> bool:
+        """Send through the queueing discipline, pfifo of ``tx_queue_len`` packets (dev_queue_xmit).
+
+        Returns False if the queue was full and the packet dropped: local congestion.
+        """
+        if self._queue_stopped or self._qdisc:
+            if len(self._qdisc) >= self.tx_queue_len:
+                self.stats.tx_dropped += 1
+                skb.consume()
+                return False
+            self._qdisc.append(skb)
+            return True
+        if self.start_xmit(skb) is NetdevTx.BUSY:
+            self._qdisc.append(skb)
+        return True
+
+    def queue_stopped(self) -> bool:
+        """True while the device takes no packets (netif_queue_stopped)."""
+        return self._queue_stopped
+
+    def stop_queue(self) -> None:
+        """The device is full (netif_stop_queue)."""
+        self._queue_stopped = True
+
+    def wake_queue(self) -> None:
+        """The device has room again: send what waits (netif_wake_queue)."""
+        self._queue_stopped = False
+        while self._qdisc and not self._queue_stopped:
+            if self.start_xmit(self._qdisc[0]) is NetdevTx.BUSY:
+                break
+            self._qdisc.popleft()
+
+    def purge_queue(self) -> None:
+        """Stop the queue and drop what waits (dev_deactivate)."""
+        self._queue_stopped = True
+        while self._qdisc:
+            self.stats.tx_dropped += 1
+            self._qdisc.popleft().consume()
+
+    def netif_receive_skb(self, skb: SkBuff) -> None:
+        """Hand a received packet to the stack."""
+        skb.dev = self
+        self.stats.rx_packets += 1
+        self.stats.rx_bytes += len(skb)
+        for tap in self.taps:
+            tap(skb)
+        if self.receive is not None:
+            self.receive(skb)
+
+
+class Napi(ABC):
+    """A poll that replaces interrupts while there is work (Linux's struct napi_struct)."""
+
+    def __init__(self, softirq: "SoftIrq", *, weight: int = NAPI_WEIGHT) -> None:
+        self.softirq = softirq
+        self.weight = weight
+        self.enabled = False
+        self._scheduled = False
+
+    @abstractmethod
+    async def poll(self, budget: int) -> int:
+        """Deliver at most ``budget`` packets and return how many. Fewer than ``budget`` means all work is done, and
+        the poll has called ``complete`` and switched interrupts on again."""
+
+    def schedule_prep(self) -> bool:
+        """True, once, if the poll may be scheduled: it is enabled and not scheduled yet (napi_schedule_prep)."""
+        if not self.enabled or self._scheduled:
+            return False
+        self._scheduled = True
+        return True
+
+    def schedule(self) -> None:
+        """Queue the poll after ``schedule_prep`` returned True (__napi_schedule)."""
+        self.softirq.raise_net_rx(self)
+
+    def complete(self) -> None:
+        """No work left (napi_complete)."""
+        self._scheduled = False
+
+
+class SoftIrq:
+    """NET_RX_SOFTIRQ of one processor: polls what is scheduled, round robin (net_rx_action)."""
+
+    def __init__(self, env: Environment, cpu: Cpu) -> None:
+        self.cpu = cpu
+        self._poll_list: deque[Napi] = deque()
+        self._raised: Event = env.event()
+        self.polls = 0
+        self._task = env.spawn(self._run(), name="softirq")
+
+    def raise_net_rx(self, napi: Napi) -> None:
+        self._poll_list.append(napi)
+        self._raised.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._raised.wait()
+            self._raised.clear()
+            self.cpu.charge(Cause.SOFTIRQ)
+            await self.cpu.settle()
+            while self._poll_list:
+                napi = self._poll_list.popleft()
+                self.polls += 1
+                if await napi.poll(napi.weight) >= napi.weight:
+                    self._poll_list.append(napi)

@@ -1,0 +1,87 @@
+"""sk_buff: one packet on its way through the layers (Linux ``include/linux/skbuff.h``)."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stack.net_device import NetDevice
+
+__all__ = ["GsoType", "IpSummed", "SkBuff"]
+
+
+class IpSummed(Enum):
+    """State of the transport checksum (Linux's CHECKSUM_*)."""
+
+    NONE = "none"
+    """Received: not checked by the device. To send: complete, or not needed."""
+    UNNECESSARY = "unnecessary"
+    """Received: the device has checked it."""
+    PARTIAL = "partial"
+    """To send: the device (or ``skb_checksum_help``) sums from ``csum_start`` to the end, on top of the pseudo-header
+    sum that stands in the field, and stores the result at ``csum_start + csum_offset``."""
+
+
+class GsoType(Enum):
+    """How a packet larger than the MTU is to be cut."""
+
+    NONE = 0
+    TCPV4 = 1
+    TCPV6 = 2
+
+
+@dataclass(slots=True)
+class SkBuff:
+    """A packet: headers that each layer pushes in front or pulls off, and its payload.
+
+    ``data`` holds the bytes from the current layer's header on. ``head`` collects headers pushed on output, outermost
+    last-pushed first, so that no layer copies the payload: the frame is ``head + data``.
+    """
+
+    data: "bytes | memoryview"
+    head: bytes = b""
+    dev: "NetDevice | None" = None
+    protocol: int = 0
+    """EtherType."""
+    ip_summed: IpSummed = IpSummed.NONE
+    csum_start: int = 0
+    """Offset of the transport header from the start of the frame."""
+    csum_offset: int = 0
+    """Offset of the checksum field from ``csum_start``."""
+    mac_header: "bytes | memoryview" = b""
+    """Received: the Ethernet header that was pulled."""
+    network_header: "bytes | memoryview" = b""
+    """Received: the IP header that was pulled."""
+    gso_size: int = 0
+    """Payload bytes per segment; 0 if the packet is not to be cut."""
+    gso_segs: int = 0
+    gso_type: GsoType = GsoType.NONE
+    destructor: "Callable[[SkBuff], None] | None" = field(default=None, repr=False)
+    """Called once by ``consume``: the memory goes back to the socket that sent it."""
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.data)
+
+    def push(self, header: bytes) -> None:
+        """Put a header in front (skb_push)."""
+        self.head = header + self.head
+
+    def pull(self, length: int) -> "memoryview":
+        """Take ``length`` bytes off the front and return them (skb_pull). Raises ``ValueError`` if there are fewer."""
+        if length > len(self.data):
+            raise ValueError(f"pull of {length} bytes from {len(self.data)}")
+        view = memoryview(self.data)
+        self.data = view[length:]
+        return view[:length]
+
+    def frame(self) -> bytes:
+        """The whole packet as bytes, headers first."""
+        return b"".join((self.head, self.data))
+
+    def consume(self) -> None:
+        """The packet has served its purpose: run the destructor, once."""
+        destructor, self.destructor = self.destructor, None
+        if destructor is not None:
+            destructor(self)

