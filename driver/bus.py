@@ -32,8 +32,11 @@ class HostMemory(Protocol):
 class Bus(Protocol):
     """One PCI function as its driver sees it."""
 
-    env: Environment
-    memory: HostMemory
+    @property
+    def env(self) -> Environment: ...
+
+    @property
+    def memory(self) -> HostMemory: ...
 
     def read32(self, offset: int) -> Awaitable[int]:
         """Read a register. Takes the round trip on the bus, and stalls the processor for it; earlier writes of both

@@ -41,6 +41,7 @@ class Field:
     """A named run of bits.
 
     ``lsb`` is the lowest bit, ``width`` the number of bits, ``reset`` the value after reset (in the field's units).
+    ``updated`` says that the NIC moves the value itself: software's write reloads it, a read returns where it is now.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Field:
     width: int = 1
     access: Access = Access.RW
     reset: int = 0
+    updated: bool = False
     description: str = ""
 
     @property
@@ -163,7 +165,7 @@ def _ring(prefix: str, base: int, direction: str) -> tuple[Register, ...]:
         Register(
             name=f"{prefix}H",
             offset=base + 0x10,
-            fields=_whole("HEAD", 16),
+            fields=(Field(name="HEAD", lsb=0, width=16, updated=True),),
             description=f"{direction} descriptor ring: the next descriptor the NIC will complete",
         ),
         Register(

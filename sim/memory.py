@@ -10,6 +10,9 @@ __all__ = ["HostMemory"]
 _RESERVED = 4096
 """The first page is never allocated, so that bus address 0 stays the null address of descriptors."""
 
+_GRANULE = 16
+"""Reserved ranges end at a multiple of this: scraps between them would pile up, and every search would pass them."""
+
 
 class HostMemory:
     """Implements ``driver.bus.HostMemory`` on a byte array (shape ``(size,)``, dtype ``uint8``).
@@ -26,10 +29,11 @@ class HostMemory:
         self._allocated: dict[int, int] = {}
 
     def allocate(self, size: int, alignment: int = 16) -> int:
+        reserved = _reserved(size)
         for index, (start, end) in enumerate(self._free):
             address = -(-start // alignment) * alignment
-            if address + size <= end:
-                rest = [(a, b) for a, b in ((start, address), (address + size, end)) if a < b]
+            if address + reserved <= end:
+                rest = [(a, b) for a, b in ((start, address), (address + reserved, end)) if a < b]
                 self._free[index : index + 1] = rest
                 self._allocated[address] = size
                 return address
@@ -39,7 +43,7 @@ class HostMemory:
         size = self._allocated.pop(address, None)
         if size is None:
             raise ValueError(f"{address:#x} was not allocated")
-        start, end = address, address + size
+        start, end = address, address + _reserved(size)
         index = bisect.bisect(self._free, (start, end))
         if index < len(self._free) and self._free[index][0] == end:
             end = self._free.pop(index)[1]
@@ -56,3 +60,7 @@ class HostMemory:
 
     def write(self, address: int, data: bytes) -> None:
         self._view[address : address + len(data)] = data
+
+
+def _reserved(size: int) -> int:
+    return -(-size // _GRANULE) * _GRANULE

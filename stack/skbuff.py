@@ -58,6 +58,9 @@ class SkBuff:
     """Payload bytes per segment; 0 if the packet is not to be cut."""
     gso_segs: int = 0
     gso_type: GsoType = GsoType.NONE
+    cb: int = 0
+    """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
+    after its last byte for TCP."""
     destructor: "Callable[[SkBuff], None] | None" = field(default=None, repr=False)
     """Called once by ``consume``: the memory goes back to the socket that sent it."""
 

@@ -4,7 +4,7 @@ Bytes are widened to 64-bit words before anything looks at them. Frames with err
 do with them is the filter's to say.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, DomainRenamer, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import AsyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -65,45 +65,45 @@ class MacReceive(wiring.Component):
         in_frame = Signal()
         wanted = Signal()
         head = Signal(_FifoWord)
+        word = self.words.payload
         m.d.comb += [
             head.eq(fifo.r_data),
             wanted.eq(in_frame | head.first),
             self.words.valid.eq(fifo.r_rdy & wanted),
-            self.words.payload.data.eq(head.data),
-            self.words.payload.count.eq(data_count(head)),
-            self.words.payload.last.eq(head.last),
-            self.words.payload.crc_error.eq(head.crc_error),
-            self.words.payload.rx_error.eq(head.rx_error),
-            self.words.payload.overrun.eq(head.overrun),
-            fifo.r_en.eq(fifo.r_rdy & (self.words.ready | ~wanted)),
+            word.data.eq(head.data),
+            word.count.eq(Cat(head.count, (head.count == 0) & ~head.overrun)),
+            word.last.eq(head.last),
+            word.crc_error.eq(head.crc_error),
+            word.rx_error.eq(head.rx_error),
+            word.overrun.eq(head.overrun),
+            fifo.r_en.eq(self.words.ready | ~wanted),
         ]
         with m.If(self.words.valid & self.words.ready):
             m.d.sync += in_frame.eq(~head.last)
         return m
 
     def _widen(self, m: Module, fifo: AsyncFIFOBuffered) -> None:
-        """Bytes to words in ``gmii_rx``."""
-        # DomainRenamer around the CRC instead of a domain argument, which lib.crc lacks.
-        m.submodules.crc = crc = _in_gmii_rx(FCS.create())
+        """Bytes to words, in ``gmii_rx``."""
+        crc = FCS.create()
+        m.submodules.crc = DomainRenamer("gmii_rx")(crc)
 
         octet = Signal(8)
         carrier = Signal()
         error = Signal()
         m.d.gmii_rx += [octet.eq(self.rxd), carrier.eq(self.rx_dv), error.eq(self.rx_er)]
 
-        word = Signal(_FifoWord)
+        lanes = Signal(64)
         position = Signal(3)
-        started = Signal()  # the word holds something
-        losing = Signal()  # the rest of this frame has no room
-        lost = Signal(4)  # frames whose marker is still to be written
+        first = Signal()
+        rx_error = Signal()
+        started = Signal()  # the frame has had a byte
         push = Signal()
-        marker = Signal(_FifoWord)
         m.d.comb += crc.data.eq(octet)
 
         with m.FSM(domain="gmii_rx"):
             with m.State("IDLE"):
                 m.d.comb += crc.start.eq(1)
-                m.d.gmii_rx += [position.eq(0), started.eq(0), word.first.eq(1), word.rx_error.eq(error)]
+                m.d.gmii_rx += [position.eq(0), started.eq(0), first.eq(1), rx_error.eq(error & carrier)]
                 with m.If(carrier):
                     with m.If(octet == SFD):
                         m.next = "FRAME"
@@ -114,7 +114,7 @@ class MacReceive(wiring.Component):
 
             with m.State("PREAMBLE"):
                 m.d.comb += crc.start.eq(1)
-                m.d.gmii_rx += word.rx_error.eq(word.rx_error | error)
+                m.d.gmii_rx += rx_error.eq(rx_error | error)
                 with m.If(~carrier):
                     m.next = "IDLE"
                 with m.Elif(octet == SFD):
@@ -126,30 +126,40 @@ class MacReceive(wiring.Component):
                 m.next = "IDLE"
 
             with m.State("FRAME"):
+                # A word is passed on when the next byte, or the end, shows whether it was the last.
                 with m.If(carrier):
                     m.d.comb += [crc.valid.eq(1), push.eq(started & (position == 0))]
-                    m.d.gmii_rx += [
-                        position.eq(position + 1),
-                        started.eq(1),
-                        word.rx_error.eq(word.rx_error | error),
-                    ]
+                    m.d.gmii_rx += [position.eq(position + 1), started.eq(1), rx_error.eq(rx_error | error)]
                     with m.If(position == 0):
-                        m.d.gmii_rx += word.data.eq(octet)
+                        m.d.gmii_rx += lanes.eq(octet)
                     with m.Else():
-                        m.d.gmii_rx += word.data.word_select(position, 8).eq(octet)
+                        m.d.gmii_rx += lanes.word_select(position, 8).eq(octet)
                 with m.Else():
                     m.d.comb += push.eq(started)
                     m.next = "IDLE"
                 with m.If(push):
-                    m.d.gmii_rx += word.first.eq(0)
+                    m.d.gmii_rx += first.eq(0)
 
-        # A frame of which one word finds no room loses all that follows. One marker for each such frame tells so, as
-        # soon as there is room, and no other word goes in before it.
-        m.d.comb += [
-            fifo.w_data.eq(word),
-            fifo.w_data[-3].eq(0),
-        ]
-        return
-
-
-def _unused() -> None: ...
+        # A frame of which one word finds no room loses all that follows, too. One marker for each such frame goes in
+        # as soon as there is room, before any other word.
+        losing = Signal()
+        lost = Signal(4)
+        accept = Signal()
+        entry = Signal(_FifoWord)
+        m.d.comb += [accept.eq(~losing & (lost == 0) & fifo.w_rdy), fifo.w_data.eq(entry)]
+        with m.If(push):
+            m.d.comb += [
+                fifo.w_en.eq(accept),
+                entry.data.eq(lanes),
+                entry.count.eq(position),
+                entry.first.eq(first),
+                entry.last.eq(~carrier),
+                entry.crc_error.eq(~carrier & ~crc.match_detected),
+                entry.rx_error.eq(~carrier & rx_error),
+            ]
+            m.d.gmii_rx += losing.eq(~accept & carrier)
+            with m.If(~accept & ~losing & ~lost.all()):
+                m.d.gmii_rx += lost.eq(lost + 1)
+        with m.Elif((lost != 0) & fifo.w_rdy):
+            m.d.comb += [fifo.w_en.eq(1), entry.first.eq(1), entry.last.eq(1), entry.overrun.eq(1)]
+            m.d.gmii_rx += lost.eq(lost - 1)

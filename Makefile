@@ -1,0 +1,60 @@
+# `make help` names the targets. Everything that is made lies in .venv/ and build/.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
+
+# Verilator's makefiles call `python`, which Debian does not have outside of a virtual environment.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+RUN := $(IN_VENV) python -m
+
+# An argument in single quotes, whatever is in it.
+quote = '$(subst ','\'',$(1))'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help tools setup report test check bench clean
+
+help:
+	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
+	@echo "make test    all tests"
+	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
+	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make setup   create .venv and install what requirements.lock pins (the others do it when needed)"
+	@echo "make clean   remove build/ and the caches of the tools"
+	@echo "PYTHON=...   chooses the Python (3.11 or later) that .venv is created with"
+
+tools:
+	@WAVES=$(call quote,$(WAVES)) sh sim/tools_check.sh $(call quote,$(PYTHON))
+
+# A virtual environment whose Python is gone, or too old, is created anew.
+$(INSTALLED): requirements.lock pyproject.toml | tools
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --requirement requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+setup: $(INSTALLED)
+
+report: $(INSTALLED) | tools
+	@$(RUN) sim.cli report $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
+		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
+
+test: $(INSTALLED) | tools
+	@$(RUN) pytest -q -n auto --dist loadfile
+
+check: $(INSTALLED) | tools
+	@$(RUN) ruff check --quiet
+	@$(RUN) ruff format --check --quiet
+	@$(RUN) mypy --no-error-summary
+	@$(IN_VENV) lint-imports --no-logo --no-cache
+	@$(RUN) pytest -q -m "not slow and not rtl"
+
+bench: $(INSTALLED) | tools
+	@$(RUN) sim.cli bench
+
+clean:
+	rm -rf build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

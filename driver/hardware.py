@@ -1,0 +1,100 @@
+"""The device itself, below rings and packets: reset, station address, interrupt mask (manual chapters 13 and 14)."""
+
+import errno
+
+from driver.bus import Bus
+from driver.parameters import E1000Parameters
+from hw.registers import BY_NAME
+
+__all__ = [
+    "INTERRUPT_MASK",
+    "LINK_CAUSES",
+    "check_present",
+    "disable_interrupts",
+    "enable_interrupts",
+    "flush",
+    "link_speed",
+    "read_mac_address",
+    "reset",
+]
+
+_CTRL = BY_NAME["CTRL"]
+_STATUS = BY_NAME["STATUS"]
+_ICR = BY_NAME["ICR"]
+_IMS = BY_NAME["IMS"]
+_IMC = BY_NAME["IMC"]
+_RCTL = BY_NAME["RCTL"]
+_TCTL = BY_NAME["TCTL"]
+_RAL = BY_NAME["RAL"]
+_RAH = BY_NAME["RAH"]
+
+_ALL = 0xFFFFFFFF
+
+INTERRUPT_MASK = _IMS.mask("RXT0", "TXDW", "RXDMT0", "RXSEQ", "LSC")
+"""The causes that the driver wants."""
+
+LINK_CAUSES = _ICR.mask("LSC", "RXSEQ")
+
+
+async def flush(bus: Bus) -> None:
+    """Return when the writes so far have arrived at the device."""
+    await bus.read32(_STATUS.offset)
+
+
+async def check_present(bus: Bus, name: str) -> None:
+    """Raises ``OSError`` (ENODEV) if nothing answers: a bus that nobody drives reads all ones."""
+    if await bus.read32(_STATUS.offset) == _ALL:
+        raise OSError(errno.ENODEV, f"{name}: no device answers, STATUS reads {_ALL:#x}")
+
+
+async def reset(bus: Bus, parameters: E1000Parameters, name: str) -> None:
+    """Stop everything and bring the registers back to their reset values (manual 14.4); then ask for the link.
+
+    Afterwards nothing interrupts and no DMA takes place. Raises ``OSError`` (EIO) if the device does not come back.
+    """
+    bus.write32(_IMC.offset, _ALL)
+    bus.write32(_RCTL.offset, 0)
+    bus.write32(_TCTL.offset, _TCTL.mask("PSP"))
+    await flush(bus)
+    await bus.env.sleep(parameters.dma_drain)
+    ctrl = await bus.read32(_CTRL.offset)
+    bus.write32(_CTRL.offset, ctrl | _CTRL.mask("RST"))
+    await bus.env.sleep(parameters.reset_recovery)
+    ctrl = await bus.read32(_CTRL.offset)
+    if ctrl & _CTRL.mask("RST"):
+        raise OSError(errno.EIO, f"{name}: the device is in reset after {parameters.reset_recovery} ns, CTRL {ctrl:#x}")
+    bus.write32(_IMC.offset, _ALL)
+    await bus.read32(_ICR.offset)
+    bus.write32(_CTRL.offset, (ctrl & ~_CTRL.mask("FRCSPD", "FRCDPX")) | _CTRL.mask("SLU"))
+
+
+async def read_mac_address(bus: Bus, name: str) -> bytes:
+    """The station's own address, from receive address entry 0 (manual 13.5.2), which a reset loads.
+
+    Raises ``OSError`` (EIO) if that is not a valid unicast address.
+    """
+    low = await bus.read32(_RAL.offset)
+    high = await bus.read32(_RAH.offset)
+    address = low.to_bytes(4, "little") + _RAH["ADDRESS"].get(high).to_bytes(2, "little")
+    if not high & _RAH.mask("AV") or address[0] & 1 or not any(address):
+        raise OSError(errno.EIO, f"{name}: no valid unicast address in the device, RAL0 {low:#010x} RAH0 {high:#010x}")
+    return address
+
+
+def link_speed(status: int) -> int:
+    """Mb/s of the link as STATUS tells it, 0 if there is none."""
+    if not status & _STATUS.mask("LU"):
+        return 0
+    return (10, 100, 1000, 1000)[_STATUS["SPEED"].get(status)]
+
+
+async def enable_interrupts(bus: Bus) -> None:
+    """Unmask what the driver wants. A cause that came up meanwhile interrupts at once."""
+    bus.write32(_IMS.offset, INTERRUPT_MASK)
+    await flush(bus)
+
+
+async def disable_interrupts(bus: Bus) -> None:
+    """Mask every cause."""
+    bus.write32(_IMC.offset, _ALL)
+    await flush(bus)

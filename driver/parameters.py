@@ -1,0 +1,65 @@
+"""The driver's parameters: what Linux takes from the module's command line and from ethtool."""
+
+from dataclasses import dataclass
+
+from driver.itr import parse_interrupt_throttle_rate
+
+__all__ = ["RX_BUFFER_SIZES", "E1000Parameters"]
+
+MINIMUM_DESCRIPTORS = 80
+MAXIMUM_DESCRIPTORS = 4096
+DESCRIPTOR_MULTIPLE = 8
+"""RDLEN and TDLEN count in units of 128 bytes (manual 13.4.27)."""
+
+RX_BUFFER_SIZES = {
+    256: (3, 0),
+    512: (2, 0),
+    1024: (1, 0),
+    2048: (0, 0),
+    4096: (3, 1),
+    8192: (2, 1),
+    16384: (1, 1),
+}
+"""RCTL.BSIZE and RCTL.BSEX for each size of receive buffer in bytes (manual 13.4.22)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class E1000Parameters:
+    """Raises ``ValueError`` for a value that the driver or the device does not take."""
+
+    interrupt_throttle_rate: int = 3
+    """0 off, 1 dynamic, 3 dynamic conservative, 4 simplified, 100..100000 interrupts/s."""
+    itr_literal_figure: bool = False
+    """Follow the published flow chart where it differs from Linux; see ``driver.itr.update_itr``."""
+    tx_descriptors: int = 256
+    rx_descriptors: int = 256
+    rx_buffer_size: int = 2048
+    """Bytes per receive buffer. A longer frame takes several."""
+    tso: bool = True
+    tx_checksum: bool = True
+    rx_checksum: bool = True
+    watchdog_interval: int = 2_000_000_000
+    """ns between runs of the watchdog; in mode 4 the throttle follows at this pace."""
+    dma_drain: int = 10_000_000
+    """ns that DMA is given to end before a reset."""
+    reset_recovery: int = 5_000_000
+    """ns that the device is given to come out of a reset."""
+
+    def __post_init__(self) -> None:
+        parse_interrupt_throttle_rate(self.interrupt_throttle_rate)
+        for name in ("tx_descriptors", "rx_descriptors"):
+            count = getattr(self, name)
+            if not MINIMUM_DESCRIPTORS <= count <= MAXIMUM_DESCRIPTORS or count % DESCRIPTOR_MULTIPLE:
+                raise ValueError(
+                    f"{name} takes a multiple of {DESCRIPTOR_MULTIPLE} in "
+                    f"{MINIMUM_DESCRIPTORS}..{MAXIMUM_DESCRIPTORS}, not {count!r}"
+                )
+        if self.rx_buffer_size not in RX_BUFFER_SIZES:
+            raise ValueError(f"rx_buffer_size takes one of {[*RX_BUFFER_SIZES]}, not {self.rx_buffer_size!r}")
+        if self.tso and not self.tx_checksum:
+            raise ValueError("tso needs tx_checksum: each segment has a checksum of its own")
+        if self.watchdog_interval <= 0:
+            raise ValueError(f"watchdog_interval takes a positive number of ns, not {self.watchdog_interval!r}")
+        for name in ("dma_drain", "reset_recovery"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} takes a number of ns, not {getattr(self, name)!r}")

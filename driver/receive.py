@@ -1,0 +1,178 @@
+"""The receive ring: buffers for the device, packets for the stack (manual 3.2)."""
+
+from collections.abc import Callable
+
+from driver.bus import Bus
+from driver.counters import AdapterCounters, PollTotals
+from driver.parameters import RX_BUFFER_SIZES
+from driver.ring import DescriptorRing, upper_half
+from hw.descriptors import RECEIVE
+from hw.registers import BY_NAME
+from stack.environment import Cause, Cpu
+from stack.net_device import NetDeviceStats
+from stack.skbuff import IpSummed, SkBuff
+
+__all__ = ["RX_BUFFER_WRITE", "ReceiveRing"]
+
+RX_BUFFER_WRITE = 16
+"""Buffers that are returned to the device at a time: one by one is too many register writes."""
+
+_RCTL = BY_NAME["RCTL"]
+_RXCSUM = BY_NAME["RXCSUM"]
+_RDT = BY_NAME["RDT"].offset
+
+_LENGTH = (1 << RECEIVE.fields["length"][1]) - 1
+_DONE = upper_half(RECEIVE, dd=1)
+_END = upper_half(RECEIVE, eop=1)
+_IGNORE_CHECKSUM = upper_half(RECEIVE, ixsm=1)
+_TCP_CHECKED = upper_half(RECEIVE, tcpcs=1)
+_TCP_WRONG = upper_half(RECEIVE, tcpe=1)
+_CRC_ERROR = upper_half(RECEIVE, ce=1)
+_FRAME_ERRORS = upper_half(RECEIVE, ce=1, se=1, seq=1, cxe=1, rxe=1)
+
+_FCS = 4
+_ETHERNET_HEADER = 14
+_MAXIMUM_FRAME = 16384
+"""Bytes with FCS of the longest frame the device takes in (manual 13.4.22, LPE)."""
+_PAGE = 4096
+
+
+class ReceiveRing:
+    """Each descriptor has a buffer of its own for good; a packet is copied out of it as ``bytes``."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        cpu: Cpu,
+        *,
+        count: int,
+        buffer_size: int,
+        checksum: bool,
+        stats: NetDeviceStats,
+        counters: AdapterCounters,
+        totals: PollTotals,
+    ) -> None:
+        self.ring = DescriptorRing(bus.memory, count)
+        self._buffers = 0
+        self._buffer_size = buffer_size
+        self._checksum = checksum
+        self._bus = bus
+        self._cpu = cpu
+        self._stats = stats
+        self._counters = counters
+        self._totals = totals
+        self._start_packet()
+        size, extension = RX_BUFFER_SIZES[buffer_size]
+        self._rctl = _RCTL.value(BAM=1, BSIZE=size, BSEX=extension)
+
+    def allocate(self) -> None:
+        """Reserve the ring and its buffers. Raises ``MemoryError``, with nothing reserved, if there is no room."""
+        self.ring.allocate()
+        try:
+            size = self.ring.count * self._buffer_size
+            self._buffers = self._bus.memory.allocate(size, min(self._buffer_size, _PAGE))
+        except MemoryError:
+            self.ring.free()
+            raise
+        self._start_packet()
+
+    def free(self) -> None:
+        """Give back all memory. The device must have been stopped."""
+        self._bus.memory.free(self._buffers)
+        self.ring.free()
+
+    async def configure(self, itr: Callable[[], None]) -> None:
+        """Write the receiver's registers in Linux's order, ``itr`` in its place among them, and give it the buffers.
+
+        The receiver is on before it has a buffer, as it is under Linux.
+        """
+        bus = self._bus
+        bus.write32(_RCTL.offset, self._rctl)
+        itr()
+        self.ring.configure(bus, "RD")
+        rxcsum = await bus.read32(_RXCSUM.offset)
+        checked = _RXCSUM.mask("TUOFL")
+        bus.write32(_RXCSUM.offset, rxcsum | checked if self._checksum else rxcsum & ~checked)
+        bus.write32(_RCTL.offset, self._rctl | _RCTL.mask("EN"))
+        self._refill()
+
+    def disable(self) -> None:
+        """Switch the receiver off."""
+        self._bus.write32(_RCTL.offset, self._rctl)
+
+    async def clean(self, budget: int, deliver: Callable[[SkBuff], None]) -> int:
+        """Deliver what has been received, from at most ``budget`` descriptors, and return how many those were."""
+        ring = self.ring
+        work = 0
+        while work < budget:
+            index = ring.next_to_clean
+            upper = ring.upper(index)
+            if not upper & _DONE:
+                break
+            work += 1
+            ring.next_to_clean = ring.after(index)
+            self._cpu.charge(Cause.DRIVER_RX)
+            skb = self._take(index, upper)
+            if ring.unused() >= RX_BUFFER_WRITE:
+                self._refill()
+            if skb is not None:
+                deliver(skb)
+            await self._cpu.settle()
+        if ring.unused():
+            self._refill()
+        return work
+
+    def _take(self, index: int, upper: int) -> SkBuff | None:
+        """Copy a buffer out; the whole packet if this was its last one and it is good."""
+        length = upper & _LENGTH
+        self._length += length
+        if length > self._buffer_size or self._length > _MAXIMUM_FRAME:
+            self._bad_length = True
+        if not self._bad_length:
+            self._parts.append(self._bus.memory.read(self._buffers + index * self._buffer_size, length))
+        if not upper & _END:
+            return None
+        data = b"".join(self._parts)
+        bad_length = self._bad_length or len(data) < _ETHERNET_HEADER + _FCS
+        self._start_packet()
+        if upper & _FRAME_ERRORS or bad_length:
+            self._stats.rx_errors += 1
+            if upper & _CRC_ERROR:
+                self._stats.rx_crc_errors += 1
+            elif bad_length:
+                self._stats.rx_length_errors += 1
+            return None
+        self._counters.rx_octets += len(data)
+        self._totals.rx_packets += 1
+        self._totals.rx_bytes += len(data) - _FCS
+        return SkBuff(data[:-_FCS], ip_summed=self._summed(upper))
+
+    def _start_packet(self) -> None:
+        self._parts: list[bytes] = []
+        self._length = 0
+        self._bad_length = False
+
+    def _summed(self, upper: int) -> IpSummed:
+        """The checksum's state (manual 3.2.9). A packet found wrong goes to the stack all the same, to be judged there
+        and counted under the protocol's name."""
+        if not self._checksum or upper & _IGNORE_CHECKSUM:
+            return IpSummed.NONE
+        if upper & _TCP_WRONG:
+            self._counters.rx_csum_errors += 1
+            return IpSummed.NONE
+        if not upper & _TCP_CHECKED:
+            return IpSummed.NONE
+        self._counters.rx_csum_good += 1
+        return IpSummed.UNNECESSARY
+
+    def _refill(self) -> None:
+        """Give all unused descriptors back.
+
+        RDT is set to the last one given, not past it, as Linux does; so a descriptor with its status cleared stands
+        behind those of the device at all times, and an old DD bit is never taken for a new one.
+        """
+        ring = self.ring
+        last = ring.next_to_use
+        for _ in range(ring.unused()):
+            last = ring.give(self._buffers + ring.next_to_use * self._buffer_size, 0)
+        self._bus.write32(_RDT, last)

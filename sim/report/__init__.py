@@ -1,0 +1,1 @@
+"""The report: a page with figures, the rows as JSON, captures and waveforms, in one directory."""

@@ -1,0 +1,43 @@
+"""The Internet checksum (RFC 1071): ones' complement sums of 16-bit words.
+
+The sum of 16-bit words modulo 0xFFFF is the value of the whole string modulo 0xFFFF, because 2**16 is 1 modulo 0xFFFF.
+One division of a long integer does it, with no loop in Python. A ones' complement sum is 0 only if every word is 0;
+a nonzero multiple of 0xFFFF is 0xFFFF.
+"""
+
+import struct
+
+__all__ = ["checksum", "fold", "is_valid", "pseudo_header", "store"]
+
+_FIELD = struct.Struct("!H")
+
+
+def fold(value: int) -> int:
+    """A sum of 16-bit words, or of folded sums, brought back to 16 bits in ones' complement."""
+    return value % 0xFFFF or (0xFFFF if value else 0)
+
+
+def _total(data: "bytes | bytearray | memoryview") -> int:
+    """An integer congruent to the sum of the 16-bit words of ``data``; an odd last byte is the high half of a word."""
+    value = int.from_bytes(data, "big")
+    return value << 8 if len(data) & 1 else value
+
+
+def pseudo_header(source: int, destination: int, protocol: int, length: int) -> int:
+    """Folded sum of the IPv4 pseudo-header (RFC 9293 section 3.1, RFC 768); ``length`` in bytes, of header and data."""
+    return fold((source >> 16) + (source & 0xFFFF) + (destination >> 16) + (destination & 0xFFFF) + protocol + length)
+
+
+def checksum(data: "bytes | bytearray | memoryview", initial: int = 0) -> int:
+    """The checksum field for ``data`` (field itself zero): complement of its sum and of ``initial``, a folded sum."""
+    return 0xFFFF - fold(_total(data) + initial)
+
+
+def is_valid(data: "bytes | bytearray | memoryview", initial: int = 0) -> bool:
+    """Whether ``data`` with its checksum field, and ``initial``, sum to 0xFFFF."""
+    return (_total(data) + initial) % 0xFFFF == 0
+
+
+def store(header: bytes, offset: int, value: int) -> bytes:
+    """``header`` with the 16-bit field at ``offset`` replaced."""
+    return header[:offset] + _FIELD.pack(value) + header[offset + 2 :]

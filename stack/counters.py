@@ -1,0 +1,119 @@
+"""What the stack counts: MIB objects by their SNMP names, and the reasons for which packets were dropped."""
+
+from enum import Enum
+
+__all__ = ["MIB_NAMES", "Counters", "DropReason"]
+
+MIB_NAMES = (
+    # RFC 4293, ipSystemStats
+    "Ip.InReceives",
+    "Ip.InHdrErrors",
+    "Ip.InAddrErrors",
+    "Ip.InUnknownProtos",
+    "Ip.InTruncatedPkts",
+    "Ip.InDiscards",
+    "Ip.InDelivers",
+    "Ip.ReasmReqds",
+    "Ip.ReasmFails",
+    "Ip.OutRequests",
+    "Ip.OutDiscards",
+    "Ip.OutNoRoutes",
+    # RFC 4293, icmpStats
+    "Icmp.InMsgs",
+    "Icmp.InErrors",
+    "Icmp.InCsumErrors",
+    "Icmp.InDestUnreachs",
+    "Icmp.InEchos",
+    "Icmp.InEchoReps",
+    "Icmp.OutMsgs",
+    "Icmp.OutDestUnreachs",
+    "Icmp.OutEchos",
+    "Icmp.OutEchoReps",
+    # RFC 4113, and Linux's additions
+    "Udp.InDatagrams",
+    "Udp.NoPorts",
+    "Udp.InErrors",
+    "Udp.OutDatagrams",
+    "Udp.RcvbufErrors",
+    "Udp.InCsumErrors",
+    # RFC 4022, and Linux's additions
+    "Tcp.ActiveOpens",
+    "Tcp.PassiveOpens",
+    "Tcp.AttemptFails",
+    "Tcp.EstabResets",
+    "Tcp.CurrEstab",
+    "Tcp.InSegs",
+    "Tcp.OutSegs",
+    "Tcp.RetransSegs",
+    "Tcp.InErrs",
+    "Tcp.OutRsts",
+    "Tcp.InCsumErrors",
+    # Linux's TcpExt
+    "TcpExt.ListenOverflows",
+    "TcpExt.ListenDrops",
+    "TcpExt.DelayedACKs",
+    "TcpExt.TCPTimeouts",
+    "TcpExt.TCPRenoRecovery",
+    "TcpExt.TCPFastRetrans",
+    "TcpExt.TCPOFOQueue",
+    "TcpExt.TCPChallengeACK",
+    "TcpExt.TCPAbortOnData",
+    "TcpExt.TCPAbortOnClose",
+    "TcpExt.TCPAbortOnTimeout",
+    "TcpExt.TCPWinProbe",
+    "TcpExt.TW",
+)
+
+
+class DropReason(Enum):
+    """Why a packet went no further: Linux's ``enum skb_drop_reason`` (``include/net/dropreason-core.h``)."""
+
+    NO_SOCKET = "no socket takes it"
+    PKT_TOO_SMALL = "shorter than its header"
+    TCP_CSUM = "TCP checksum"
+    UDP_CSUM = "UDP checksum"
+    ICMP_CSUM = "ICMP checksum"
+    OTHERHOST = "not for this host"
+    IP_CSUM = "IP header checksum"
+    IP_INHDR = "bad IP header"
+    IP_INADDRERRORS = "bad IP address"
+    IP_NOPROTO = "protocol above IP not supported"
+    IP_OUTNOROUTES = "no route"
+    UNHANDLED_PROTO = "EtherType not supported"
+    HDR_TRUNC = "malformed header of ARP or ICMP"
+    FRAG_REASM_TIMEOUT = "fragment: reassembly not built"
+    SOCKET_RCVBUFF = "receive buffer full"
+    SOCKET_BACKLOG = "listen backlog full"
+    NEIGH_CREATEFAIL = "neighbour table full"
+    NEIGH_FAILED = "neighbour does not answer"
+    NEIGH_QUEUEFULL = "neighbour's queue full"
+    TCP_FLAGS = "invalid flags"
+    TCP_INVALID_SEQUENCE = "sequence number not acceptable"
+    TCP_INVALID_SYN = "SYN in a synchronised state"
+    TCP_RESET = "invalid RST"
+    TCP_CLOSE = "connection closed"
+    TCP_OLD_DATA = "data received before"
+    TCP_ZEROWINDOW = "receive window closed"
+    TCP_OVERWINDOW = "data beyond the receive window"
+    TCP_TOO_OLD_ACK = "ACK too old"
+    TCP_ACK_UNSENT_DATA = "ACK of what was never sent"
+
+
+class Counters:
+    """One host's counters: ``mib`` by name, ``drops`` by reason. A name that does not exist raises ``KeyError``."""
+
+    __slots__ = ("drops", "mib")
+
+    def __init__(self) -> None:
+        self.mib: dict[str, int] = dict.fromkeys(MIB_NAMES, 0)
+        self.drops: dict[DropReason, int] = dict.fromkeys(DropReason, 0)
+
+    def drop(self, reason: DropReason) -> None:
+        """Count a dropped packet."""
+        self.drops[reason] += 1
+
+    def nonzero(self) -> dict[str, int]:
+        """What has been counted, drop reasons by their names, for reports."""
+        counted = {name: value for name, value in self.mib.items() if value}
+        counted.update((f"Drop.{reason.name}", value) for reason, value in self.drops.items() if value)
+        return counted

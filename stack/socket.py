@@ -1,0 +1,112 @@
+"""The socket edge: BSD's calls as coroutines, with BSD's errno (POSIX.1 ``<sys/socket.h>``, ``socket(7)``).
+
+Each call charges ``Cause.SYSTEM_CALL`` and what it copies, and lets the processor's time pass before it returns.
+"""
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from stack.environment import Cause
+
+if TYPE_CHECKING:
+    from stack.host import NetworkStack
+
+__all__ = [
+    "AF_INET",
+    "SHUT_RD",
+    "SHUT_RDWR",
+    "SHUT_WR",
+    "SOCK_DGRAM",
+    "SOCK_STREAM",
+    "SOL_SOCKET",
+    "SO_ERROR",
+    "SO_RCVBUF",
+    "SO_REUSEADDR",
+    "SO_SNDBUF",
+    "TCP_NODELAY",
+    "Address",
+    "Socket",
+    "error",
+]
+
+AF_INET = 2
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+SHUT_RD = 0
+SHUT_WR = 1
+SHUT_RDWR = 2
+SOL_SOCKET = 1
+SO_REUSEADDR = 2
+SO_ERROR = 4
+SO_SNDBUF = 7
+SO_RCVBUF = 8
+TCP_NODELAY = 1
+_MINIMUM_BUFFER = 2048
+
+Address = tuple[str, int]
+"""(dotted IPv4 address, port), as in Python's ``socket``; "" is any address."""
+
+
+def error(number: int) -> OSError:
+    """The exception for an errno: Python chooses the subclass (``ConnectionRefusedError`` and so on)."""
+    return OSError(number, os.strerror(number))
+
+
+def check_port(port: int) -> int:
+    """Raises ``OverflowError`` as Python's ``socket`` does."""
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError(f"port must be 0-65535, not {port!r}")
+    return port
+
+
+def check_buffer(size: int) -> int:
+    """A buffer size for ``setsockopt``: small ones are raised to the minimum, as in Linux."""
+    if size < 0:
+        raise error(errno.EINVAL)
+    return max(size, _MINIMUM_BUFFER)
+
+
+class Socket(ABC):
+    """What stream and datagram sockets share. Every call raises ``OSError`` with BSD's errno."""
+
+    def __init__(self, stack: "NetworkStack") -> None:
+        self.stack = stack
+        self._readable = stack.env.event()
+        self._writable = stack.env.event()
+        self._closed = False
+
+    def _enter(self) -> None:
+        """A system call starts."""
+        self.stack.cpu.charge(Cause.SYSTEM_CALL)
+        if self._closed:
+            raise error(errno.EBADF)
+
+    def _copy(self, size: int) -> None:
+        """Bytes go between the program and the stack."""
+        self.stack.cpu.charge(Cause.COPY, size=size)
+
+    async def _leave(self) -> None:
+        """The system call is over when its work is done."""
+        await self.stack.cpu.settle()
+
+    async def _wait_readable(self) -> None:
+        self._readable.clear()
+        await self._readable.wait()
+
+    async def _wait_writable(self) -> None:
+        self._writable.clear()
+        await self._writable.wait()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the socket. A second call has no effect."""
+
+    @abstractmethod
+    def getsockname(self) -> Address:
+        """The local address and port."""
+
+    @abstractmethod
+    def getpeername(self) -> Address:
+        """The remote address and port. ENOTCONN if there is none."""

@@ -1,0 +1,247 @@
+"""SEGMENT ARRIVES: what a connection does with a segment, in the order of RFC 9293 section 3.10.7."""
+
+import errno
+
+from stack.counters import DropReason
+from stack.tcp.connection import Connection
+from stack.tcp.segment import ACK, FIN, RST, SYN, Segment, parse_options
+from stack.tcp.sequence import unwrap
+from stack.tcp.state import State
+
+__all__ = ["segment_arrives"]
+
+_CHALLENGE_ACKS = 10
+_CHALLENGE_PERIOD = 5_000_000_000
+"""RFC 5961 section 7: so many challenge ACKs in so many nanoseconds."""
+
+_ESTABLISHED = State.ESTABLISHED
+_FIN_WAIT_1 = State.FIN_WAIT_1
+_FIN_WAIT_2 = State.FIN_WAIT_2
+_CLOSING = State.CLOSING
+_LAST_ACK = State.LAST_ACK
+_TIME_WAIT = State.TIME_WAIT
+_SYN_RECEIVED = State.SYN_RECEIVED
+
+
+def segment_arrives(connection: Connection, segment: Segment, now: int) -> DropReason | None:
+    """Process one segment of an existing connection. Returns why it was dropped, if it was."""
+    if connection.state is State.SYN_SENT:
+        return _syn_sent(connection, segment, now)
+    flags = segment.flags
+    receiver = connection.receiver
+    sequence = unwrap(segment.sequence, receiver.nxt)
+    drop = _check_sequence(connection, segment, sequence, now)
+    if drop is not None:
+        return drop
+    if flags & RST:
+        return _reset(connection, sequence, now)
+    if flags & SYN:
+        # RFC 5961 section 4.2: only a peer that answers the challenge with a RST was in earnest.
+        challenge(connection, now)
+        return DropReason.TCP_INVALID_SYN
+    if not flags & ACK:
+        return DropReason.TCP_FLAGS
+    drop = _acknowledgment(connection, segment, sequence, now)
+    if drop is not None or connection.closed():
+        return drop
+    if segment.payload or flags & FIN:
+        drop = _text(connection, segment, sequence, now)
+        if connection.closed():
+            return drop
+    connection.sender.output(now)
+    if connection.ack_now:
+        connection.send_ack()
+    return drop
+
+
+def challenge(connection: Connection, now: int) -> None:
+    """Answer something odd with an ACK, but not without end: two confused peers must not shout at each other."""
+    count, since = connection.challenges
+    if now - since >= _CHALLENGE_PERIOD:
+        count, since = 0, now
+    connection.challenges = (count + 1, since)
+    if count < _CHALLENGE_ACKS:
+        connection.tcp.counters.mib["TcpExt.TCPChallengeACK"] += 1
+        connection.send_ack()
+
+
+def _check_sequence(connection: Connection, segment: Segment, sequence: int, now: int) -> DropReason | None:
+    """First, the sequence number (section 3.10.7.4).
+
+    As in Linux, an empty segment may lie between the last number that was acknowledged and the edge of the window,
+    both included: a peer that has filled the window, or whose ACK was overtaken, is no offender.
+    """
+    receiver = connection.receiver
+    flags = segment.flags
+    length = len(segment.payload) + (flags & SYN != 0) + (flags & FIN)
+    if sequence <= receiver.edge and (
+        sequence + length > receiver.nxt if length else sequence >= receiver.acknowledged
+    ):
+        return None
+    if flags & RST:
+        return DropReason.TCP_RESET
+    if connection.state is _SYN_RECEIVED and flags & (SYN | ACK) == SYN and sequence == receiver.nxt - 1:
+        # The peer's SYN again: our answer was lost.
+        connection.send_syn()
+        return DropReason.TCP_OLD_DATA
+    if connection.state is _TIME_WAIT and flags & FIN:
+        # The peer has not seen our ACK of its FIN.
+        connection.time_wait(now)
+    if segment.payload or flags & FIN:
+        connection.send_ack()
+        return DropReason.TCP_OLD_DATA if sequence < receiver.nxt else DropReason.TCP_OVERWINDOW
+    challenge(connection, now)
+    return DropReason.TCP_INVALID_SEQUENCE
+
+
+def _reset(connection: Connection, sequence: int, now: int) -> DropReason | None:
+    """Second, RST. RFC 5961 section 3.2: it must hit the next number exactly."""
+    if sequence != connection.receiver.nxt:
+        challenge(connection, now)
+        return DropReason.TCP_RESET
+    state = connection.state
+    if state is _SYN_RECEIVED:
+        connection.finish(errno.ECONNREFUSED)
+    elif state is State.CLOSE_WAIT:
+        connection.finish(errno.EPIPE)
+    elif state in (_CLOSING, _LAST_ACK, _TIME_WAIT):
+        connection.finish(0)
+    else:
+        connection.finish(errno.ECONNRESET)
+    return None
+
+
+def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now: int) -> DropReason | None:
+    """Fifth, the ACK field."""
+    sender = connection.sender
+    ack = unwrap(segment.acknowledgment, sender.una)
+    if connection.state is _SYN_RECEIVED:
+        if not sender.una < ack <= sender.maximum:
+            connection.tcp.reset(connection.path, connection.key, segment)
+            return DropReason.TCP_FLAGS
+        sender.wl1 = sequence - 1
+        connection.established(now)
+    if ack > sender.maximum:
+        challenge(connection, now)
+        return DropReason.TCP_ACK_UNSENT_DATA
+    if ack < sender.una - sender.maximum_window:
+        # RFC 5961 section 5.2.
+        challenge(connection, now)
+        return DropReason.TCP_TOO_OLD_ACK
+    sender.heard()
+    advances = ack > sender.una
+    changed = sender.update_window(sequence, ack, segment.window << sender.scale)
+    if advances:
+        sender.acknowledge(ack, now)
+        if sender.room * 3 >= sender.limit:
+            # Linux's sk_stream_write_space: do not wake a writer for a trifle.
+            connection.writable()
+    elif (
+        ack == sender.una
+        and sender.una < sender.maximum
+        and not changed
+        and not segment.payload
+        and not segment.flags & FIN
+    ):
+        sender.duplicate(now)
+    if sender.fin_queued and sender.fin_acknowledged:
+        _fin_acknowledged(connection, now)
+    return None
+
+
+def _fin_acknowledged(connection: Connection, now: int) -> None:
+    state = connection.state
+    if state is _FIN_WAIT_1:
+        connection.set_state(_FIN_WAIT_2)
+        if connection.orphan:
+            connection.await_fin()
+    elif state is _CLOSING:
+        connection.time_wait(now)
+    elif state is _LAST_ACK:
+        connection.finish(0)
+
+
+def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> DropReason | None:
+    """Seventh, the data, and eighth, the FIN."""
+    receiver = connection.receiver
+    payload = segment.payload
+    if not connection.can_receive():
+        # The peer's FIN has come: nothing new can follow it.
+        connection.ack_now = True
+        return DropReason.TCP_CLOSE if payload else None
+    end = sequence + len(payload)
+    before = receiver.nxt
+    if payload:
+        if connection.orphan and end > receiver.nxt:
+            # Nobody will ever read it (RFC 9293 section 3.10.7.4; RFC 2525 section 2.17).
+            connection.tcp.counters.mib["TcpExt.TCPAbortOnData"] += 1
+            connection.abort(0)
+            return DropReason.TCP_CLOSE
+        pieces = receiver.pieces()
+        if receiver.accept(sequence, payload):
+            connection.acknowledge_soon(now)
+        else:
+            connection.ack_now = True
+            connection.tcp.counters.mib["TcpExt.TCPOFOQueue"] += receiver.pieces() > pieces
+    if segment.flags & FIN and end <= receiver.edge:
+        receiver.fin = end
+    if receiver.fin == receiver.nxt:
+        receiver.nxt += 1
+        receiver.edge = max(receiver.edge, receiver.nxt)
+        _fin(connection, now)
+    elif segment.flags & FIN:
+        connection.ack_now = True
+    if receiver.nxt > before:
+        connection.readable()
+        return None
+    if receiver.edge == before:
+        return DropReason.TCP_ZEROWINDOW
+    return None
+
+
+def _fin(connection: Connection, now: int) -> None:
+    """The peer's FIN has come, and all data before it."""
+    connection.ack_now = True
+    state = connection.state
+    if state is _ESTABLISHED:
+        connection.set_state(State.CLOSE_WAIT)
+    elif state is _FIN_WAIT_1:
+        # Were our own FIN acknowledged, the state would be FIN-WAIT-2 by now.
+        connection.set_state(_CLOSING)
+    elif state is _FIN_WAIT_2:
+        connection.time_wait(now)
+
+
+def _syn_sent(connection: Connection, segment: Segment, now: int) -> DropReason | None:
+    """Section 3.10.7.3."""
+    flags = segment.flags
+    sender = connection.sender
+    acceptable = False
+    if flags & ACK:
+        ack = unwrap(segment.acknowledgment, sender.una)
+        acceptable = sender.una < ack <= sender.maximum
+        if not acceptable:
+            if not flags & RST:
+                connection.tcp.reset(connection.path, connection.key, segment)
+            return DropReason.TCP_FLAGS
+    if flags & RST:
+        if not acceptable:
+            return DropReason.TCP_RESET
+        connection.finish(errno.ECONNREFUSED)
+        return None
+    if not flags & SYN:
+        return DropReason.TCP_FLAGS
+    connection.receiver.open(segment.sequence)
+    connection.negotiate(parse_options(segment.options))
+    # The window of a SYN is not scaled (RFC 7323 section 2.2).
+    sender.window = sender.maximum_window = segment.window
+    sender.wl1 = segment.sequence
+    if acceptable:
+        sender.wl2 = sender.maximum
+        sender.acknowledge(sender.maximum, now)
+        connection.established(now)
+        connection.send_ack()
+        return None
+    connection.set_state(_SYN_RECEIVED)
+    connection.send_syn()
+    return None

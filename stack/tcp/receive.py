@@ -1,0 +1,157 @@
+"""The receiving half of a connection: reassembly and the advertised window (RFC 9293 section 3.8.6.2)."""
+
+from bisect import bisect_right
+
+__all__ = ["Receiver", "scale_for"]
+
+_MAXIMUM_WINDOW_FIELD = 0xFFFF
+_MAXIMUM_SHIFT = 14
+_DEFAULT_MSS = 536
+_BYTES_PER_PIECE = 512
+"""Out-of-order pieces are limited to one per so many bytes of buffer: tiny segments must not cost much memory."""
+
+
+def scale_for(limit: int) -> int:
+    """The smallest shift with which a window of ``limit`` bytes fits its field (RFC 7323 section 2.3)."""
+    shift = 0
+    while limit >> shift > _MAXIMUM_WINDOW_FIELD and shift < _MAXIMUM_SHIFT:
+        shift += 1
+    return shift
+
+
+def _start(piece: tuple[int, bytes]) -> int:
+    return piece[0]
+
+
+class Receiver:
+    """Sequence numbers here do not wrap (see ``stack.tcp.sequence``)."""
+
+    __slots__ = ("_pieces", "acknowledged", "buffer", "edge", "fin", "limit", "mss", "nxt", "scale", "segment_size")
+
+    def __init__(self, *, limit: int, mss: int) -> None:
+        self.limit = limit
+        """Bytes that may be kept for the reader."""
+        self.mss = mss
+        """What we advertise."""
+        self.scale = 0
+        self.nxt = 0
+        """RCV.NXT."""
+        self.edge = 0
+        """RCV.NXT + RCV.WND as last advertised. It never moves back (RFC 9293 SHLD-14)."""
+        self.acknowledged = 0
+        """RCV.NXT when the last segment with ACK was sent."""
+        self.buffer = bytearray()
+        """In order, not read yet."""
+        self.fin: int | None = None
+        """Sequence number of the peer's FIN, once known."""
+        self.segment_size = min(_DEFAULT_MSS, mss)
+        """Payload of a full segment of the peer, as far as seen."""
+        self._pieces: list[tuple[int, bytes]] = []
+        """Out of order: (sequence number, data), sorted, without overlap."""
+
+    def open(self, initial: int) -> None:
+        """The peer's SYN has the sequence number ``initial``."""
+        self.nxt = self.acknowledged = self.edge = initial + 1
+
+    def window(self) -> int:
+        """The window to advertise now, in bytes. Opened in steps of a segment or half the buffer at least, against the
+        silly window syndrome (RFC 9293 section 3.8.6.2.2)."""
+        nxt = self.nxt
+        current = self.edge - nxt
+        free = self.limit - len(self.buffer)
+        if free - current >= min(self.limit >> 1, self.mss):
+            unit = (1 << self.scale) - 1
+            self.edge = nxt + min(free & ~unit, _MAXIMUM_WINDOW_FIELD << self.scale)
+        return max(self.edge - nxt, 0)
+
+    def window_field(self) -> int:
+        """The header's window field. Rounded up, so that the edge does not move back by rounding."""
+        window = self.window() + (1 << self.scale) - 1 >> self.scale
+        self.edge = max(self.edge, self.nxt + (window << self.scale))
+        return window
+
+    def update_due(self) -> bool:
+        """Whether what the program has read opens the window so far that the peer should know at once: to twice of
+        what it may still send, as in Linux."""
+        current = self.edge - self.nxt
+        free = min(self.limit - len(self.buffer), _MAXIMUM_WINDOW_FIELD << self.scale)
+        return free >= 2 * current and free - current >= min(self.limit >> 1, self.mss)
+
+    def accept(self, sequence: int, payload: "memoryview | bytes") -> bool:
+        """Take the data of a segment that overlaps the window.
+
+        Returns True if it came in order and closed no gap, so that its ACK may be delayed (RFC 5681 section 4.2).
+        """
+        nxt = self.nxt
+        if len(payload) > self.segment_size:
+            self.segment_size = min(len(payload), self.mss)
+        if sequence < nxt:
+            payload = payload[nxt - sequence :]
+            sequence = nxt
+        room = self.edge - sequence
+        if len(payload) > room:
+            payload = payload[: max(room, 0)]
+        if not payload:
+            return False
+        if sequence != nxt:
+            self._store(sequence, payload)
+            return False
+        self.buffer += payload
+        self.nxt = nxt + len(payload)
+        if self._pieces:
+            self._drain()
+            return False
+        return True
+
+    def _store(self, sequence: int, payload: "memoryview | bytes") -> None:
+        """Keep what is out of order and not kept yet."""
+        pieces = self._pieces
+        index = bisect_right(pieces, sequence, key=_start)
+        if index:
+            start, data = pieces[index - 1]
+            overlap = start + len(data) - sequence
+            if overlap > 0:
+                payload = payload[overlap:]
+                sequence += overlap
+        while payload and len(pieces) * _BYTES_PER_PIECE < self.limit:
+            if index == len(pieces):
+                pieces.append((sequence, bytes(payload)))
+                return
+            gap = pieces[index][0] - sequence
+            if gap:
+                pieces.insert(index, (sequence, bytes(payload[:gap])))
+                index += 1
+            if len(payload) <= gap:
+                return
+            step = gap + len(pieces[index][1])
+            payload = payload[step:]
+            sequence += step
+            index += 1
+
+    def _drain(self) -> None:
+        """Move what has become in order to the buffer."""
+        count = 0
+        for start, data in self._pieces:
+            if start > self.nxt:
+                break
+            count += 1
+            new = start + len(data) - self.nxt
+            if new > 0:
+                self.buffer += data[-new:]
+                self.nxt += new
+        del self._pieces[:count]
+
+    def pieces(self) -> int:
+        """Number of out-of-order pieces that are kept."""
+        return len(self._pieces)
+
+    def read(self, size: int) -> bytes:
+        """Take at most ``size`` bytes."""
+        buffer = self.buffer
+        if size >= len(buffer):
+            data = bytes(buffer)
+            buffer.clear()
+            return data
+        data = bytes(memoryview(buffer)[:size])
+        del buffer[:size]
+        return data

@@ -1,0 +1,178 @@
+"""Receive checksum offload: golden function against scapy, gateware against golden function."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+
+from hw.mac.fcs import append_fcs
+from hw.receive.checksum import ChecksumResult, ReceiveChecksum, receive_checksum
+from tests.hw.frames import make_packet, spoil
+from tests.hw.streams import words_of
+
+LONGEST_PROCESSING = 10
+"""Cycles after the last word, as the docstring promises."""
+
+
+def by_scapy(frame: bytes) -> tuple[bool, bool, bool, bool]:
+    """(ipcs, ipe, tcpcs, tcpe) of a well-formed frame: scapy computes each checksum anew and they are compared."""
+    packet = Ether(frame)
+    ip_checked = IP in packet
+    layer = TCP if TCP in packet else UDP if UDP in packet else None
+    fragment = ip_checked and (packet[IP].flags.MF or packet[IP].frag)
+    fresh = packet.copy()
+    if ip_checked:
+        del fresh[IP].chksum
+    if layer and not fragment:
+        del fresh[layer].chksum
+    fresh = Ether(bytes(fresh))
+    ip_wrong = ip_checked and fresh[IP].chksum != packet[IP].chksum
+    tcp_checked = layer is not None and not fragment
+    return ip_checked, ip_wrong, tcp_checked, tcp_checked and fresh[layer].chksum != packet[layer].chksum
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_golden_against_scapy(seed: int) -> None:
+    rng = random.Random(seed)
+    frame = bytearray(bytes(make_packet(rng)))
+    packet = Ether(bytes(frame))
+    if seed % 3 == 1 and IP in packet:
+        frame[14 + rng.choice((8, 10, 11, 13, 19))] ^= 1 << rng.randrange(8)  # leaves the packet's shape alone
+    elif seed % 3 == 2 and (TCP in packet or UDP in packet) and IPv6 not in packet:
+        frame[14 + 4 * packet[IP].ihl + rng.choice((0, 1, 2, 3))] ^= 1 << rng.randrange(8)
+    padded = append_fcs(bytes(frame).ljust(60, b"\xaa"))
+    ipcs, ipe, tcpcs, tcpe = by_scapy(bytes(frame))
+    result = receive_checksum(padded, pcss=14)
+    assert (result.ipcs, result.ipe, result.tcpcs, result.tcpe) == (ipcs, ipe, tcpcs, tcpe)
+    assert result.ixsm == (not ipcs and not tcpcs)
+
+
+def test_golden_by_hand() -> None:
+    """The published example of RFC 1071 section 3, and what must not be claimed."""
+    example = bytes.fromhex("0001f203f4f5f6f7")
+    assert receive_checksum(example).checksum == 0xDDF2
+    assert receive_checksum(b"\xff" + example, pcss=1).checksum == 0xDDF2
+    assert receive_checksum(example + b"fcs!", strip_crc=True).checksum == 0xDDF2
+    datagram = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / b"hello"
+    nothing = ChecksumResult(checksum=0)
+
+    def flags(packet: Any, **options: Any) -> ChecksumResult:
+        return replace(receive_checksum(append_fcs(bytes(packet)), **options), checksum=0)
+
+    both = replace(nothing, ipcs=True, tcpcs=True, ixsm=False)
+    assert flags(datagram) == both
+    assert flags(datagram, ip_offload=False) == replace(both, ipcs=False)
+    assert flags(datagram, tcp_offload=False) == replace(both, tcpcs=False)
+    assert flags(datagram, ip_offload=False, tcp_offload=False) == nothing
+    without = datagram.copy()
+    without[UDP].chksum = 0
+    assert flags(without) == replace(both, tcpcs=False)
+    longer = datagram.copy()
+    longer[UDP].len = 12
+    assert flags(longer) == replace(both, tcpcs=False)
+    assert receive_checksum(append_fcs(bytes(datagram))[:-1]).ixsm  # one byte short
+
+
+class Bench:
+    """Runs frames through one ``ReceiveChecksum``."""
+
+    def __init__(self) -> None:
+        self.dut = ReceiveChecksum()
+        self.simulator = Simulator(self.dut)
+        self.simulator.add_clock(8e-9)
+        self.simulator.add_testbench(self._run)  # resetting the simulator starts it anew
+        self.work: list[tuple[bytes, dict[str, Any], random.Random]] = []
+        self.results: list[ChecksumResult] = []
+
+    async def _run(self, context: Any) -> None:
+        dut = self.dut
+        for frame, options, rng in self.work:
+            for name, value in options.items():
+                context.set(getattr(dut, name), value)
+            for data, count, last in words_of(frame):
+                await context.tick().repeat(rng.choice((1, 1, 2)))
+                context.set(dut.words.payload.data, data)
+                context.set(dut.words.payload.count, count)
+                context.set(dut.words.payload.last, last)
+                context.set(dut.words.valid, 1)
+                cycles = 0
+                while not context.get(dut.words.ready):
+                    await context.tick()
+                    cycles += 1
+                assert cycles == 3
+                await context.tick()
+                context.set(dut.words.valid, 0)
+            for _ in range(LONGEST_PROCESSING):
+                assert not context.get(dut.done)
+                await context.tick()
+                if context.get(dut.done):
+                    break
+            assert context.get(dut.done)
+            result = context.get(dut.result)
+            flags = {name: bool(result[name]) for name in ("ipcs", "ipe", "tcpcs", "tcpe", "ixsm")}
+            self.results.append(ChecksumResult(checksum=result.checksum, **flags))
+
+    def check(self, work: list[tuple[bytes, dict[str, Any], random.Random]]) -> None:
+        self.work, self.results = work, []
+        self.simulator.reset()
+        self.simulator.run()
+        for (frame, options, _), result in zip(work, self.results, strict=True):
+            assert result == receive_checksum(frame, **options), (frame.hex(), options)
+
+
+@st.composite
+def work(draw: st.DrawFn) -> tuple[bytes, dict[str, Any], random.Random]:
+    rng = random.Random(draw(st.integers(0, 1 << 32)))
+    options = {
+        "pcss": draw(st.sampled_from((0, 1, 13, 14, 34, 35, 59, 254, 255))),
+        "ip_offload": draw(st.integers(0, 7)) > 0,
+        "tcp_offload": draw(st.integers(0, 7)) > 0,
+        "strip_crc": draw(st.booleans()),
+    }
+    if draw(st.integers(0, 4)) == 0:
+        return draw(st.binary(min_size=1, max_size=80)), options, rng
+    return spoil(rng, bytes(make_packet(rng))), options, rng
+
+
+BENCH = Bench()
+CHECK_ALL = {"pcss": 0, "ip_offload": True, "tcp_offload": True, "strip_crc": False}
+
+
+@settings(max_examples=30)
+@given(st.lists(work(), min_size=8, max_size=20))
+def test_gateware_against_golden(frames: list[tuple[bytes, dict[str, Any], random.Random]]) -> None:
+    BENCH.check(frames)
+
+
+def frames_of_interest() -> Iterator[bytes]:
+    """Every length field from nothing to beyond the frame, for TCP and UDP over both IP versions."""
+    for transport in (TCP(), UDP()):
+        for network in (IP(src="1.2.3.4", dst="5.6.7.8"), IPv6(src="fd00::1", dst="fd00::2")):
+            good = bytes(Ether() / network / transport / b"abcde")
+            for value in (*range(0, 70), 255, 256, 65495, 65496, 65535):
+                bad = bytearray(good)
+                place = 16 if IP in network else 18
+                bad[place : place + 2] = value.to_bytes(2, "big")
+                yield append_fcs(bytes(bad).ljust(60, b"\0"))
+
+
+def test_every_length_field() -> None:
+    BENCH.check([(frame, CHECK_ALL, random.Random(1)) for frame in frames_of_interest()])
+
+
+def test_every_header_length() -> None:
+    frames = []
+    for ihl in range(16):
+        for version in (4, 5, 6):
+            header = bytes(IP(src="1.2.3.4", dst="5.6.7.8", proto=17, len=78, chksum=0))
+            packet = bytes([version << 4 | ihl]) + header[1:] + random.Random(ihl).randbytes(58)
+            frames.append(append_fcs(bytes(Ether(type=0x0800)) + packet))
+    BENCH.check([(frame, CHECK_ALL, random.Random(1)) for frame in frames])

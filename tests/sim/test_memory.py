@@ -1,0 +1,56 @@
+"""The allocator against a list of what is reserved."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.memory import HostMemory
+
+SIZE = 64 * 1024
+
+
+@given(st.lists(st.one_of(st.tuples(st.integers(1, 9000), st.sampled_from([1, 8, 16, 256, 4096])), st.integers(0, 30))))
+def test_ranges_are_aligned_apart_and_all_given_back(steps: list[tuple[int, int] | int]) -> None:
+    memory = HostMemory(np.zeros(SIZE, np.uint8))
+    held: list[tuple[int, int]] = []
+    for step in steps:
+        if isinstance(step, int):
+            if held:
+                memory.free(held.pop(step % len(held))[0])
+            continue
+        size, alignment = step
+        try:
+            address = memory.allocate(size, alignment)
+        except MemoryError:
+            continue
+        assert address % alignment == 0
+        assert 4096 <= address <= SIZE - size
+        assert all(address + size <= start or start + length <= address for start, length in held)
+        held.append((address, size))
+        assert memory.allocated() == sum(length for _, length in held)
+    for address, _ in held:
+        memory.free(address)
+    assert memory.allocated() == 0
+    assert memory.allocate(SIZE - 4096) == 4096  # all free ranges have grown together again
+
+
+def test_odd_sizes_leave_no_scraps_to_search() -> None:
+    memory = HostMemory(np.zeros(SIZE, np.uint8))
+    for size in range(61, 161):
+        memory.allocate(size)
+    assert len(memory._free) == 1
+
+
+def test_reads_see_writes_and_a_wrong_free_is_refused() -> None:
+    memory = HostMemory(np.zeros(SIZE, np.uint8))
+    address = memory.allocate(100)
+    memory.write(address + 3, b"niclab")
+    assert memory.read(address + 2, 8) == b"\0niclab\0"
+    with pytest.raises(ValueError, match="was not allocated"):
+        memory.free(address + 16)
+
+
+def test_memory_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="one-dimensional array of uint8, not int64"):
+        HostMemory(np.zeros(4, np.int64))  # type: ignore[arg-type]
