@@ -51,7 +51,7 @@ check: $(INSTALLED) | tools
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary
 	@$(IN_VENV) lint-imports --no-logo --no-cache
-	@$(RUN) pytest -q -m "not slow and not rtl"
+	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench

@@ -204,6 +204,8 @@ class InterruptController(wiring.Component):
     """
 
     def __init__(self, *, throttle: InterruptThrottle) -> None:
+        if throttle.interval_bits != BY_NAME["ITR"]["INTERVAL"].width:
+            raise ValueError(f"interval_bits must be those of ITR, not {throttle.interval_bits!r}")
         self._gate = throttle.create()
         registers = {name: In(RegisterSignature(BY_NAME[name.upper()])) for name in ("icr", "ics", "ims", "imc", "itr")}
         super().__init__({"causes": In(CAUSES), "interrupt": Out(1), **registers})

@@ -1,10 +1,26 @@
 """Verilog (IEEE 1364-2005) of a component."""
 
+import re
+
 from amaranth.back import verilog
 from amaranth.hdl import Signal, Value, ValueCastable
 from amaranth.lib.wiring import Component
 
 __all__ = ["convert"]
+
+_CONSTANT_PROCESS = re.compile(r"always @\*\n +(.+ = \d+'h[0-9a-f]+;)")
+_TRIGGER = re.compile(r"^  reg (\S+) += 0;$", re.MULTILINE)
+
+
+def _wake(module: str) -> str:
+    """Processes that only assign constants wait for ever, since nothing that they read changes: simulators leave the
+    bits at 0 or x. Yosys gives its other processes a variable to look at; this gives it to those, too.
+    """
+    trigger = _TRIGGER.search(module)
+    if trigger is None:
+        return module
+    look = trigger[1]
+    return _CONSTANT_PROCESS.sub(lambda found: f"always @* begin if ({look} ) begin end {found[1]} end", module)
 
 
 def convert(component: Component, *, name: str) -> str:
@@ -19,4 +35,5 @@ def convert(component: Component, *, name: str) -> str:
         value = Value.cast(member) if isinstance(member, ValueCastable) else member
         if isinstance(value, Signal):
             ports.append(("__".join(str(part) for part in path), value, None))
-    return verilog.convert(component, name=name, ports=ports, emit_src=False)
+    text = verilog.convert(component, name=name, ports=ports, emit_src=False)
+    return "endmodule".join(map(_wake, text.split("endmodule")))

@@ -38,9 +38,12 @@ class Figure:
 
 
 def commit() -> str:
-    """The commit that is checked out, ``+`` appended if the tree differs from it; ``unknown`` outside of git."""
+    """The commit that is checked out, ``+`` appended if the tree differs from it; ``unknown`` without git."""
     git = ["git", "-C", str(build.REPOSITORY)]
-    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
     if head.returncode:
         return "unknown"
     changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout

@@ -95,8 +95,6 @@ class DatagramSocket(Socket):
         path = self._route(peer[0])
         while endpoint.send_used and endpoint.send_used + len(data) > endpoint.send_limit:
             await self._wait_writable()
-            if self._closed:
-                raise error(errno.EBADF)
         self._copy(len(data))
         failure = self.stack.udp.send(endpoint, bytes(data), path, peer[1])
         if failure:
@@ -113,8 +111,6 @@ class DatagramSocket(Socket):
             if pending:
                 raise error(pending)
             await self._wait_readable()
-            if self._closed:
-                raise error(errno.EBADF)
         data, address, port = endpoint.receive()
         data = data[:size]
         self._copy(len(data))

@@ -88,7 +88,8 @@ class Icmp:
             self._input_unreachable(code, body)
 
     def _input_unreachable(self, code: int, quoted: memoryview) -> None:
-        if len(quoted) < HEADER_BYTES or len(quoted) < (quoted[0] & 0xF) * 4 + _QUOTED_BYTES:
+        header_bytes = (quoted[0] & 0xF) * 4 if quoted else 0
+        if not HEADER_BYTES <= header_bytes <= len(quoted) - _QUOTED_BYTES:
             self.counters.mib["Icmp.InErrors"] += 1
             self.counters.drop(DropReason.HDR_TRUNC)
             return
@@ -96,7 +97,7 @@ class Icmp:
         if handler is not None:
             local = int.from_bytes(quoted[12:16], "big")
             remote = int.from_bytes(quoted[16:20], "big")
-            handler(code, local, remote, quoted[(quoted[0] & 0xF) * 4 :])
+            handler(code, local, remote, quoted[header_bytes:])
 
     def host_unreachable(self, skb: SkBuff) -> None:
         """A packet of this host's own (IP header first) found no neighbour: tell its sender as a router would."""

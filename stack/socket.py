@@ -92,12 +92,17 @@ class Socket(ABC):
         await self.stack.cpu.settle()
 
     async def _wait_readable(self) -> None:
+        """Raises EBADF if the socket was closed meanwhile, as ``_wait_writable`` does."""
         self._readable.clear()
         await self._readable.wait()
+        if self._closed:
+            raise error(errno.EBADF)
 
     async def _wait_writable(self) -> None:
         self._writable.clear()
         await self._writable.wait()
+        if self._closed:
+            raise error(errno.EBADF)
 
     @abstractmethod
     async def close(self) -> None:

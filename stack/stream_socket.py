@@ -103,8 +103,6 @@ class StreamSocket(Socket):
             raise error(errno.EINVAL)
         while not listener.accepted:
             await self._wait_readable()
-            if self._closed:
-                raise error(errno.EBADF)
         accepted = StreamSocket(self.stack, listener.accepted.popleft())
         await self._leave()
         return accepted, accepted.getpeername()

@@ -63,21 +63,20 @@ def segment(context: Context, options: PacketOptions, payload: bytes) -> list[by
         if len(piece) < min(mss, left):
             break
         total = len(piece) + length
-        edits: dict[int, int] = {}
+        edited = bytearray(header)
         if context.tcp:
-            _put(edits, context.tucss + 4, sequence + n * mss, 4)
+            _put(edited, context.tucss + 4, sequence + n * mss, 4)
             if left > mss and context.tucss + 13 < length:
-                edits[context.tucss + 13] = header[context.tucss + 13] & ~_FIN_PSH
+                edited[context.tucss + 13] &= ~_FIN_PSH & 0xFF
         else:
-            _put(edits, context.tucss + 4, total - context.tucss, 2)
+            _put(edited, context.tucss + 4, total - context.tucss, 2)
         if context.ip:
-            _put(edits, context.ipcss + 2, total - context.ipcss, 2)
-            _put(edits, context.ipcss + 4, identification + n, 2)
+            _put(edited, context.ipcss + 2, total - context.ipcss, 2)
+            _put(edited, context.ipcss + 4, identification + n, 2)
         else:
-            _put(edits, context.ipcss + 4, total - context.ipcss - _IPV6_HEADER_BYTES, 2)
-        edited = bytes(edits.get(position, value) for position, value in enumerate(header))
+            _put(edited, context.ipcss + 4, total - context.ipcss - _IPV6_HEADER_BYTES, 2)
         if total <= MAX_PACKET_BYTES:
-            frames.append(insert_checksums(context, options, edited + piece))
+            frames.append(insert_checksums(context, options, bytes(edited) + piece))
     return frames
 
 
@@ -85,9 +84,10 @@ def _field(header: bytes, position: int, width: int) -> bytes:
     return header[position : position + width].ljust(width, b"\0")
 
 
-def _put(edits: dict[int, int], position: int, value: int, width: int) -> None:
-    for index, byte in enumerate((value % (1 << 8 * width)).to_bytes(width, "big")):
-        edits[position + index] = byte
+def _put(header: bytearray, position: int, value: int, width: int) -> None:
+    """Stores as much of a big-endian field as lies in the header."""
+    field = (value % (1 << 8 * width)).to_bytes(width, "big")[: max(0, len(header) - position)]
+    header[position : position + len(field)] = field
 
 
 class TransmitSegmenter(wiring.Component):

@@ -4,15 +4,14 @@ import ast
 import inspect
 import os
 import platform
-import subprocess
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
+from sim.benchmarks import commit
 from sim.experiment import Experiment
 from sim.host import HostCosts
 from sim.results import RunResult
-from sim.rtl.build import REPOSITORY
 
 __all__ = ["Conditions", "conditions"]
 
@@ -28,16 +27,6 @@ _UNITS = ("ns per byte", "ns", "Bytes per 8 ns cycle")
 
 def _value(value: object, unit: str = "", text: str = "") -> dict[str, Any]:
     return {"value": value, "unit": unit, "text": text}
-
-
-def _commit() -> str:
-    """The commit of the checkout, marked if files differ from it; "unknown" outside of a git checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown"
-    return result.stdout.strip() or "unknown"
 
 
 def _costs(costs: HostCosts) -> dict[str, dict[str, Any]]:
@@ -85,7 +74,7 @@ def conditions(experiments: list[Experiment], runs: list[RunResult], *, wall_tim
         },
         "costs of host A": _costs(first.costs),
         "versions": {
-            "commit": _value(_commit()),
+            "commit": _value(commit(), text="with a plus sign if files differed from it"),
             "Python": _value(platform.python_version()),
             **{name: _value(version(name)) for name in _PACKAGES},
         },

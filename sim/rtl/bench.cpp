@@ -28,8 +28,7 @@ struct State {
     uint64_t interrupt;           // level of the interrupt pin
     uint64_t interrupt_cycle;     // cycle of its last rise
     uint64_t interrupts;          // rises so far
-    uint64_t reads_done;          // register reads completed so far
-    uint64_t read_value;          // of the last one
+    uint64_t reads_done;          // register reads completed so far; niclab_read_value() has their values
     uint64_t frames_sent;         // by the NIC
     uint64_t bad_reads;           // DMA read requests outside of memory
     uint64_t bad_writes;          // DMA writes outside of memory
@@ -38,6 +37,7 @@ struct State {
 };
 
 struct RegisterAccess { uint64_t arrival; uint32_t address; bool write; uint32_t data; };
+struct Completion { uint64_t due; uint32_t value; };
 struct ReadBurst { uint64_t due; uint64_t address; uint32_t words; uint32_t tag; bool bad; };
 struct MemoryWrite { uint64_t due; uint64_t address; uint64_t data; uint8_t strobe; };
 struct WriteWord { uint64_t due; uint64_t data; uint8_t strobe; bool last; };
@@ -48,7 +48,8 @@ State state;
 
 std::deque<RegisterAccess> accesses;
 bool driving_register = false;
-uint64_t read_completes = NEVER;
+std::deque<Completion> completions;   // on their way to the processor
+std::deque<uint32_t> read_values;     // arrived there
 
 std::deque<ReadBurst> bursts;
 uint64_t read_bus_free = 0;      // in bytes * cycles, see pace()
@@ -117,12 +118,13 @@ extern "C" void niclab_tick(
     *register_write = driving_register && accesses.front().write;
     *register_data = driving_register ? accesses.front().data : 0;
     if (response_valid) {
-        state.read_value = response;
-        read_completes = now + state.mmio_read_return;
-        if (!writes.empty() && writes.back().due > read_completes) read_completes = writes.back().due;
+        uint64_t due = now + state.mmio_read_return;
+        if (!writes.empty() && writes.back().due > due) due = writes.back().due;
+        completions.push_back({due, response});
     }
-    if (read_completes <= now) {
-        read_completes = NEVER;
+    while (!completions.empty() && completions.front().due <= now) {
+        read_values.push_back(completions.front().value);
+        completions.pop_front();
         state.reads_done++;
         wake = true;
     }
@@ -229,6 +231,13 @@ uint64_t niclab_state_bytes() { return sizeof(State); }
 // A register access that reaches the NIC at cycle `arrival`, or as soon as those before it have.
 void niclab_access(uint64_t arrival, uint32_t address, uint8_t write, uint32_t data) {
     accesses.push_back({arrival, address, bool(write), data});
+}
+
+// The value of the oldest completed register read that was not asked for yet. There must be one.
+uint32_t niclab_read_value() {
+    const uint32_t value = read_values.front();
+    read_values.pop_front();
+    return value;
 }
 
 // A frame, FCS included, whose preamble starts at `cycle`, or as soon as the wire is free.

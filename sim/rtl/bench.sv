@@ -11,7 +11,7 @@ module bench;
         input bit write_data_valid, input longint unsigned write_data,
         input int unsigned write_strobe, input bit write_last,
         input bit register_ready, input bit response_valid, input int unsigned response,
-        input bit interrupt, input int unsigned txd, input bit tx_en, input bit tx_er,
+        input bit interrupt_pin, input int unsigned txd, input bit tx_en, input bit tx_er,
         output bit read_data_valid, output longint unsigned read_data,
         output int unsigned read_tag, output bit read_last,
         output bit write_data_ready,
@@ -55,7 +55,8 @@ module bench;
         .registers__response__payload(response),
         .interrupt(interrupt),
         .gmii__txd(txd), .gmii__tx_en(tx_en), .gmii__tx_er(tx_er),
-        .gmii__rxd(rxd[7:0]), .gmii__rx_dv(rx_dv), .gmii__rx_er(1'b0)
+        .gmii__rxd(rxd[7:0]), .gmii__rx_dv(rx_dv), .gmii__rx_er(1'b0),
+        .link(1'b1)
     );
 
     always @(posedge clk) begin

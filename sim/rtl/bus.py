@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from hw.registers import WINDOW_BYTES
 from sim.host import HostCpu
@@ -10,6 +11,14 @@ from sim.rtl.engine import CYCLE_NS, RtlEngine, cycle_at
 from stack.environment import Cause, Event
 
 __all__ = ["RtlBus"]
+
+
+@dataclass(slots=True)
+class _Read:
+    """A register read on its way."""
+
+    done: Event
+    value: int = 0
 
 
 class RtlBus:
@@ -32,9 +41,8 @@ class RtlBus:
         if not 1 <= costs.dma_width <= 8:
             raise ValueError(f"dma_width is 1..8 bytes per cycle, not {costs.dma_width}")
         state.dma_width = costs.dma_width
-        self._reads: deque[Event] = deque()
+        self._reads: deque[_Read] = deque()
         self._reads_done = 0
-        self._values: deque[int] = deque()
         self._handler: Callable[[], Awaitable[None]] | None = None
         self._interrupts = 0
         self._interrupted = env.event()
@@ -49,13 +57,13 @@ class RtlBus:
     async def read32(self, offset: int) -> int:
         self._check(offset)
         await self.cpu.settle()
-        done = self.env.event()
-        self._reads.append(done)
+        read = _Read(self.env.event())
+        self._reads.append(read)
         self.env.bench.access(cycle_at(self.env.now + self._read_request), offset, write=False)
         self.cpu.stall(Cause.MMIO, self.cpu.costs.mmio_read_latency)
-        await done.wait()
+        await read.done.wait()
         self.cpu.stall_until(Cause.MMIO, self.env.now)
-        return self._values.popleft()
+        return read.value
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
         if self._handler is not None:
@@ -74,10 +82,11 @@ class RtlBus:
     def _observe(self) -> None:
         """Something in the bench has changed."""
         state = self._state
-        if state.reads_done != self._reads_done:
-            self._reads_done = state.reads_done
-            self._values.append(state.read_value)
-            self._reads.popleft().set()
+        while state.reads_done != self._reads_done:
+            self._reads_done += 1
+            read = self._reads.popleft()
+            read.value = self.env.bench.read_value()
+            read.done.set()
         if state.interrupts != self._interrupts:
             self._interrupts = state.interrupts
             self._interrupted.set()

@@ -30,7 +30,6 @@ class State(ctypes.Structure):
             "interrupt_cycle",
             "interrupts",
             "reads_done",
-            "read_value",
             "frames_sent",
             "bad_reads",
             "bad_writes",
@@ -48,7 +47,6 @@ class State(ctypes.Structure):
     interrupt_cycle: int
     interrupts: int
     reads_done: int
-    read_value: int
     frames_sent: int
     bad_reads: int
     bad_writes: int
@@ -69,6 +67,7 @@ class Bench:
         program.niclab_memory_bytes.restype = ctypes.c_uint64
         program.niclab_state_bytes.restype = ctypes.c_uint64
         program.niclab_access.argtypes = (ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint8, ctypes.c_uint32)
+        program.niclab_read_value.restype = ctypes.c_uint32
         program.niclab_receive.argtypes = (ctypes.c_uint64, ctypes.c_char_p, ctypes.c_uint64)
         program.niclab_sent.argtypes = (
             ctypes.c_char_p,
@@ -90,6 +89,12 @@ class Bench:
     def access(self, arrival: int, address: int, *, write: bool, data: int = 0) -> None:
         """Queue a register access that reaches the NIC at cycle ``arrival``."""
         self._program.niclab_access(arrival, address, write, data)
+
+    def read_value(self) -> int:
+        """What the oldest completed read that was not asked for yet has returned. There must be one
+        (``State.reads_done`` counts them)."""
+        value: int = self._program.niclab_read_value()
+        return value
 
     def receive(self, cycle: int, frame: bytes) -> None:
         """Send the NIC a frame, FCS included, whose preamble starts at ``cycle``."""

@@ -223,13 +223,7 @@ class Connection:
         sender = self.sender
         key = self.key
         acknowledgment = 0
-        if flags & SYN:
-            # RFC 7323 section 2.2: the window of a SYN is not scaled.
-            scale, receiver.scale = receiver.scale, 0
-            window = receiver.window_field()
-            receiver.scale = scale
-        else:
-            window = receiver.window_field()
+        window = receiver.window_field(scaled=not flags & SYN)
         if flags & ACK:
             acknowledgment = receiver.nxt & MASK
             receiver.acknowledged = receiver.nxt

@@ -37,7 +37,7 @@ class Receiver:
         self.nxt = 0
         """RCV.NXT."""
         self.edge = 0
-        """RCV.NXT + RCV.WND as last advertised. It never moves back (RFC 9293 SHLD-14)."""
+        """RCV.NXT + RCV.WND as far as ever advertised. It never moves back (RFC 9293 SHLD-14)."""
         self.acknowledged = 0
         """RCV.NXT when the last segment with ACK was sent."""
         self.buffer = bytearray()
@@ -53,22 +53,19 @@ class Receiver:
         """The peer's SYN has the sequence number ``initial``."""
         self.nxt = self.acknowledged = self.edge = initial + 1
 
-    def window(self) -> int:
-        """The window to advertise now, in bytes. Opened in steps of a segment or half the buffer at least, against the
-        silly window syndrome (RFC 9293 section 3.8.6.2.2)."""
-        nxt = self.nxt
-        current = self.edge - nxt
-        free = self.limit - len(self.buffer)
-        if free - current >= min(self.limit >> 1, self.mss):
-            unit = (1 << self.scale) - 1
-            self.edge = nxt + min(free & ~unit, _MAXIMUM_WINDOW_FIELD << self.scale)
-        return max(self.edge - nxt, 0)
+    def window_field(self, *, scaled: bool = True) -> int:
+        """The header's window field for a segment that is sent now; not scaled in a SYN (RFC 7323 section 2.2).
 
-    def window_field(self) -> int:
-        """The header's window field. Rounded up, so that the edge does not move back by rounding."""
-        window = self.window() + (1 << self.scale) - 1 >> self.scale
-        self.edge = max(self.edge, self.nxt + (window << self.scale))
-        return window
+        The window opens in steps of a segment or half the buffer at least, against the silly window syndrome (RFC 9293
+        section 3.8.6.2.2). The field is rounded down, since rounding up would creep forward with each small segment;
+        what was promised before is still accepted (RFC 7323 section 2.4).
+        """
+        scale = self.scale if scaled else 0
+        nxt = self.nxt
+        free = self.limit - len(self.buffer)
+        if free - (self.edge - nxt) >= min(self.limit >> 1, self.mss):
+            self.edge = nxt + (min(free >> scale, _MAXIMUM_WINDOW_FIELD) << scale)
+        return min(max(self.edge - nxt, 0) >> scale, _MAXIMUM_WINDOW_FIELD)
 
     def update_due(self) -> bool:
         """Whether what the program has read opens the window so far that the peer should know at once: to twice of

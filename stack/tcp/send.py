@@ -224,7 +224,8 @@ class Sender:
             self.rtt.start(sequence + min(following - sequence, self.mss), now)
         if length % self.mss:
             self._small_end = max(self._small_end, sequence + length)
-        if sequence == self.una or self.timer.deadline is None:
+        if self.una == self.maximum or self.timer.deadline is None:
+            # RFC 6298 rule 5.1; with nothing on its way so far, the deadline was that of a probe.
             self.timer.start(now + self.rtt.rto)
         self.nxt = max(self.nxt, following)
         self.maximum = max(self.maximum, following)
@@ -275,7 +276,6 @@ class Sender:
         self.rtt.acknowledged(ack, now)
         flight = self.maximum - self.una
         acked = ack - self.una
-        opened = self.una == self.initial
         self.una = ack
         self.nxt = max(self.nxt, ack)
         done = min(ack, self.end) - self.base
@@ -298,9 +298,7 @@ class Sender:
                 restart = self._partial_acks == 1
                 self.counters.mib["TcpExt.TCPFastRetrans"] += 1
                 self._retransmit(now)
-        elif not opened and (
-            self._cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * flight)
-        ):
+        elif self._cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * flight):
             congestion.on_ack(acked, now)
         if self.una == self.maximum:
             self.timer.stop()

@@ -136,6 +136,20 @@ def test_the_watchdog_polls_an_idle_device() -> None:
     rig.run(main())
 
 
+def test_link_events_do_not_multiply_the_watchdog() -> None:
+    async def main() -> None:
+        await rig.up(watchdog_interval=50_000_000)
+        for _ in range(3):
+            rig.device.set_link(True)
+            await rig.env.sleep(1_000_000)
+        rig.bus.accesses.clear()
+        await rig.env.sleep(500_000_000)
+        assert rig.bus.writes("ICS") == [0x10] * 10
+
+    rig = Rig()
+    rig.run(main())
+
+
 def test_no_throttle_register_is_written_in_mode_0() -> None:
     async def main() -> None:
         nic = await rig.up(interrupt_throttle_rate=0, watchdog_interval=1_000_000)

@@ -26,8 +26,13 @@ def test_probe_resets_masks_and_reads_the_address() -> None:
     assert rig.device.has("CTRL", "SLU")
     assert not rig.device.line
     assert rig.memory.allocated() == 0
-    written = [register for kind, register, _ in rig.bus.accesses if kind == "write"]
-    assert written == ["IMC", "RCTL", "TCTL", "CTRL", "IMC", "CTRL"]
+    assert [f"{kind} {register}" for kind, register, _ in rig.bus.accesses] == [
+        "read STATUS",
+        *("write IMC", "write RCTL", "write TCTL", "read STATUS"),
+        *("read CTRL", "write CTRL", "read CTRL"),
+        *("write IMC", "read ICR", "write CTRL"),
+        *("read RAL", "read RAH"),
+    ]
 
 
 def test_probe_waits_around_the_reset() -> None:
@@ -208,6 +213,67 @@ def test_the_link_enables_transmission() -> None:
         rig.device.set_link(True)
         await rig.until(lambda: len(rig.device.sent) == 2)
         await nic.stop()
+
+    rig = Rig()
+    rig.run(main())
+
+
+def test_the_watchdog_finds_a_link_that_came_without_an_interrupt() -> None:
+    async def main() -> None:
+        rig.device.link = False
+        nic = await rig.probe(watchdog_interval=1_000_000)
+        await nic.open()
+        await rig.settled()
+        rig.device.link = True
+        await rig.until(lambda: nic.carrier, limit=1_100_000)
+
+    rig = Rig()
+    rig.run(main())
+
+
+def test_a_queue_without_link_is_not_woken() -> None:
+    async def main() -> None:
+        nic = await rig.up(tx_descriptors=80)
+        rig.device.allow(0)
+        for number in range(100):
+            nic.queue_xmit(rig.skb(frame(60, number)))
+        rig.device.set_link(False)
+        await rig.until(lambda: not nic.carrier)
+        rig.device.allow(None)
+        await rig.settled()
+        assert len(rig.consumed) == 56, "what was in the ring"
+        assert (nic.queue_stopped(), nic.counters.tx_queue_wakes) == (True, 0)
+
+    rig = Rig()
+    rig.run(main())
+
+
+@pytest.mark.parametrize("delay", range(0, 8000, 400))
+def test_stop_while_the_link_comes_up(delay: int) -> None:
+    async def main() -> None:
+        rig.device.link = False
+        nic = await rig.probe()
+        await nic.open()
+        await rig.settled(1_000_000)
+        rig.device.set_link(True)
+        await rig.env.sleep(delay)
+        await nic.stop()
+        assert (nic.carrier, nic.link_speed, nic.queue_stopped()) == (False, 0, True)
+
+    rig = Rig()
+    rig.run(main())
+
+
+def test_an_interrupt_on_the_way_down_is_only_acknowledged() -> None:
+    async def main() -> None:
+        nic = await rig.up()
+        down = rig.env.spawn(nic.stop())
+        await rig.settled()
+        rig.bus.accesses.clear()
+        rig.device.cause("LSC")
+        await rig.settled()
+        assert [f"{kind} {register}" for kind, register, _ in rig.bus.accesses] == ["read ICR"]
+        await down
 
     rig = Rig()
     rig.run(main())

@@ -127,14 +127,14 @@ class HostMemory:
     def _write(self, writing: deque[_Burst], word: dict[str, int]) -> None:
         burst = writing[0]
         address = burst.words[burst.word]
-        asked = sum(
-            1 << lane for lane in range(8) if burst.address <= address + lane < burst.address + burst.length
-        )
+        asked = sum(1 << lane for lane in range(8) if burst.address <= address + lane < burst.address + burst.length)
         assert not word["strobe"] & ~asked, f"strobes {word['strobe']:08b} outside {burst}"
         mask = sum(0xFF << 8 * lane for lane in range(8) if word["strobe"] >> lane & 1)
         self.words[address] = self.word(address) & ~mask | word["data"] & mask
         burst.word += 1
-        assert word["last"] == (burst.word == len(burst.words)), f"last is {word['last']} at word {burst.word} of {burst}"
+        assert word["last"] == (burst.word == len(burst.words)), (
+            f"last is {word['last']} at word {burst.word} of {burst}"
+        )
         if word["last"]:
             self.writes.append((burst.address, burst.length))
             writing.popleft()

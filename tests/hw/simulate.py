@@ -3,6 +3,9 @@
 import fcntl
 import hashlib
 import os
+import shutil
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +35,21 @@ _MAKE_VARIABLES = {
 }
 
 _ARGUMENTS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _keep_runtime(build: Path, runtime: Path) -> None:
+    """Keep Verilator's own objects, the same for every component, and most of the work of a build."""
+    new = Path(tempfile.mkdtemp(dir=build.parent))
+    for item in build.glob("verilated*.o"):
+        shutil.copy(item, new)
+    try:
+        new.rename(runtime)
+    except OSError:  # another build was first
+        shutil.rmtree(new)
 
 
 def simulate(component: Component, *, name: str, test_module: str, testcase: str | None = None) -> None:
@@ -68,12 +86,15 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     with (build / "lock").open("w") as lock, mock.patch.dict(os.environ, environment):
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
         text = convert(component, name=name)
-        made_from = repr((text, _ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES")))
-        digest = hashlib.sha256(made_from.encode()).hexdigest()
+        flags = (_ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
+        digest = _digest(text, flags)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)
             source.write_text(text)
             log = build / "build.log"
+            runtime = build.parent / f"runtime-{_digest(flags)[:12]}"
+            for item in runtime.glob("*.o"):
+                shutil.copy(item, build)
             try:
                 runner.build(
                     sources=[source],
@@ -86,6 +107,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
             except RuntimeError:
                 print(log.read_text())
                 raise
+            if not runtime.exists():
+                _keep_runtime(build, runtime)
             stamp.write_text(digest)
         try:
             runner.test(

@@ -157,7 +157,7 @@ def frames_of_interest() -> Iterator[bytes]:
     for transport in (TCP(), UDP()):
         for network in (IP(src="1.2.3.4", dst="5.6.7.8"), IPv6(src="fd00::1", dst="fd00::2")):
             good = bytes(Ether() / network / transport / b"abcde")
-            for value in (*range(0, 70), 255, 256, 65495, 65496, 65535):
+            for value in (*range(70), 255, 256, 65495, 65496, 65535):
                 bad = bytearray(good)
                 place = 16 if IP in network else 18
                 bad[place : place + 2] = value.to_bytes(2, "big")

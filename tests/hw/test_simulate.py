@@ -61,3 +61,29 @@ def test_failure_is_seen() -> None:
 def test_missing_is_seen() -> None:
     with pytest.raises(AssertionError, match="no cocotb test missing"):
         simulate(Counter(), name="counter", test_module=__name__, testcase="missing")
+
+
+class HalfConstant(wiring.Component):
+    """Some bits of a word are constant and some depend on a condition: a simulator may leave the constant ones out."""
+
+    enable: In(1)
+    word: Out(8)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.word[3].eq(1)
+        with m.If(self.enable):
+            m.d.comb += self.word[:2].eq(3)
+        return m
+
+
+@cocotb.test()
+async def constant(dut) -> None:
+    for enable, word in ((0, 0b1000), (1, 0b1011), (0, 0b1000)):
+        dut.enable.value = enable
+        await Timer(1, "ns")
+        assert dut.word.value.to_unsigned() == word
+
+
+def test_constant_bits_arrive() -> None:
+    simulate(HalfConstant(), name="half_constant", test_module=__name__, testcase="constant")

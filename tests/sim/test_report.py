@@ -211,6 +211,7 @@ def test_conditions_give_every_cost_its_value_and_unit(job: Conditions) -> None:
     assert {name: item["value"] for name, item in costs.items()} == vars(HostCosts())
     assert costs["interrupt"]["unit"] == "ns"
     assert costs["copy_per_byte"]["unit"] == "ns per byte"
+    assert costs["copy_per_byte"]["text"] == "between program and stack (5 GB/s)"
     assert all(item["unit"] and item["text"] for item in costs.values())
 
 

@@ -257,6 +257,59 @@ def test_initial_window_is_ten_segments_and_slow_start_doubles() -> None:
     script.nothing()
 
 
+def test_after_idle_the_window_starts_again() -> None:
+    script = Script()
+    socket, iss = script.accepted()
+    for number in range(4):
+        script.call(socket.send(bytes(10 * MSS)))
+        script.run(10 * MS)
+        script.inject("A", 1001, iss + 1 + (number + 1) * 10 * MSS)
+    assert socket.tcp_info().snd_cwnd == 20 * MSS
+    script.run(1_000 * MS)
+    script.sent.clear()
+    script.call(socket.send(bytes(15 * MSS)))
+    # RFC 5681 section 4.1.
+    assert len(script.sent) == 10
+
+
+def test_window_does_not_grow_unused() -> None:
+    script = Script()
+    socket, iss = script.accepted()
+    for number in range(100):
+        script.call(socket.send(bytes(MSS)))
+        script.inject("A", 1001, iss + 1 + (number + 1) * MSS)
+    assert socket.tcp_info().snd_cwnd == 10 * MSS
+
+
+def test_fin_waits_for_the_window() -> None:
+    script = Script()
+    socket, iss = script.accepted(window=10)
+    script.call(socket.send(bytes(10)))
+    script.call(socket.close())
+    script.expect("PA", iss + 1, length=10)
+    script.nothing()
+    script.inject("A", 1001, iss + 11, window=0)
+    script.nothing()
+    script.run(200 * MS)
+    script.expect("A", iss + 10)
+    script.inject("A", 1001, iss + 11, window=1)
+    script.expect("FA", iss + 11)
+
+
+def test_a_closed_window_is_no_dead_peer() -> None:
+    """The window is taken back with data on its way: as long as the peer answers, the connection lives (RFC 1122
+    section 4.2.2.17)."""
+    script = Script(tcp=TcpParameters(retries=3))
+    socket, iss = script.accepted()
+    script.call(socket.send(bytes(100)))
+    for _ in range(10):
+        script.run(socket.tcp_info().rto)
+        script.inject("A", 1001, iss + 1, window=0)
+    assert state(socket) is State.ESTABLISHED
+    script.run(2_000_000 * MS)
+    assert state(socket) is State.CLOSED
+
+
 def test_fast_retransmit_and_newreno_partial_ack() -> None:
     script = Script()
     socket, iss = script.accepted()
@@ -294,6 +347,25 @@ def test_fast_retransmit_and_newreno_partial_ack() -> None:
     assert mib(script, "Tcp.RetransSegs") == 2
     assert info.total_retrans == 2
     assert mib(script, "TcpExt.TCPRenoRecovery") == 1
+
+
+def test_only_the_first_partial_ack_restarts_the_timer() -> None:
+    script = Script()
+    socket, iss = script.accepted()
+    script.call(socket.send(bytes(10 * MSS)))
+    for _ in range(3):
+        script.inject("A", 1001, iss + 1)
+    begun = script.engine.now
+    script.run(150 * MS)
+    script.inject("A", 1001, iss + 1 + 2 * MSS)
+    script.run(150 * MS)
+    assert socket.tcp_info().retransmits == 0
+    script.inject("A", 1001, iss + 1 + 4 * MSS)
+    script.sent.clear()
+    # RFC 6582 section 4, "impatient": many losses end in a timeout soon.
+    script.run(100 * MS)
+    script.expect("A", iss + 1 + 4 * MSS, length=MSS, at=begun + 350 * MS)
+    assert socket.tcp_info().retransmits == 1
 
 
 def test_duplicates_after_a_timeout_start_no_recovery() -> None:
@@ -360,6 +432,20 @@ def test_small_window_is_used_by_the_probe_only() -> None:
     script.nothing()
     script.run(socket.tcp_info().rto)
     script.expect("A", iss + 1 + MSS, length=100)
+
+
+def test_an_overtaken_segment_does_not_set_the_window() -> None:
+    script = Script()
+    socket, iss = script.accepted()
+    script.inject("A", 1001, iss + 1, data=b"x" * 50, window=7000)
+    script.inject("A", 1051, iss + 1, data=b"x" * 50, window=5000)
+    # Sent before the data, arrived after it (RFC 9293 section 3.10.7.4: SND.WL1).
+    script.inject("A", 1001, iss + 1, window=100)
+    assert socket.tcp_info().snd_wnd == 5000
+    script.call(socket.send(b"y" * 50))
+    script.inject("A", 1101, iss + 51, window=4000)
+    script.inject("A", 1101, iss + 1, window=6000)
+    assert socket.tcp_info().snd_wnd == 4000, "SND.WL2: the older ACK does not count either"
 
 
 def test_receive_window_closes_and_opens() -> None:

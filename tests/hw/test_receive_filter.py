@@ -1,0 +1,224 @@
+"""Receive filter: gateware against golden function, the limits, and software's access to the address table."""
+
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw.receive.filter import LONGEST, LONGEST_JUMBO, SHORTEST, TABLE_ENTRIES, ReceiveFilter, drop_reason
+from hw.receive.layouts import Drops, ReceiveControl
+
+OWN = bytes.fromhex("02aabbccddee")
+BROADCAST = b"\xff" * 6
+ADDRESSES = (
+    OWN,
+    bytes.fromhex("02aabbccddef"),
+    bytes.fromhex("03aabbccddee"),
+    bytes.fromhex("82aabbccddee"),
+    bytes.fromhex("ddeeccbb02aa"),
+    bytes.fromhex("333300000001"),
+    bytes(6),
+    BROADCAST,
+)
+LENGTHS = (1, 5, 6, 7, SHORTEST - 1, SHORTEST, 100, LONGEST, LONGEST + 1, LONGEST_JUMBO, LONGEST_JUMBO + 1, 40000)
+FLAGS = [name for name, layout in ReceiveControl if layout.width == 1 and name not in ("en", "bsex", "secrc")]
+
+Case = dict[str, Any]
+
+
+class Bench:
+    """Sets the table, then lets frames go by and notes ``(reason, keep, length, ce, rxe)``."""
+
+    def __init__(self) -> None:
+        self.dut = ReceiveFilter(mac_address=OWN)
+
+    def run(self, process: Any) -> None:
+        simulator = Simulator(self.dut)
+        simulator.add_clock(8e-9)
+        simulator.add_testbench(process)
+        simulator.run()
+
+    async def write(self, context: Any, index: int, address: bytes, select: int, valid: bool) -> None:
+        """RAL and RAH of one entry."""
+        high = int.from_bytes(address[4:], "little") | select << 16 | valid << 31
+        for port, value in ((self.dut.ral, int.from_bytes(address[:4], "little")), (self.dut.rah, high)):
+            context.set(port.address, index)
+            context.set(port.write_data, value)
+            context.set(port.write, 1)
+            await context.tick()
+            context.set(port.write, 0)
+
+    async def read(self, context: Any, index: int) -> tuple[int, int]:
+        context.set(self.dut.ral.address, index)
+        context.set(self.dut.rah.address, index)
+        await context.tick()
+        return context.get(self.dut.ral.read_data), context.get(self.dut.rah.read_data)
+
+    async def frame(self, context: Any, case: Case) -> tuple[str | None, bool, int, int, int]:
+        dut = self.dut
+        context.set(dut.link, case.get("link", 1))
+        for name, value in case["rctl"].items():
+            context.set(getattr(dut.rctl, name), value)
+        frame = case["address"][: case["length"]].ljust(min(case["length"], 8), b"\x5a")
+        data = int.from_bytes(frame, "little")
+        left = case["length"]
+        reasons: list[str] = []
+        context.set(dut.taken, 1)
+        while left > 0:
+            last = left <= 8
+            word = {"data": data, "count": min(left, 8), "last": last}
+            if last:
+                word |= {name: case[name] for name in ("crc_error", "rx_error", "overrun")}
+            for name in ("data", "count", "last", "crc_error", "rx_error", "overrun"):
+                context.set(getattr(dut.word, name), word.get(name, 0))
+            await context.tick()
+            data, left = 0x1234, left - 8
+        context.set(dut.taken, 0)
+        for _ in range(23):
+            if context.get(dut.decided):
+                break
+            await context.tick()
+        assert context.get(dut.decided)
+        drops = context.get(dut.drops)
+        reasons = [name for name, _ in Drops if drops[name]]
+        assert len(reasons) <= 1
+        await context.tick()
+        assert not context.get(dut.drops.as_value())
+        assert context.get(dut.decided)
+        values = (bool(context.get(dut.keep)), *(context.get(getattr(dut, name)) for name in ("length", "ce", "rxe")))
+        return (reasons[0] if reasons else None, *values)
+
+
+def expected(case: Case, table: list[tuple[bytes, int, bool]]) -> str | None:
+    frame = case["address"][: case["length"]].ljust(case["length"], b"\x5a")
+    errors = {name: bool(case[name]) for name in ("crc_error", "rx_error", "overrun")}
+    return drop_reason(frame, **errors, rctl=case["rctl"], table=table)
+
+
+cases = st.fixed_dictionaries(
+    {
+        "address": st.sampled_from(ADDRESSES),
+        "length": st.sampled_from((64, 64, 64, *LENGTHS[:-3])),
+        "crc_error": st.sampled_from((0, 0, 1)),
+        "rx_error": st.sampled_from((0, 0, 0, 1)),
+        "overrun": st.sampled_from((0, 0, 0, 0, 1)),
+        "rctl": st.fixed_dictionaries({name: st.integers(0, 1) for name in FLAGS}).map(lambda flags: flags | {"en": 1}),
+    }
+)
+tables = st.lists(
+    st.tuples(st.sampled_from(ADDRESSES), st.sampled_from((0, 0, 0, 1, 2, 3)), st.sampled_from((True, True, False))),
+    min_size=TABLE_ENTRIES,
+    max_size=TABLE_ENTRIES,
+)
+
+
+@settings(max_examples=40)
+@given(tables, st.lists(cases, min_size=5, max_size=20))
+def test_gateware_against_golden(table: list[tuple[bytes, int, bool]], frames: list[Case]) -> None:
+    bench = Bench()
+
+    async def process(context: Any) -> None:
+        await context.tick()
+        for index, entry in enumerate(table):
+            await bench.write(context, index, *entry)
+        for case in frames:
+            reason, keep, length, ce, rxe = await bench.frame(context, case)
+            assert reason == expected(case, table), case
+            assert keep == (reason is None)
+            if keep:
+                assert (length, ce, rxe) == (case["length"], case["crc_error"], case["rx_error"])
+
+    bench.run(process)
+
+
+@pytest.mark.parametrize("place", range(TABLE_ENTRIES))
+def test_every_entry(place: int) -> None:
+    """An address is found wherever it stands; each of its bits counts; an entry that was taken out does not."""
+    bench = Bench()
+    address = bytes.fromhex("0612345678f1")
+    case = {"length": 64, "crc_error": 0, "rx_error": 0, "overrun": 0}
+    case["rctl"] = dict.fromkeys(FLAGS, 0) | {"en": 1}
+
+    async def process(context: Any) -> None:
+        await context.tick()
+        await bench.write(context, 0, OWN, 0, False)
+        await bench.write(context, place, address, 0, True)
+        for bit in range(48):
+            other = (int.from_bytes(address, "little") ^ 1 << bit).to_bytes(6, "little")
+            assert await bench.frame(context, case | {"address": other}) == ("no_match", False, 64, 0, 0)
+            assert (await bench.frame(context, case | {"address": address}))[:2] == (None, True)
+        await bench.write(context, place, address, 0, False)
+        assert (await bench.frame(context, case | {"address": address}))[0] == "no_match"
+
+    bench.run(process)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("lpe", [0, 1])
+def test_lengths(length: int, lpe: int) -> None:
+    bench = Bench()
+    case: Case = {"address": OWN, "length": length, "rx_error": 0, "overrun": 0}
+    shortest, longest = 64, 16384 if lpe else 1522
+
+    async def process(context: Any) -> None:
+        for crc_error in (0, 1):
+            for sbp in (0, 1):
+                rctl = dict.fromkeys(FLAGS, 0) | {"en": 1, "lpe": lpe, "sbp": sbp, "upe": 1}
+                reason, keep, *_ = await bench.frame(context, case | {"rctl": rctl, "crc_error": crc_error})
+                if length > longest:
+                    wanted = "jabber" if crc_error else "oversize"
+                elif sbp:
+                    wanted = None
+                elif length < shortest:
+                    wanted = "fragment" if crc_error else "undersize"
+                else:
+                    wanted = "crc_error" if crc_error else None
+                assert (reason, keep) == (wanted, wanted is None)
+
+    bench.run(process)
+
+
+def test_off() -> None:
+    """Without RCTL.EN or the link nothing is kept and nothing is counted."""
+    bench = Bench()
+    good: Case = {"address": OWN, "length": 64, "crc_error": 0, "rx_error": 0, "overrun": 0}
+
+    async def process(context: Any) -> None:
+        on = dict.fromkeys(FLAGS, 0) | {"en": 1}
+        for case in (
+            good | {"rctl": on, "link": 0},
+            good | {"rctl": on | {"en": 0}},
+            good | {"rctl": on | {"en": 0}, "crc_error": 1},
+            good | {"rctl": on | {"en": 0}, "length": 2000},
+        ):
+            assert (await bench.frame(context, case))[:2] == (None, False)
+        assert (await bench.frame(context, good | {"rctl": on}))[:2] == (None, True)
+
+    bench.run(process)
+
+
+def test_table_access() -> None:
+    """Reset leaves the station's own address, valid, in entry 0, and no other valid; all fields read back."""
+    bench = Bench()
+
+    async def process(context: Any) -> None:
+        await context.tick()
+        assert await bench.read(context, 0) == (0xCCBBAA02, 0x8000EEDD)
+        for index in range(1, TABLE_ENTRIES):
+            assert not (await bench.read(context, index))[1] >> 31
+        for index in range(TABLE_ENTRIES):
+            await bench.write(context, index, bytes(range(index, index + 6)), index & 3, bool(index & 1))
+        for index in range(TABLE_ENTRIES):
+            low, high = await bench.read(context, index)
+            assert low == int.from_bytes(bytes(range(index, index + 4)), "little")
+            assert high == index + 4 | index + 5 << 8 | (index & 3) << 16 | (index & 1) << 31
+
+    bench.run(process)
+
+
+@pytest.mark.parametrize("address", [b"", bytes(5), b"\x01\0\0\0\0\0"])
+def test_mac_address_is_checked(address: bytes) -> None:
+    with pytest.raises(ValueError, match="mac_address"):
+        ReceiveFilter(mac_address=address)

@@ -1,0 +1,265 @@
+"""TCP's parts by themselves: sequence numbers, wire format, RTT, congestion window, reassembly, timers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import TCP
+
+from sim.engine import EventEngine
+from stack.tcp.congestion import Reno
+from stack.tcp.parameters import TcpParameters
+from stack.tcp.receive import Receiver, scale_for
+from stack.tcp.rtt import RttEstimator
+from stack.tcp.segment import Options, build_options, parse, parse_options
+from stack.tcp.sequence import MASK, unwrap
+from stack.tcp.timers import DeadlineTimer
+
+MS = 1_000_000
+
+
+@given(reference=st.integers(0, 1 << 40), offset=st.integers(-(1 << 31), (1 << 31) - 1))
+def test_unwrap_finds_the_nearest(reference: int, offset: int) -> None:
+    assert unwrap((reference + offset) & MASK, reference) == reference + offset
+
+
+@given(
+    mss=st.none() | st.integers(0, 65535),
+    scale=st.none() | st.integers(0, 14),
+)
+def test_options_as_scapy_reads_them(mss: int | None, scale: int | None) -> None:
+    built = build_options(Options(mss, scale))
+    assert len(built) % 4 == 0
+    assert parse_options(built) == Options(mss, scale)
+    header = TCP(bytes(TCP())[:12] + bytes((5 + len(built) // 4 << 4,)) + bytes(7) + built)
+    values = dict(option for option in header.options if option[0] != "NOP")
+    assert values.get("MSS") == mss
+    assert values.get("WScale") == scale
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", Options()),
+        (b"\x00\x02\x04\x05\xb4", Options()),
+        (b"\x01\x01\x02\x04\x05\xb4", Options(1460)),
+        (b"\x02", Options()),
+        (b"\x02\x00\x02\x04\x05\xb4", Options()),
+        (b"\x02\x05\x05\xb4", Options()),
+        (b"\x02\x03\x05", Options()),
+        (b"\x08\x0a12345678\x02\x04\x02\x18", Options(536)),
+        (b"\x03\x03\xff", Options(None, 14)),
+    ],
+)
+def test_odd_options(raw: bytes, expected: Options) -> None:
+    assert parse_options(raw) == expected
+
+
+@given(
+    source=st.integers(0, 65535),
+    destination=st.integers(0, 65535),
+    sequence=st.integers(0, MASK),
+    acknowledgment=st.integers(0, MASK),
+    flags=st.integers(0, 63),
+    window=st.integers(0, 65535),
+    payload=st.binary(max_size=50),
+    options=st.sampled_from([b"", b"\x01\x01\x01\x01", b"\x02\x04\x05\xb4\x01\x03\x03\x07"]),
+)
+def test_header_as_scapy_writes_it(
+    source: int,
+    destination: int,
+    sequence: int,
+    acknowledgment: int,
+    flags: int,
+    window: int,
+    payload: bytes,
+    options: bytes,
+) -> None:
+    built = TCP(
+        sport=source,
+        dport=destination,
+        seq=sequence,
+        ack=acknowledgment,
+        flags=flags,
+        window=window,
+        dataofs=5 + len(options) // 4,
+        chksum=0,
+    )
+    segment = parse(bytes(built) + options + payload)
+    assert segment is not None
+    assert segment[:6] == (source, destination, sequence, acknowledgment, flags, window)
+    assert bytes(segment.options) == options
+    assert bytes(segment.payload) == payload
+
+
+@pytest.mark.parametrize("offset", [0, 4, 6, 15])
+def test_bad_data_offset(offset: int) -> None:
+    header = bytearray(20)
+    header[12] = offset << 4
+    assert parse(bytes(header)) is None
+
+
+def test_short_header() -> None:
+    assert parse(bytes(19)) is None
+
+
+def test_rto_by_the_numbers_of_rfc_6298() -> None:
+    rtt = RttEstimator(TcpParameters(minimum_rto=1))
+    assert rtt.rto == 1000 * MS
+    rtt.sample(100 * MS)
+    # Rule 2.2: SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR.
+    assert (rtt.srtt, rtt.rttvar, rtt.rto) == (100 * MS, 50 * MS, 300 * MS)
+    rtt.sample(140 * MS)
+    # Rule 2.3: RTTVAR = 3/4 * 50 + 1/4 * 40, SRTT = 7/8 * 100 + 1/8 * 140.
+    assert (rtt.srtt, rtt.rttvar, rtt.rto) == (105 * MS, 47_500_000, 295 * MS)
+    rtt.back_off()
+    rtt.back_off()
+    assert rtt.rto == 4 * 295 * MS
+    rtt.sample(105 * MS)
+    assert rtt.rto == 105 * MS + 4 * 35_625_000
+
+
+def test_rto_limits() -> None:
+    parameters = TcpParameters(minimum_rto=200 * MS, maximum_rto=10_000 * MS)
+    rtt = RttEstimator(parameters)
+    rtt.sample(10_000)
+    assert rtt.rto == 200 * MS
+    for _ in range(20):
+        rtt.back_off()
+    assert rtt.rto == 10_000 * MS
+
+
+def test_karn() -> None:
+    rtt = RttEstimator(TcpParameters())
+    rtt.start(100, now=0)
+    rtt.start(200, now=50)
+    rtt.acknowledged(99, now=60)
+    assert rtt.srtt == 0
+    rtt.acknowledged(100, now=70)
+    assert rtt.srtt == 70
+    rtt.start(300, now=100)
+    rtt.spoil()
+    rtt.acknowledged(300, now=900)
+    assert rtt.srtt == 70
+
+
+@pytest.mark.parametrize(("mss", "window"), [(1460, 14600), (536, 5360), (8960, 17920), (1000, 10000), (4000, 14600)])
+def test_initial_window_of_rfc_6928(mss: int, window: int) -> None:
+    assert Reno(mss, initial_segments=10).cwnd == window
+
+
+def test_reno_grows_as_rfc_5681_says() -> None:
+    reno = Reno(1000, initial_segments=10)
+    reno.ssthresh = 20_000
+    for _ in range(5):
+        reno.on_ack(2000, 0)
+    assert reno.cwnd == 20_000
+    # Congestion avoidance: a segment per window.
+    for _ in range(20):
+        reno.on_ack(1000, 0)
+    assert reno.cwnd == 21_000
+    reno.on_recovery(21_000)
+    assert (reno.ssthresh, reno.cwnd) == (10_500, 13_500)
+    reno.on_timeout(3_000, first=True)
+    assert (reno.ssthresh, reno.cwnd) == (2_000, 1_000)
+    reno.on_timeout(50_000, first=False)
+    assert reno.ssthresh == 2_000
+
+
+def test_slow_start_stops_at_the_threshold() -> None:
+    reno = Reno(1000, initial_segments=10)
+    reno.ssthresh = 12_500
+    reno.on_ack(10_000, 0)
+    assert reno.cwnd == 12_500
+
+
+@pytest.mark.parametrize(
+    ("limit", "shift"), [(1, 0), (65535, 0), (65536, 1), (262144, 3), (1 << 30, 14), (1 << 40, 14)]
+)
+def test_window_scale(limit: int, shift: int) -> None:
+    assert scale_for(limit) == shift
+
+
+@given(data=st.data())
+def test_reassembly_of_any_segments_in_any_order(data: st.DataObject) -> None:
+    stream = bytes(range(200))
+    receiver = Receiver(limit=1 << 20, mss=100)
+    receiver.open(999)
+    receiver.window_field()
+
+    def limits(drawn: tuple[int, int]) -> tuple[int, int]:
+        return drawn[0], min(200, sum(drawn))
+
+    pieces = data.draw(st.lists(st.tuples(st.integers(0, 199), st.integers(1, 60)).map(limits), max_size=40))
+    pieces += [(start, min(start + 50, 200)) for start in data.draw(st.permutations([0, 50, 100, 150]))]
+    received = b""
+    have: set[int] = set()
+    for start, end in pieces:
+        receiver.accept(1000 + start, stream[start:end])
+        have |= set(range(start, end))
+        complete = next(at for at in range(201) if at not in have)
+        assert receiver.nxt == 1000 + complete
+        received += receiver.read(data.draw(st.integers(0, 100)))
+        assert received == stream[: len(received)]
+    assert received + receiver.read(1000) == stream
+    assert receiver.pieces() == 0
+
+
+def test_reassembly_is_bounded() -> None:
+    receiver = Receiver(limit=4096, mss=1000)
+    receiver.open(0)
+    receiver.window_field()
+    for at in range(3, 4000, 2):
+        receiver.accept(at, b"x")
+    assert receiver.pieces() == 4096 // 512
+    receiver.accept(1, b"yyyyyyyy" * 2000)
+    # Nothing beyond the advertised edge.
+    assert len(receiver.buffer) == 4096
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3000)), max_size=60), st.integers(0, 5))
+def test_window_edge_never_moves_back(steps: list[tuple[bool, int]], scale: int) -> None:
+    receiver = Receiver(limit=10_000, mss=1000)
+    receiver.scale = scale
+    receiver.open(0)
+    receiver.window_field()
+    for arrives, size in steps:
+        edge = receiver.edge
+        if arrives:
+            receiver.accept(receiver.nxt, bytes(size))
+        else:
+            receiver.read(size)
+        field = receiver.window_field()
+        assert receiver.edge >= edge
+        assert 0 <= receiver.edge - receiver.nxt - (field << scale) < 1 << scale
+        assert len(receiver.buffer) + receiver.edge - receiver.nxt <= 10_000
+
+
+def test_deadline_timer() -> None:
+    engine = EventEngine(seed=1)
+    fired: list[int] = []
+    timer = DeadlineTimer(engine, lambda: fired.append(engine.now))
+    timer.start(100)
+    timer.start(250)
+    engine.run_until(200)
+    assert fired == []
+    engine.run_until(300)
+    assert fired == [250]
+    timer.start(400)
+    timer.start(350)
+    engine.run_until(500)
+    assert fired == [250, 350]
+    timer.start(600)
+    timer.stop()
+    engine.run_until(700)
+    assert fired == [250, 350]
+    timer.start(800)
+    timer.close()
+    assert engine.next_call() is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"send_buffer": 0}, {"delayed_ack": 501 * MS}, {"maximum_rto": 1}, {"time_wait": -1}]
+)
+def test_parameters_are_checked(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        TcpParameters(**wrong)
