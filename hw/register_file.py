@@ -117,7 +117,7 @@ class RegisterFile(wiring.Component):
     reset : ``In(1)``
         Returns all stored fields to their reset values. The bus side is not reset: no access is begun while this is
         high, requests wait. (What is performed in its first cycle counts as before it: stored fields are reset.) So
-        that no later access is, it must rise within 2 cycles of the pulse of CTRL.RST.
+        that no later access is, it must rise with the pulse of CTRL.RST or in the cycle after.
     one for each built register, named as the register in lower case
         ``Out(RegisterSignature(register))``, or ``Out(ArraySignature(register))`` if it is an array.
     """

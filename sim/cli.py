@@ -4,12 +4,14 @@ Exit status: 0 done, 1 a run failed, 2 something the user can put right (one lin
 """
 
 import json
+import signal
 import stat
 import sys
 import time
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -25,7 +27,7 @@ from sim.report.table import text_table
 from sim.report.writer import check_directory, write_report
 from sim.results import RunResult, describe
 from sim.rtl import build
-from sim.runner import run_all, run_folder
+from sim.runner import RUNS, run_all
 
 __all__ = ["main"]
 
@@ -119,7 +121,7 @@ def report(
         file = _default_file(console)
     experiments = main_job(file, modes=settings, offloads=offloads.settings, seed=seed, waves=waves)
     runs, wall_time = _simulate(console, experiments, jobs=jobs)
-    folders = {experiment.name: run_folder(experiment) for experiment in experiments}
+    folders = {experiment.name: RUNS / experiment.name for experiment in experiments}
     write_report(
         output,
         runs,
@@ -155,7 +157,7 @@ def run(
         text = f"{len(value)} values" if isinstance(value, list) else value
         text = json.dumps({key: round(share, 4) for key, share in value.items()}) if isinstance(value, dict) else text
         print(f"{name:32} {text} {unit}".rstrip())
-    print(f"{'files':32} {run_folder(experiments[0])}")
+    print(f"{'files':32} {RUNS / experiments[0].name}")
 
 
 @app.command()
@@ -182,8 +184,15 @@ def options(
     """An e1000 that you can open: the NIC in RTL, its driver and stack, and reports."""
 
 
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """The entry point ``niclab``."""
+    # By default these end the process at once, which would leave the simulators behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     try:
         status = app(standalone_mode=False, prog_name="niclab")
     except typer.TyperException as error:

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.errors import UserError
 from sim.host import HostCosts
 
 __all__ = ["DEFAULT_MODES", "MODE_NAMES", "Experiment", "main_job", "mode_name"]
@@ -32,10 +31,14 @@ class Experiment:
     seed: int = 1
     round_trips: int = 32
     """One-byte round trips over TCP before the file."""
-    watchdog_interval: int = 1_000_000
+    simplified_interval: int = 1_000_000
     """Nanoseconds between two recomputations of mode 4. Linux takes 2 s, far longer than a run."""
     link_delay: int = 500
     """Nanoseconds each way, about 100 m of cable."""
+    loss: float = 0.0
+    """Probability that the link loses a frame, each way."""
+    corruption: float = 0.0
+    """Probability that the link flips a bit of a frame, each way."""
     time_limit: int = 5_000_000_000
     """Simulated nanoseconds after which the run is given up."""
     waves: bool = False
@@ -62,16 +65,7 @@ def main_job(
     seed: int = 1,
     waves: bool = False,
 ) -> list[Experiment]:
-    """The runs of the main job. Raises ``UserError`` if the file cannot be read."""
-    if not file.exists():
-        raise UserError(f"{file}: no such file")
-    if not file.is_file():
-        raise UserError(f"{file}: not a regular file")
-    try:
-        with file.open("rb"):
-            pass
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+    """The runs of the main job: each mode with each setting of the offloads."""
     return [
         Experiment(file=file.resolve(), interrupt_throttle_rate=mode, offloads=on, seed=seed, waves=waves)
         for mode in modes

@@ -17,7 +17,7 @@ from sim.experiment import Experiment
 from sim.results import RunResult
 from sim.rtl import build
 
-__all__ = ["Progress", "run_all", "run_folder"]
+__all__ = ["RUNS", "Progress", "run_all"]
 
 _POLL_SECONDS = 0.1
 
@@ -32,23 +32,22 @@ class Progress:
     running: list[str] = field(default_factory=list)
 
 
-def run_folder(experiment: Experiment) -> Path:
-    """Where a run leaves its files (see ``sim.rtl.launch``)."""
-    return build.BUILD / "runs" / experiment.name
+RUNS = build.BUILD / "runs"
+"""Where each run has a folder of its name for its files (see ``sim.rtl.launch``)."""
 
 
 class _Run:
     """One simulator process, in a process group of its own."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment = experiment
-        self.folder = run_folder(experiment)
+        self.folder = folder
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         (self.folder / "experiment.json").write_text(json.dumps(experiment.to_json()))
         with (self.folder / "launch.log").open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sim.rtl.launch", str(self.folder)],
+                [sys.executable, "-m", "sim.rtl.launch", str(self.folder), str(os.getpid())],
                 cwd=build.REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -84,9 +83,15 @@ class _Run:
 
 
 def run_all(
-    experiments: list[Experiment], *, jobs: int = 0, on_progress: Callable[[Progress], None] = lambda progress: None
+    experiments: list[Experiment],
+    *,
+    jobs: int = 0,
+    folder: Path = RUNS,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[RunResult]:
     """Run every experiment, ``jobs`` at a time (0: one per processor), and return their rows in the same order.
+
+    Each leaves its files in a folder of its name in ``folder``.
 
     Raises ``RunFailedError`` with the first failure. Whatever happens (Ctrl-C included), no simulator is left behind.
     """
@@ -100,7 +105,7 @@ def run_all(
         while waiting or running:
             while waiting and len(running) < jobs:
                 index, experiment = waiting.pop(0)
-                running[index] = _Run(experiment)
+                running[index] = _Run(experiment, folder / experiment.name)
             time.sleep(_POLL_SECONDS)
             for index in [index for index, run in running.items() if run.finished()]:
                 rows[index] = running.pop(index).result()

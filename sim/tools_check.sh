@@ -50,8 +50,11 @@ if ! has c++; then
     need "c++" g++ "compiles the simulator"
 elif ! c++ -std=c++20 -fsyntax-only -x c++ /dev/null 2>/dev/null; then
     need "a C++20 compiler" "g++ 10 or later" "compiles the simulator"
-elif [ "${WAVES:-}" = 1 ] && ! echo '#include <zlib.h>' | c++ -E -x c++ - >/dev/null 2>&1; then
-    need "zlib.h" zlib1g-dev "compresses waveforms (WAVES=1)"
+elif [ "${WAVES:-}" = 1 ]; then
+    echo '#include <zlib.h>' | c++ -E -x c++ - >/dev/null 2>&1 ||
+        need "zlib.h" zlib1g-dev "compresses waveforms (WAVES=1)"
+    echo '#include <lz4.h>' | c++ -E -x c++ - >/dev/null 2>&1 ||
+        need "lz4.h" liblz4-dev "compresses waveforms (WAVES=1)"
 fi
 has make || need "make" make "builds the simulator"
 # Debian's perl-base lacks modules that the verilator script uses.

@@ -11,12 +11,10 @@ MIB_NAMES = (
     "Ip.InAddrErrors",
     "Ip.InUnknownProtos",
     "Ip.InTruncatedPkts",
-    "Ip.InDiscards",
     "Ip.InDelivers",
     "Ip.ReasmReqds",
     "Ip.ReasmFails",
     "Ip.OutRequests",
-    "Ip.OutDiscards",
     "Ip.OutNoRoutes",
     # RFC 4293, icmpStats
     "Icmp.InMsgs",

@@ -6,7 +6,7 @@ Each call charges ``Cause.SYSTEM_CALL`` and what it copies, and lets the process
 import errno
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.environment import Cause
 
@@ -31,9 +31,9 @@ __all__ = [
     "error",
 ]
 
-AF_INET = 2
-SOCK_STREAM = 1
-SOCK_DGRAM = 2
+AF_INET: Final = 2
+SOCK_STREAM: Final = 1
+SOCK_DGRAM: Final = 2
 SHUT_RD = 0
 SHUT_WR = 1
 SHUT_RDWR = 2

@@ -66,7 +66,8 @@ def conditions(experiments: list[Experiment], runs: list[RunResult], *, wall_tim
         "link": {
             "rate": _value(1000, "Mb/s", "each way, preamble, FCS and inter-frame gap included"),
             "delay": _value(first.link_delay, "ns", "each way"),
-            "losses": _value("none", text="no frame is lost or damaged"),
+            "loss": _value(first.loss, text="probability that a frame is lost, each way"),
+            "corruption": _value(first.corruption, text="probability that a bit of a frame flips, each way"),
         },
         "hosts": {
             "host A": _value("driver and stack on the NIC in RTL", text="pays the costs below"),

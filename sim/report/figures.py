@@ -15,12 +15,9 @@ __all__ = [
     "FigureEntry",
     "cpu_by_cause",
     "goodput",
-    "interrupt_rate",
     "itr_register",
     "latency_against_cpu",
-    "packets_per_interrupt",
     "receive_latency",
-    "round_trip",
 ]
 
 Runs = Sequence[RunResult]

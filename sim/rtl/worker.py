@@ -14,9 +14,10 @@ from sim.experiment import Experiment
 from sim.main_job import MainJob
 from sim.rtl.bus import RtlBus
 from sim.rtl.engine import RtlEngine
+from sim.rtl.lifetime import end_with_parent
 from sim.rtl.port import GmiiPort
 from sim.rtl.shared import Bench
-from sim.wire import Link
+from sim.wire import Faults, Link
 
 __all__ = ["main_job"]
 
@@ -24,13 +25,15 @@ __all__ = ["main_job"]
 @cocotb.test()
 async def main_job(dut: HierarchyObject) -> None:
     """Runs what the folder named by ``NICLAB_RUN`` asks for (see ``sim.rtl.launch``)."""
+    end_with_parent(int(os.environ["NICLAB_PARENT"]))
     folder = Path(os.environ["NICLAB_RUN"])
     experiment = Experiment.from_json(json.loads((folder / "experiment.json").read_text()))
     bench = Bench()
     wake = dut.wake
     assert isinstance(wake, LogicObject)
     env = RtlEngine(bench, wake, seed=experiment.seed)
-    link = Link(env, delay=experiment.link_delay)
+    faults = Faults(loss=experiment.loss, corruption=experiment.corruption)
+    link = Link(env, delay=experiment.link_delay, a_to_b=faults, b_to_a=faults)
     job = MainJob(env, experiment, link, folder)
     bus = RtlBus(env, job.cpu)
     port = GmiiPort(env, outgoing=link.a_to_b, incoming=link.b_to_a)

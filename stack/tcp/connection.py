@@ -33,6 +33,7 @@ _MINIMUM_SEND_MSS = 48
 """Linux's TCP_MIN_SND_MSS: a smaller offer would only serve to make work."""
 _CHECKSUM_START = 14 + IP_HEADER_BYTES
 _IP_MAXIMUM = 0xFFFF
+_SEGMENTATION = Features.TSO | Features.HW_CSUM
 
 
 def _nothing() -> None:
@@ -124,16 +125,8 @@ class Connection:
 
     def negotiate(self, offer: Options) -> None:
         """Take over what the peer's SYN offers (RFC 9293 section 3.7.1, RFC 7323 section 2.2)."""
-        path = self.path
-        mss = min(
-            max(offer.maximum_segment_size or _DEFAULT_SEND_MSS, _MINIMUM_SEND_MSS),
-            path.mtu - IP_HEADER_BYTES - HEADER_BYTES,
-        )
-        chunk = mss
-        offloads = Features.TSO | Features.HW_CSUM
-        if path.interface.device.features & offloads == offloads:
-            chunk *= (_IP_MAXIMUM - IP_HEADER_BYTES - HEADER_BYTES) // mss
-        self.sender.set_segment_size(mss, chunk)
+        offered = max(offer.maximum_segment_size or _DEFAULT_SEND_MSS, _MINIMUM_SEND_MSS)
+        self.sender.set_segment_size(min(offered, self.path.mtu - IP_HEADER_BYTES - HEADER_BYTES))
         self.window_scaling = self.window_scaling and offer.window_scale is not None
         if self.window_scaling:
             self.sender.scale = offer.window_scale or 0
@@ -213,6 +206,14 @@ class Connection:
         self.finish(error)
 
     # Output
+
+    def chunk(self) -> int:
+        """Payload of the largest packet that the device may be given: a multiple of a segment with segmentation
+        offload, else one segment."""
+        mss = self.sender.mss
+        if self.path.interface.device.features & _SEGMENTATION == _SEGMENTATION:
+            return (_IP_MAXIMUM - IP_HEADER_BYTES - HEADER_BYTES) // mss * mss
+        return mss
 
     def transmit(
         self, sequence: int, payload: bytes, flags: int, *, options: bytes = b"", retransmission: bool = False

@@ -26,6 +26,9 @@ class SegmentOutput(Protocol):
     def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> None:
         """Send a segment, or with segmentation offload several that follow each other."""
 
+    def chunk(self) -> int:
+        """Payload of the largest packet that may be sent: a segment, or a multiple of it."""
+
     def timed_out(self) -> None:
         """The peer does not answer any more."""
 
@@ -48,7 +51,6 @@ class Sender:
         "_small_end",
         "_unanswered",
         "base",
-        "chunk",
         "congestion",
         "counters",
         "duplicates",
@@ -129,12 +131,11 @@ class Sender:
         """Packets given to the device and not consumed yet."""
         self._departed = initial
         """End of what the device has consumed."""
-        self.set_segment_size(mss, mss)
+        self.set_segment_size(mss)
 
-    def set_segment_size(self, mss: int, chunk: int) -> None:
-        """Payload of a full segment, and of the largest packet that the device may be given (a multiple of it)."""
+    def set_segment_size(self, mss: int) -> None:
+        """Payload of a full segment; congestion control starts anew with it."""
         self.mss = mss
-        self.chunk = chunk
         self.congestion: CongestionControl = Reno(mss, initial_segments=self._parameters.initial_window_segments)
 
     @property
@@ -183,13 +184,14 @@ class Sender:
         if self.duplicates and not self.recovering:
             cwnd += min(self.duplicates, _LIMITED_TRANSMIT) * self.mss
         mss = self.mss
+        chunk = self._output.chunk()
         while self.nxt < last:
             sequence = self.nxt
             window_room = self.una + self.window - sequence
             available = end - sequence
             if available:
                 room = min(window_room, self.una + cwnd - sequence)
-                length = min(available, room, self.chunk)
+                length = min(available, room, chunk)
                 whole = length - length % mss if length > 0 else 0
                 if length == available:
                     if length != whole and not (self.nodelay or self.fin_queued) and self._small_end > self.una:

@@ -27,6 +27,7 @@ from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
 from tests.hw.memory import HostMemory, fields
 from tests.hw.simulate import CLOCK_PERIOD_NS
+from tests.hw.streams import pack
 
 __all__ = ["OWN", "Bench", "MacAndPath", "Model"]
 
@@ -78,12 +79,6 @@ class MacAndPath(wiring.Component):
             else:
                 m.d.comb += getattr(self, name).eq(getattr(path, name))
         return m
-
-
-def pack(layout: Any, values: dict[str, int]) -> int:
-    """The bits of a struct layout."""
-    assert set(values) <= {name for name, _ in layout}
-    return sum(values.get(name, 0) << item.offset for name, item in layout)
 
 
 @dataclass

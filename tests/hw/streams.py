@@ -6,7 +6,15 @@ from typing import Any
 
 from cocotb.triggers import RisingEdge
 
-__all__ = ["drive", "now_and_then", "pack_words", "take", "words_of"]
+from hw.interfaces import PacketWord
+
+__all__ = ["drive", "now_and_then", "pack", "pack_words", "take", "words_of"]
+
+
+def pack(layout: Any, values: dict[str, int]) -> int:
+    """The bits of a struct layout; fields not given are 0."""
+    places = {name: field.offset for name, field in layout}
+    return sum(value << places[name] for name, value in values.items())
 
 
 def words_of(frame: bytes) -> Iterator[tuple[int, int, bool]]:
@@ -18,7 +26,7 @@ def words_of(frame: bytes) -> Iterator[tuple[int, int, bool]]:
 
 def pack_words(frame: bytes) -> list[int]:
     """A packet as bit patterns of ``hw.interfaces.PacketWord``."""
-    return [data | count << 64 | last << 68 for data, count, last in words_of(frame)]
+    return [pack(PacketWord, {"data": data, "count": count, "last": last}) for data, count, last in words_of(frame)]
 
 
 def _always() -> bool:

@@ -1,4 +1,4 @@
-"""Receive MAC, fed by cocotbext-eth's GMII source as the independent transmitter, and by hand where that is too kind."""
+"""Receive MAC, fed by cocotbext-eth's GMII source as independent transmitter, and by hand where that is too kind."""
 
 import random
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Collector:
         self.part += word.data.to_bytes(8, "little")[: word.count]
         if not word.last:
             assert word.count == 8
-            assert not (word.crc_error or word.rx_error or word.overrun)
+            assert not any((word.crc_error, word.rx_error, word.overrun))
             return
         assert word.count or word.overrun
         self.frames.append(Frame(self.part, bool(word.crc_error), bool(word.rx_error), bool(word.overrun)))

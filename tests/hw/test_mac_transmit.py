@@ -1,6 +1,7 @@
 """Transmit MAC against its golden function, with cocotbext-eth's GMII sink as the independent receiver."""
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -8,9 +9,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.eth import GmiiSink
 
+from hw.interfaces import TransmitInfo
 from hw.mac.transmit import MacTransmit, line_bytes
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
-from tests.hw.streams import drive, pack_words
+from tests.hw.streams import drive, pack, pack_words
 
 WIRE_CYCLES_64 = 84
 """8 preamble, 64 frame, 12 gap: 1,488,095 frames/s."""
@@ -50,7 +52,7 @@ class Bench:
 
     def feed(self, frames: list[tuple[bytes, bool]]) -> None:
         dut = self.dut
-        infos = [len(frame) | fcs << 16 for frame, fcs in frames]
+        infos = [pack(TransmitInfo, {"length": len(frame), "ifcs": fcs}) for frame, fcs in frames]
         cocotb.start_soon(drive(dut.clk, dut, "info", infos))
         cocotb.start_soon(drive(dut.clk, dut, "packets", [word for frame, _ in frames for word in pack_words(frame)]))
 
@@ -70,10 +72,7 @@ class Bench:
 
 
 def gaps(seen: list[Any]) -> set[float]:
-    return {
-        (after.sim_time_start - before.sim_time_end) / (1000 * CLOCK_PERIOD_NS)
-        for before, after in zip(seen, seen[1:], strict=False)
-    }
+    return {(after.sim_time_start - before.sim_time_end) / (1000 * CLOCK_PERIOD_NS) for before, after in pairwise(seen)}
 
 
 @cocotb.test()
@@ -145,7 +144,7 @@ async def missing_word(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
     frames = [(bytes(range(64)), True), (bytes(range(64, 128)), True)]
-    cocotb.start_soon(drive(dut.clk, dut, "info", [64 | 1 << 16] * 2))
+    cocotb.start_soon(drive(dut.clk, dut, "info", [pack(TransmitInfo, {"length": 64, "ifcs": 1})] * 2))
     words = [word for frame, _ in frames for word in pack_words(frame)]
     await drive(dut.clk, dut, "packets", words[:3])
     await ClockCycles(dut.clk, 20)

@@ -98,8 +98,13 @@ def file(tmp_path: Path) -> Path:
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["niclab", *arguments])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert isinstance(end.value.code, int)
     return end.value.code
 
@@ -115,7 +120,7 @@ def simulated(console: Console, experiments: list[Experiment], *, jobs: int) -> 
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Runs without a simulator, whose captures lie in the directory that this is."""
     monkeypatch.setattr(cli, "_simulate", simulated)
-    monkeypatch.setattr(cli, "run_folder", lambda experiment: tmp_path / experiment.name)
+    monkeypatch.setattr(cli, "RUNS", tmp_path)
     for rate in (0, 3):
         folder = tmp_path / f"itr-{rate}-offloads-off"
         folder.mkdir()
@@ -167,6 +172,23 @@ def test_no_report_of_runs_that_did_not_end(
     assert capsys.readouterr().err == line
     assert {path.name: path.read_text() for path in report.iterdir()} == {"results.json": "old"}
     assert sorted(report.parent.iterdir()) == sorted([report, file])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_simulators_are_ended_when_the_command_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    cleaned_up = []
+
+    def runs_until_ended(*arguments: object, **options: object) -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleaned_up.append(True)
+
+    monkeypatch.setattr(cli, "_simulate", runs_until_ended)
+    assert call(monkeypatch, "run", "--file", str(file)) == 128 + number
+    assert cleaned_up == [True]
 
 
 def test_progress_is_one_line_per_run_away_from_a_terminal() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim.errors import UserError
-from sim.experiment import main_job
+from sim.experiment import Experiment, main_job
 from sim.host import HostCosts
 from sim.report import writer
 from sim.report.conditions import Conditions, conditions
@@ -213,6 +213,12 @@ def test_conditions_give_every_cost_its_value_and_unit(job: Conditions) -> None:
     assert costs["copy_per_byte"]["unit"] == "ns per byte"
     assert costs["copy_per_byte"]["text"] == "between program and stack (5 GB/s)"
     assert all(item["unit"] and item["text"] for item in costs.values())
+
+
+def test_conditions_state_the_faults_of_the_link(tmp_path: Path, rows: list[RunResult]) -> None:
+    experiment = Experiment(file=tmp_path, interrupt_throttle_rate=3, offloads=True, loss=0.25, corruption=0.125)
+    link = conditions([experiment], rows, wall_time=1.0)["link"]
+    assert (link["loss"]["value"], link["corruption"]["value"]) == (0.25, 0.125)
 
 
 def test_documented_fields_are_up_to_date() -> None:

@@ -79,7 +79,7 @@ def test_random_bytes(frames: list[bytes]) -> None:
     still_works(network)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(
@@ -103,7 +103,7 @@ def test_mutated_packets(steps: list[tuple[bytes, list[tuple[int, int]], int]]) 
     still_works(network)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

@@ -1,0 +1,112 @@
+"""Receive buffer: whole frames in order or none, against a queue in Python."""
+
+import random
+from collections import deque
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from hw.receive.buffer import ReceiveBuffer
+from hw.receive.layouts import ReceiveInfo
+from tests.hw.streams import words_of
+
+WORDS = 61
+
+
+def info_of(rng: random.Random, length: int) -> dict[str, int]:
+    return {name: rng.getrandbits(layout.width) for name, layout in ReceiveInfo} | {"length": length}
+
+
+class Bench:
+    def __init__(self, seed: int, *, frames: int, share: float, drain: bool = True) -> None:
+        self.rng = random.Random(seed)
+        self.frames, self.share, self.drain = frames, share, drain
+        self.dut = ReceiveBuffer(words=WORDS)
+        self.expected: deque[tuple[dict[str, int], bytes]] = deque()
+        self.lost = self.kept = 0
+        simulator = Simulator(self.dut)
+        simulator.add_clock(8e-9)
+        simulator.add_testbench(self.write)
+        simulator.add_testbench(self.read, background=True)
+        simulator.run()
+
+    async def pulse(self, context: Any, signal: Any) -> None:
+        context.set(signal, 1)
+        await context.tick()
+        context.set(signal, 0)
+        await context.tick().repeat(self.rng.choice((1, 1, 3)))
+
+    async def write(self, context: Any) -> None:
+        dut, rng = self.dut, self.rng
+        for _ in range(self.frames):
+            data = rng.randbytes(rng.choice((1, 8, 9, 60, 64, rng.randrange(1, 8 * WORDS + 100))))
+            for word, _, _ in words_of(data):
+                context.set(dut.word, word)
+                await self.pulse(context, dut.write)
+            if rng.randrange(4) == 0 or context.get(dut.overflowed):
+                self.lost += context.get(dut.overflowed)
+                await self.pulse(context, dut.rewind)
+                assert not context.get(dut.overflowed)
+                continue
+            drop_last = rng.randrange(2)
+            last = len(data) % 8 or 8
+            length = max(len(data) - last, 0) if drop_last else len(data) - rng.randrange(last)
+            info = info_of(rng, length)
+            context.set(dut.info, info)
+            context.set(dut.drop_last, drop_last)
+            self.expected.append((info, data[:length]))
+            self.kept += 1
+            await self.pulse(context, dut.commit)
+        if self.drain:
+            for _ in range(2000):
+                if not self.expected:
+                    break
+                await context.tick()
+            assert not self.expected
+
+    async def take(self, context: Any, stream: Any) -> Any:
+        while self.rng.random() > self.share:
+            await context.tick()
+        context.set(stream.ready, 1)
+        while not context.get(stream.valid):
+            await context.tick()
+        payload = context.get(stream.payload)
+        await context.tick()
+        context.set(stream.ready, 0)
+        return payload
+
+    async def read(self, context: Any) -> None:
+        dut = self.dut
+        while self.share:
+            info = await self.take(context, dut.frames)
+            wanted, data = self.expected[0]
+            assert {name: info[name] for name, _ in ReceiveInfo} == wanted
+            got = b""
+            while len(got) < len(data):
+                word = await self.take(context, dut.packets)
+                got += word.data.to_bytes(8, "little")[: word.count]
+                assert word.last == (len(got) == len(data))
+                assert word.last or word.count == 8
+            assert got == data
+            self.expected.popleft()
+        await context.tick()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_frames_come_out_whole(seed: int) -> None:
+    bench = Bench(seed, frames=60, share=(0.1, 0.5, 1.0)[seed % 3])
+    assert bench.kept > 10
+    assert bench.lost > 0
+
+
+def test_capacity() -> None:
+    """Nobody reads: all but one word can be used, less the two that have gone ahead into the reader's registers."""
+    bench = Bench(1, frames=40, share=0, drain=False)
+    used = sum(1 + (len(data) + 7) // 8 for _, data in bench.expected)
+    assert WORDS - 9 <= used <= WORDS + 2
+
+
+def test_size_is_checked() -> None:
+    with pytest.raises(ValueError, match="3"):
+        ReceiveBuffer(words=3)
