@@ -5,9 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
-# Verilator's makefiles call `python`, which Debian does not have outside of a virtual environment.
-IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-RUN := $(IN_VENV) python -m
+RUN := $(VENV)/bin/python -m
 
 # An argument in single quotes, whatever is in it.
 quote = '$(subst ','\'',$(1))'
@@ -50,7 +48,7 @@ check: $(INSTALLED) | tools
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary
-	@$(IN_VENV) lint-imports --no-logo --no-cache
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
 
 bench: $(INSTALLED) | tools

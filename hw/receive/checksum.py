@@ -260,9 +260,8 @@ class ReceiveChecksum(wiring.Component):
                             with m.If((high[4:] != 4) | (high[:4] < 5)):
                                 m.next = "OTHER"
                         with m.Case(1):
+                            # A total length below 4 wraps to more than any frame has.
                             m.d.sync += [segment_addend.eq(half), left.eq(half - 4)]
-                            with m.If(half < 20):
-                                m.next = "OTHER"
                         with m.Case(3):
                             m.d.sync += fragment.eq((half & _MORE_FRAGMENTS_OR_OFFSET) != 0)
                         with m.Case(4):

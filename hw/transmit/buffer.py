@@ -18,7 +18,7 @@ __all__ = ["TransmitBuffer"]
 class TransmitBuffer(wiring.Component):
     """``words`` 64-bit words of packet memory, for at most ``packets`` packets.
 
-    A packet of more than 16288 bytes, or than the memory holds, is dropped whole. An aborted one leaves no trace.
+    A packet of more than 16288 bytes, or than the memory holds less two words, is dropped whole. An aborted one leaves no trace.
     Words leave at one per four cycles or slower, twice what the wire takes.
 
     Members
@@ -73,14 +73,15 @@ class TransmitBuffer(wiring.Component):
         read_pointer: Signal,
     ) -> None:
         word = self.words.payload
-        limit = min(self._words, MAX_PACKET_BYTES // 8)
+        limit = min(self._words - 2, MAX_PACKET_BYTES // 8)
         stored = Signal(range(limit + 1))
         dropping = Signal()
         used = Signal.like(write_pointer)
         full = Signal()
+        # A cycle late, so that no comparison stands at the head of the ready chain; hence the two spare words.
+        m.d.sync += full.eq(used > self._words - 2)
         m.d.comb += [
             used.eq(write_pointer - read_pointer),
-            full.eq(used == self._words),
             write.addr.eq(write_pointer[:-1]),
             write.data.eq(word.packet.data),
             committed.w_data.eq(self.frames.payload),

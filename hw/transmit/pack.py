@@ -35,6 +35,9 @@ class TransmitPacker(wiring.Component):
         m = Module()
         piece = Signal(Piece)
         waiting = Signal()
+        # A second piece, so that ``pieces.ready`` comes straight from a register.
+        spare = Signal(Piece)
+        spare_waiting = Signal()
         held = Signal(64)
         fill = Signal(range(9))
         ending = Signal()
@@ -42,13 +45,21 @@ class TransmitPacker(wiring.Component):
 
         word = self.words.payload
         advance = Signal()
+        packed = Signal()
         m.d.comb += [
             advance.eq(~self.words.valid | self.words.ready),
-            self.pieces.ready.eq(~waiting | (advance & ~ending)),
+            packed.eq(waiting & advance & ~ending),
+            self.pieces.ready.eq(~spare_waiting),
             self.idle.eq(~waiting & ~ending & (fill == 0) & ~self.words.valid),
         ]
-        with m.If(self.pieces.ready):
-            m.d.sync += [waiting.eq(self.pieces.valid), piece.eq(self.pieces.payload)]
+        with m.If(~waiting | packed):
+            m.d.sync += [
+                waiting.eq(spare_waiting | self.pieces.valid),
+                piece.eq(Mux(spare_waiting, spare, self.pieces.payload)),
+                spare_waiting.eq(0),
+            ]
+        with m.Elif(self.pieces.ready):
+            m.d.sync += [spare_waiting.eq(self.pieces.valid), spare.eq(self.pieces.payload)]
 
         # The piece's first lane meets the first free lane; what goes over the top comes round to the bottom.
         turn = Signal(3)

@@ -57,8 +57,8 @@ def conditions(experiments: list[Experiment], runs: list[RunResult], *, wall_tim
             "SHA-256": _value(row.sha256, text="of the file, and of what arrived at both ends"),
             "seed": _value(first.seed, text="of every run's random numbers"),
             "round trips": _value(first.round_trips, text="of one byte over TCP, before the file"),
-            "watchdog interval": _value(
-                first.watchdog_interval / 1e6,
+            "mode 4 interval": _value(
+                first.simplified_interval / 1e6,
                 "ms",
                 "between two recomputations of mode 4 (Linux takes 2 s, far longer than a run)",
             ),

