@@ -40,8 +40,8 @@ class DmaArbiter(wiring.Component):
         What a client puts into ``tag`` does not count, nor its ``last``: the length of the request tells.
     memory : ``Out(MemoryPort())``
     flush : ``In(1)``
-        High in each cycle in which the clients are reset. Nothing is taken from them, and from the next cycle on they
-        get no word that they did not ask for since.
+        High in each cycle in which the clients are reset. No request is taken from them, and from the next cycle on
+        they get no word that they did not ask for since.
     idle : ``Out(1)``
         No read is unanswered, no word and no write is on its way.
     """
@@ -148,7 +148,7 @@ class DmaArbiter(wiring.Component):
                     m.next = "DATA"
             with m.State("DATA"):
                 source = Array(client.write_data.valid for client in self.clients)[granted]
-                m.d.comb += sending.eq(~words.valid & (abandoned | source & ~self.flush))
+                m.d.comb += sending.eq(~words.valid & (abandoned | source))
                 with m.If(self.flush):
                     m.d.sync += abandoned.eq(1)
                 with m.If(sending):

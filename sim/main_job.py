@@ -29,7 +29,7 @@ from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
 from stack.tcp.parameters import TcpParameters
 
-__all__ = ["MainJob"]
+__all__ = ["SHORTENED", "MainJob"]
 
 _ADDRESS_A = "192.0.2.1"
 _ADDRESS_B = "192.0.2.2"
@@ -38,12 +38,22 @@ _MAC_B = bytes.fromhex("020000000002")
 _SIMPLIFIED = 4
 _NANOSECONDS = 1_000_000_000
 
-# Waiting is cut short, for simulated time is dear and nothing happens in it: Linux's values are 200 ms, 1 s, 40 ms and
-# 60 s for TCP, 1 s for ARP, and 10 ms and 5 ms for the driver.
+# Waiting is cut short, for simulated time is dear and nothing happens in it.
 _TCP = TcpParameters(minimum_rto=5_000_000, initial_rto=10_000_000, delayed_ack=1_000_000, time_wait=1_000_000)
 _ARP = ArpParameters(retransmission_time=1_000_000)
 _DMA_DRAIN = 50_000
 _RESET_RECOVERY = 10_000
+SHORTENED = {
+    "minimum RTO": (_TCP.minimum_rto, TcpParameters().minimum_rto),
+    "initial RTO": (_TCP.initial_rto, TcpParameters().initial_rto),
+    "delayed ACK": (_TCP.delayed_ack, TcpParameters().delayed_ack),
+    "TIME-WAIT": (_TCP.time_wait, TcpParameters().time_wait),
+    "ARP retry": (_ARP.retransmission_time, ArpParameters().retransmission_time),
+    "DMA drain before a reset": (_DMA_DRAIN, E1000Parameters.dma_drain),
+    "recovery after a reset": (_RESET_RECOVERY, E1000Parameters.reset_recovery),
+}
+"""Each timer that is shorter here than in Linux: nanoseconds here, and there."""
+
 _POLL_CLOSED = 100_000
 
 

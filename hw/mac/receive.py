@@ -48,7 +48,7 @@ class MacReceive(wiring.Component):
     rx_er: In(1)
     words: Out(stream.Signature(ReceiveWord))
 
-    def __init__(self, *, depth: int = 32) -> None:
+    def __init__(self, *, depth: int = 16) -> None:
         if depth < 16 or depth & (depth - 1):
             raise ValueError(f"depth is a power of two from 16 up, not {depth!r}")
         self._depth = depth

@@ -4,10 +4,11 @@ A frame lies in the memory as one word of ``ReceiveInfo`` followed by its data. 
 last, when the fate of the frame is known.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.interfaces import PacketWord
 from hw.receive.layouts import ReceiveInfo
@@ -22,6 +23,9 @@ class ReceiveBuffer(wiring.Component):
     ----------
     words : int
         Size in words of 64 bits, at least 16.
+    bank_words : int
+        The memory is made of banks of this size, a power of two: block RAM is slow, so the output of each bank has a
+        register of its own in front of the multiplexer.
 
     Members
     -------
@@ -53,27 +57,46 @@ class ReceiveBuffer(wiring.Component):
     frames: Out(stream.Signature(ReceiveInfo))
     packets: Out(stream.Signature(PacketWord))
 
-    def __init__(self, *, words: int = 6144) -> None:
+    def __init__(self, *, words: int = 6144, bank_words: int = 2048) -> None:
         if words < 16:
             raise ValueError(f"words is at least 16, not {words!r}")
+        if bank_words < 1 or bank_words & (bank_words - 1):
+            raise ValueError(f"bank_words is a power of two, not {bank_words!r}")
         self._words = words
+        self._bank_words = bank_words
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=64, depth=self._words, init=[])
         # A location is never read and written at once: the reader stays behind ``start``.
+        banks = []
+        for first in range(0, self._words, self._bank_words):
+            bank = Memory(shape=64, depth=min(self._bank_words, self._words - first), init=[])
+            m.submodules[f"bank_{len(banks)}"] = bank
+            banks.append(bank)
         start = Signal(range(self._words))  # of the frame that comes in: the place of its information
         reading = Signal(range(self._words))
-        self._write(m, memory, start, reading)
-        self._read(m, memory, start, reading)
+        self._write(m, banks, start, reading)
+        self._read(m, banks, start, reading)
         return m
+
+    def _split(self, place: Signal) -> tuple[Value, Value]:
+        """The bank, and the place in it."""
+        bits = exact_log2(self._bank_words)
+        return place[bits:], place[:bits]
 
     def _after(self, place: Signal) -> Value:
         return Mux(place == self._words - 1, 0, place + 1)
 
-    def _write(self, m: Module, memory: Memory, start: Signal, reading: Signal) -> None:
-        port = memory.write_port()
+    def _write(self, m: Module, banks: list[Memory], start: Signal, reading: Signal) -> None:
+        address = Signal(range(self._words))
+        word = Signal(64)
+        enable = Signal()
+        bank, within = self._split(address)
+        for number, memory in enumerate(banks):
+            port = memory.write_port()
+            m.d.comb += [port.addr.eq(within), port.data.eq(word), port.en.eq(enable & (bank == number))]
+
         place = Signal(range(self._words), init=1)
         before = Signal(range(self._words))
         full = Signal()
@@ -81,10 +104,10 @@ class ReceiveBuffer(wiring.Component):
         m.d.sync += full.eq((place == reading) | (self._after(place) == reading))
         append = Signal()
         m.d.comb += [
-            append.eq(self.write & ~full & ~self.overflowed),
-            port.addr.eq(place),
-            port.data.eq(self.word),
-            port.en.eq(append),
+            append.eq(self.write & ~full),
+            address.eq(place),
+            word.eq(self.word),
+            enable.eq(append),
         ]
         with m.If(append):
             m.d.sync += [place.eq(self._after(place)), before.eq(place)]
@@ -94,36 +117,43 @@ class ReceiveBuffer(wiring.Component):
         following = Signal(range(self._words))
         m.d.comb += following.eq(Mux(self.drop_last, before, place))
         with m.If(self.commit):
-            m.d.comb += [port.addr.eq(start), port.data.eq(self.info), port.en.eq(1)]
+            m.d.comb += [address.eq(start), word.eq(self.info), enable.eq(1)]
             m.d.sync += [start.eq(following), place.eq(self._after(following))]
         with m.If(self.rewind):
             m.d.sync += [place.eq(self._after(start)), self.overflowed.eq(0)]
 
-    def _read(self, m: Module, memory: Memory, start: Signal, reading: Signal) -> None:
-        """Two registers behind the address: the memory's own, and one since large memories are slow."""
-        port = memory.read_port()
+    def _read(self, m: Module, banks: list[Memory], start: Signal, reading: Signal) -> None:
+        """Three registers behind the address: the memories' own, those behind the banks, and the output."""
         fetch = Signal()
-        tag = {"valid": Signal(), "is_info": Signal(), "count": Signal(4), "last": Signal()}
-        fetched = {name: Signal.like(signal, name=f"fetched_{name}") for name, signal in tag.items()}
-        offered = {name: Signal.like(signal, name=f"offered_{name}") for name, signal in tag.items()}
+        bank, within = self._split(reading)
+        tag = Signal(data.StructLayout({"valid": 1, "bank": len(bank), "is_info": 1, "count": 4, "last": 1}))
+        fetched, registered, offered = (Signal.like(tag, name=name) for name in ("fetched", "registered", "offered"))
         word = Signal(64)
         advance = Signal()
         m.d.comb += [
-            advance.eq(~offered["valid"] | Mux(offered["is_info"], self.frames.ready, self.packets.ready)),
-            port.addr.eq(reading),
-            port.en.eq(advance),
-            tag["valid"].eq(fetch),
-            self.frames.valid.eq(offered["valid"] & offered["is_info"]),
+            advance.eq(~offered.valid | Mux(offered.is_info, self.frames.ready, self.packets.ready)),
+            tag.valid.eq(fetch),
+            tag.bank.eq(bank),
+            self.frames.valid.eq(offered.valid & offered.is_info),
             self.frames.payload.eq(word),
-            self.packets.valid.eq(offered["valid"] & ~offered["is_info"]),
+            self.packets.valid.eq(offered.valid & ~offered.is_info),
             self.packets.payload.data.eq(word),
-            self.packets.payload.count.eq(offered["count"]),
-            self.packets.payload.last.eq(offered["last"]),
+            self.packets.payload.count.eq(offered.count),
+            self.packets.payload.last.eq(offered.last),
         ]
+        outputs = Array(Signal(64, name=f"output_{number}") for number in range(len(banks)))
+        for memory, output in zip(banks, outputs, strict=True):
+            port = memory.read_port()
+            m.d.comb += [port.addr.eq(within), port.en.eq(advance)]
+            with m.If(advance):
+                m.d.sync += output.eq(port.data)
         with m.If(advance):
-            m.d.sync += word.eq(port.data)
-            for name in tag:
-                m.d.sync += [fetched[name].eq(tag[name]), offered[name].eq(fetched[name])]
+            m.d.sync += [
+                fetched.eq(tag),
+                registered.eq(fetched),
+                offered.eq(registered),
+                word.eq(outputs[registered.bank]),
+            ]
             with m.If(fetch):
                 m.d.sync += reading.eq(self._after(reading))
 
@@ -131,7 +161,7 @@ class ReceiveBuffer(wiring.Component):
         rest = Signal(3)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [fetch.eq(reading != start), tag["is_info"].eq(1)]
+                m.d.comb += [fetch.eq(reading != start), tag.is_info.eq(1)]
                 with m.If(fetch & advance):
                     m.next = "INFORMATION"
             with m.State("INFORMATION"), m.If(self.frames.valid & self.frames.ready):
@@ -141,8 +171,8 @@ class ReceiveBuffer(wiring.Component):
             with m.State("DATA"):
                 m.d.comb += [
                     fetch.eq(left != 0),
-                    tag["last"].eq(left == 1),
-                    tag["count"].eq(Mux(tag["last"], Cat(rest, rest == 0), 8)),
+                    tag.last.eq(left == 1),
+                    tag.count.eq(Mux(tag.last, Cat(rest, rest == 0), 8)),
                 ]
                 with m.If(advance):
                     m.d.sync += left.eq(left - 1)

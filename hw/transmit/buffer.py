@@ -18,7 +18,8 @@ __all__ = ["TransmitBuffer"]
 class TransmitBuffer(wiring.Component):
     """``words`` 64-bit words of packet memory, for at most ``packets`` packets.
 
-    A packet of more than 16288 bytes, or than the memory holds less two words, is dropped whole. An aborted one leaves no trace.
+    A packet of more than 16288 bytes, or than the memory holds less two words, is dropped whole. An aborted one leaves
+    no trace.
     Words leave at one per four cycles or slower, twice what the wire takes.
 
     Members

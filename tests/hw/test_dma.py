@@ -251,6 +251,33 @@ async def flush(dut) -> None:
     assert not any(client.to_read or client.expected for client in clients)
 
 
+@cocotb.test()
+async def flush_in_any_cycle_of_a_write(dut) -> None:
+    """A reset in each cycle of short bursts: what comes after is whole, and what is abandoned writes nothing else."""
+    host, clients = await start(dut, latency=lambda: 0, ready=0.8)
+    for delay in range(60):
+        for client in clients:
+            for count in (8, 24):
+                client.to_write.append((client.number << 30, bytes([0xEE]) * count))
+        await ClockCycles(dut.clk, 1 + delay)
+        dut.flush.value = 1
+        await RisingEdge(dut.clk)
+        dut.flush.value = 0
+        await RisingEdge(dut.clk)
+        for client in clients:
+            client.to_write.append(((client.number << 30) + 64 + 16 * delay, bytes([delay]) * 16))
+        await ClockCycles(dut.clk, 3)
+        await until_idle(dut, 500)
+    for number in range(CLIENTS):
+        for delay in range(60):
+            for offset in (64, 72):
+                address = (number << 30) + offset + 16 * delay
+                assert host.words.pop(address).to_bytes(8, "little") == bytes([delay]) * 8
+        for offset in (0, 8, 16):
+            assert host.words.pop((number << 30) + offset) == 0xEEEE_EEEE_EEEE_EEEE
+    assert not host.words
+
+
 def test_dma() -> None:
     simulate(DmaArbiter(clients=CLIENTS, outstanding=OUTSTANDING), name="dma", test_module=__name__)
 

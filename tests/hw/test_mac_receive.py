@@ -16,7 +16,7 @@ from hw.mac.receive import MacReceive, ReceiveWord
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 from tests.hw.streams import now_and_then, take
 
-DEPTH = 32
+DEPTH = 16
 
 
 @dataclass
@@ -145,7 +145,7 @@ async def odd_lines(dut: Any) -> None:
         await bench.line(b"\x55", idle=1)  # blip
         await bench.line(b"\x0e", idle=1)
         await bench.line(PREAMBLE[:-1], idle=1)  # no delimiter
-        await bench.line(b"\x55\x55\x57\xd5" + good(64), idle=1)  # spoilt preamble
+        await bench.line(b"\x55\x57\x55\xd5" + good(64), idle=1)  # spoilt preamble
         await bench.line(PREAMBLE, idle=1)  # delimiter and nothing
         dut.rxd.value, dut.rx_er.value = 0x0E, 1  # false carrier (table 35-2)
         await ClockCycles(dut.gmii_rx_clk, 5)
@@ -202,6 +202,27 @@ async def overrun(dut: Any) -> None:
     assert len(got) == 9
     assert cut[0].data == frames[len(whole) - 1][: len(cut[0].data)]
     assert all(frame == Frame(overrun=True) for frame in cut[1:])
+
+
+@cocotb.test()
+async def overrun_in_one_frame(dut: Any) -> None:
+    """A reader that stops and goes on while one frame comes in: what it gets is the beginning, marked, and no more."""
+    bench = Bench(dut)
+    await bench.start()
+    frame = good(900)
+    for pause in (300, 500, 700, 880):
+        bench.ready = False
+        cocotb.start_soon(bench.line(PREAMBLE + frame))
+        await ClockCycles(dut.clk, pause)
+        bench.ready = True
+        await ClockCycles(dut.clk, 1000)
+        await bench.line(PREAMBLE + good(64))
+        await bench.settle()
+        cut, after = bench.collector.frames
+        assert cut == Frame(frame[: len(cut.data)], overrun=True)
+        assert len(cut.data) < pause + 8
+        assert after == Frame(good(64))
+        bench.collector.frames.clear()
 
 
 @cocotb.test()

@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, seed: int, *, frames: int, share: float, drain: bool = True) -> None:
         self.rng = random.Random(seed)
         self.frames, self.share, self.drain = frames, share, drain
-        self.dut = ReceiveBuffer(words=WORDS)
+        self.dut = ReceiveBuffer(words=WORDS, bank_words=16)
         self.expected: deque[tuple[dict[str, int], bytes]] = deque()
         self.lost = self.kept = 0
         simulator = Simulator(self.dut)
@@ -40,7 +40,7 @@ class Bench:
     async def write(self, context: Any) -> None:
         dut, rng = self.dut, self.rng
         for _ in range(self.frames):
-            data = rng.randbytes(rng.choice((1, 8, 9, 60, 64, rng.randrange(1, 8 * WORDS + 100))))
+            data = rng.randbytes(rng.choice((1, 8, 9, 60, 64, 8 * WORDS, rng.randrange(1, 8 * WORDS + 100))))
             for word, _, _ in words_of(data):
                 context.set(dut.word, word)
                 await self.pulse(context, dut.write)
@@ -101,7 +101,7 @@ def test_frames_come_out_whole(seed: int) -> None:
 
 
 def test_capacity() -> None:
-    """Nobody reads: all but one word can be used, less the two that have gone ahead into the reader's registers."""
+    """Nobody reads: all but one word can be used, and one more since the reader has taken the first information."""
     bench = Bench(1, frames=40, share=0, drain=False)
     used = sum(1 + (len(data) + 7) // 8 for _, data in bench.expected)
     assert WORDS - 9 <= used <= WORDS + 2
@@ -110,3 +110,5 @@ def test_capacity() -> None:
 def test_size_is_checked() -> None:
     with pytest.raises(ValueError, match="3"):
         ReceiveBuffer(words=3)
+    with pytest.raises(ValueError, match="24"):
+        ReceiveBuffer(bank_words=24)
