@@ -84,7 +84,7 @@ class ReceiveFilter(wiring.Component):
     link : ``In(1)``
         Without a link nothing is received.
     decided : ``Out(1)``
-        From the decision until the next frame's first word; at most 22 cycles after the first word, or 2 after the
+        From the decision until the next frame's first word; at most 23 cycles after the first word, or 3 after the
         last if that is later.
     keep, length, ce, rxe : ``Out``
         While ``decided``: whether to keep the frame, its bytes with FCS, and its error bits.
@@ -141,20 +141,21 @@ class ReceiveFilter(wiring.Component):
 
         walked, exact = self._walk(m, address, begin)
 
-        short, long, passes = Signal(), Signal(), Signal()
+        # Registered once more, since the decision is a long chain.
+        short, long, passes, judge = (Signal(name=name) for name in ("short", "long", "passes", "judge"))
         with m.If(self.rctl.lpe):
-            m.d.comb += long.eq(self.length > LONGEST_JUMBO)
+            m.d.sync += long.eq(self.length > LONGEST_JUMBO)
         with m.Else():
-            m.d.comb += long.eq(self.length > LONGEST)
+            m.d.sync += long.eq(self.length > LONGEST)
         with m.If(address.all()):
-            m.d.comb += passes.eq(self.rctl.bam)
+            m.d.sync += passes.eq(self.rctl.bam)
         with m.Elif(address[0]):
-            m.d.comb += passes.eq(self.rctl.mpe)
+            m.d.sync += passes.eq(self.rctl.mpe)
         with m.Else():
-            m.d.comb += passes.eq(self.rctl.upe)
-        m.d.comb += short.eq(self.length < SHORTEST)
+            m.d.sync += passes.eq(self.rctl.upe)
+        m.d.sync += [short.eq(self.length < SHORTEST), judge.eq(ended & walked & ~judge)]
 
-        with m.If(ended & walked):
+        with m.If(judge):
             m.d.sync += [ended.eq(0), self.decided.eq(1), self.keep.eq(0)]
             with m.If(~enabled):
                 pass
