@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["BY_NAME", "REGISTERS", "Access", "Field", "Register", "Status", "WINDOW_BYTES", "at_offset"]
+__all__ = ["BY_NAME", "REGISTERS", "WINDOW_BYTES", "Access", "Field", "Register", "Status", "at_offset"]
 
 WINDOW_BYTES = 128 * 1024
 """Size of the register window (BAR0)."""
@@ -200,7 +200,7 @@ def _statistics() -> tuple[Register, ...]:
         "XONRXC XONTXC XOFFRXC XOFFTXC FCRUC PRC64 PRC127 PRC255 PRC511 PRC1023 PRC1522 GPRC BPRC MPRC GPTC - "
         "GORCL GORCH GOTCL GOTCH - - RNBC RUC RFC ROC RJC MGTPRC MGTPDC MGTPTC TORL TORH TOTL TOTH TPR TPT "
         "PTC64 PTC127 PTC255 PTC511 PTC1023 PTC1522 MPTC BPTC TSCTC TSCTFC"
-    ).split()
+    )
     return tuple(
         Register(
             name=name,
@@ -209,7 +209,7 @@ def _statistics() -> tuple[Register, ...]:
             description="Statistics counter",
             status=Status.NOT_BUILT,
         )
-        for index, name in enumerate(names)
+        for index, name in enumerate(names.split())
         if name != "-"
     )
 
