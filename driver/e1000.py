@@ -10,6 +10,7 @@ from driver.bus import Bus
 from driver.counters import AdapterCounters, ItrChange, PollTotals
 from driver.hardware import (
     LINK_CAUSES,
+    check_eeprom,
     check_present,
     disable_interrupts,
     enable_interrupts,
@@ -23,6 +24,7 @@ from driver.offload import plan_transmit
 from driver.parameters import E1000Parameters
 from driver.poll import E1000Napi
 from driver.receive import ReceiveRing
+from driver.statistics import DeviceStatistics
 from driver.transmit import TX_WAKE_THRESHOLD, TransmitRing
 from hw.registers import BY_NAME
 from stack.environment import Cpu, Task, Timer
@@ -45,11 +47,14 @@ async def probe(
 ) -> "E1000":
     """Reset the device on ``bus``, read its address, and return it as an interface that is down.
 
-    Raises ``OSError`` if there is no device (ENODEV), or it does not come out of reset or has no valid address (EIO).
+    Raises ``OSError`` if there is no device (ENODEV), or it does not come out of reset, or has no valid address, or a
+    wrong checksum in its EEPROM if that is looked at (EIO).
     """
     parameters = parameters or E1000Parameters()
     await check_present(bus, name)
     await reset(bus, parameters, name)
+    if parameters.check_eeprom:
+        await check_eeprom(bus, name)
     address = await read_mac_address(bus, name)
     return E1000(bus, cpu, softirq, name=name, address=address, parameters=parameters)
 
@@ -64,6 +69,7 @@ class E1000(NetDevice):
         self.bus = bus
         self.parameters = parameters
         self.counters = AdapterCounters()
+        self.statistics = DeviceStatistics(bus)
         self.itr = InterruptThrottleRate(
             parameters.interrupt_throttle_rate, literal_figure=parameters.itr_literal_figure
         )
@@ -86,6 +92,8 @@ class E1000(NetDevice):
             bus,
             cpu,
             count=parameters.tx_descriptors,
+            int_delay=parameters.tx_int_delay,
+            abs_int_delay=parameters.tx_abs_int_delay,
             stats=self.stats,
             counters=self.counters,
             totals=self.totals,
@@ -94,6 +102,8 @@ class E1000(NetDevice):
             bus,
             cpu,
             count=parameters.rx_descriptors,
+            int_delay=parameters.rx_int_delay,
+            abs_int_delay=parameters.rx_abs_int_delay,
             buffer_size=parameters.rx_buffer_size,
             checksum=parameters.rx_checksum,
             stats=self.stats,
@@ -242,13 +252,15 @@ class E1000(NetDevice):
             self._watchdog_task = None
 
     async def _watchdog(self) -> None:
-        """Follow the link, follow the balance of octets in mode 4, and make sure that a poll comes now and then."""
+        """Follow the link, read the counters, follow the octets in mode 4, and let a poll come now and then."""
         if self._link_event or not self.carrier:
             self._link_event = False
             speed = link_speed(await self.bus.read32(_STATUS.offset))
             if not self.up:
                 return
             self._follow_link(speed)
+        if self.parameters.read_statistics:
+            await self.statistics.update_stats()
         if self.itr.mode is ThrottleMode.SIMPLIFIED:
             tx_before, rx_before = self._watchdog_octets
             tx_octets, rx_octets = self._watchdog_octets = (self.counters.tx_octets, self.counters.rx_octets)

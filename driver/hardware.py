@@ -9,17 +9,20 @@ from hw.registers import BY_NAME
 __all__ = [
     "INTERRUPT_MASK",
     "LINK_CAUSES",
+    "check_eeprom",
     "check_present",
     "disable_interrupts",
     "enable_interrupts",
     "flush",
     "link_speed",
+    "read_eeprom",
     "read_mac_address",
     "reset",
 ]
 
 _CTRL = BY_NAME["CTRL"]
 _STATUS = BY_NAME["STATUS"]
+_EERD = BY_NAME["EERD"]
 _ICR = BY_NAME["ICR"]
 _IMS = BY_NAME["IMS"]
 _IMC = BY_NAME["IMC"]
@@ -34,6 +37,14 @@ INTERRUPT_MASK = _IMS.mask("RXT0", "TXDW", "RXDMT0", "RXSEQ", "LSC")
 """The causes that the driver wants."""
 
 LINK_CAUSES = _ICR.mask("LSC", "RXSEQ")
+
+EEPROM_WORDS = 64
+EEPROM_SUM = 0xBABA
+"""What all words of the EEPROM add up to, modulo 65536 (manual 5.6)."""
+
+_EEPROM_POLLS = 200
+_EEPROM_POLL_INTERVAL = 5_000
+"""ns. All polls together give the part a millisecond, and a word takes some 30 us of its clock."""
 
 
 async def flush(bus: Bus) -> None:
@@ -79,6 +90,34 @@ async def read_mac_address(bus: Bus, name: str) -> bytes:
     if not high & _RAH.mask("AV") or address[0] & 1 or not any(address):
         raise OSError(errno.EIO, f"{name}: no valid unicast address in the device, RAL0 {low:#010x} RAH0 {high:#010x}")
     return address
+
+
+async def read_eeprom(bus: Bus, word: int, name: str) -> int:
+    """A 16-bit word of the EEPROM through EERD (manual 13.4.4).
+
+    Raises ``ValueError`` if ``word`` is not in 0..63, ``OSError`` (EIO) if no answer comes.
+    """
+    if not 0 <= word < EEPROM_WORDS:
+        raise ValueError(f"word takes 0..{EEPROM_WORDS - 1}, not {word!r}")
+    bus.write32(_EERD.offset, _EERD.value(START=1, ADDR=word))
+    for _ in range(_EEPROM_POLLS):
+        value = await bus.read32(_EERD.offset)
+        if value & _EERD.mask("DONE"):
+            return _EERD["DATA"].get(value)
+        await bus.env.sleep(_EEPROM_POLL_INTERVAL)
+    raise OSError(errno.EIO, f"{name}: the EEPROM does not answer, EERD {value:#010x}")
+
+
+async def check_eeprom(bus: Bus, name: str) -> None:
+    """Raises ``OSError`` (EIO) if the EEPROM does not answer, or its checksum is wrong (manual 5.6)."""
+    total = 0
+    for word in range(EEPROM_WORDS):
+        total += await read_eeprom(bus, word, name)
+    if total & 0xFFFF != EEPROM_SUM:
+        raise OSError(
+            errno.EIO,
+            f"{name}: the EEPROM's checksum is wrong, its words add up to {total & 0xFFFF:#06x}, not {EEPROM_SUM:#06x}",
+        )
 
 
 def link_speed(status: int) -> int:

@@ -11,6 +11,9 @@ MAXIMUM_DESCRIPTORS = 4096
 DESCRIPTOR_MULTIPLE = 8
 """RDLEN and TDLEN count in units of 128 bytes (manual 13.4.27)."""
 
+MAXIMUM_DELAY = 0xFFFF
+"""Units of 1.024 us that RDTR, RADV, TIDV and TADV hold (manual 13.4.30)."""
+
 RX_BUFFER_SIZES = {
     256: (3, 0),
     512: (2, 0),
@@ -35,11 +38,23 @@ class E1000Parameters:
     rx_descriptors: int = 256
     rx_buffer_size: int = 2048
     """Bytes per receive buffer. A longer frame takes several."""
+    rx_int_delay: int = 0
+    """RDTR: how long a packet received waits for another before it interrupts, in units of 1.024 us; 0 is at once."""
+    rx_abs_int_delay: int = 8
+    """RADV: how long it waits at most, in units of 1.024 us; 0 is no limit. Idle while ``rx_int_delay`` is 0."""
+    tx_int_delay: int = 8
+    """TIDV: how long a packet sent waits for another before it interrupts, in units of 1.024 us; 0 is at once."""
+    tx_abs_int_delay: int = 32
+    """TADV: how long it waits at most, in units of 1.024 us; 0 is no limit. Idle while ``tx_int_delay`` is 0."""
     tso: bool = True
     tx_checksum: bool = True
     rx_checksum: bool = True
     watchdog_interval: int = 2_000_000_000
     """ns between runs of the watchdog; in mode 4 the throttle follows at this pace."""
+    check_eeprom: bool = False
+    """Verify the EEPROM's checksum at probe, at the price of some 200 register accesses."""
+    read_statistics: bool = False
+    """Whether the watchdog reads the device's own counters, at the price of 58 register reads."""
     dma_drain: int = 10_000_000
     """ns that DMA is given to end before a reset."""
     reset_recovery: int = 5_000_000
@@ -56,6 +71,10 @@ class E1000Parameters:
                 )
         if self.rx_buffer_size not in RX_BUFFER_SIZES:
             raise ValueError(f"rx_buffer_size takes one of {[*RX_BUFFER_SIZES]}, not {self.rx_buffer_size!r}")
+        for name in ("rx_int_delay", "rx_abs_int_delay", "tx_int_delay", "tx_abs_int_delay"):
+            delay = getattr(self, name)
+            if not 0 <= delay <= MAXIMUM_DELAY:
+                raise ValueError(f"{name} takes 0..{MAXIMUM_DELAY} units of 1.024 us, not {delay!r}")
         if self.tso and not self.tx_checksum:
             raise ValueError("tso needs tx_checksum: each segment has a checksum of its own")
         if self.watchdog_interval <= 0:

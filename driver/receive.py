@@ -20,6 +20,8 @@ RX_BUFFER_WRITE = 16
 _RCTL = BY_NAME["RCTL"]
 _RXCSUM = BY_NAME["RXCSUM"]
 _RDT = BY_NAME["RDT"].offset
+_RDTR = BY_NAME["RDTR"].offset
+_RADV = BY_NAME["RADV"].offset
 
 _LENGTH = (1 << RECEIVE.fields["length"][1]) - 1
 _DONE = upper_half(RECEIVE, dd=1)
@@ -46,6 +48,8 @@ class ReceiveRing:
         cpu: Cpu,
         *,
         count: int,
+        int_delay: int,
+        abs_int_delay: int,
         buffer_size: int,
         checksum: bool,
         stats: NetDeviceStats,
@@ -55,6 +59,7 @@ class ReceiveRing:
         self.ring = DescriptorRing(bus.memory, count)
         self._buffers = 0
         self._buffer_size = buffer_size
+        self._delays = (int_delay, abs_int_delay)
         self._checksum = checksum
         self._bus = bus
         self._cpu = cpu
@@ -87,7 +92,10 @@ class ReceiveRing:
         The receiver is on before it has a buffer, as it is under Linux.
         """
         bus = self._bus
+        int_delay, abs_int_delay = self._delays
         bus.write32(_RCTL.offset, self._rctl)
+        bus.write32(_RDTR, int_delay)
+        bus.write32(_RADV, abs_int_delay)
         itr()
         self.ring.configure(bus, "RD")
         rxcsum = await bus.read32(_RXCSUM.offset)

@@ -35,11 +35,14 @@ of the whole before it has read the data (specification update, premature write-
 _TCTL = BY_NAME["TCTL"]
 _TCTL_VALUE = _TCTL.value(PSP=1, CT=0x0F, COLD=0x3F, RTLC=1)
 _TIPG = BY_NAME["TIPG"]
+_TIDV = BY_NAME["TIDV"].offset
+_TADV = BY_NAME["TADV"].offset
 _TXDCTL = BY_NAME["TXDCTL"]
 _TDT = BY_NAME["TDT"].offset
 
 # The command and status bits lie at the same places in legacy and data descriptors.
 _LAST = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
+_DELAYED = upper_half(TRANSMIT_LEGACY, ide=1)
 _DONE = upper_half(TRANSMIT_DATA, dd=1)
 
 
@@ -65,6 +68,8 @@ class TransmitRing:
         cpu: Cpu,
         *,
         count: int,
+        int_delay: int,
+        abs_int_delay: int,
         stats: NetDeviceStats,
         counters: AdapterCounters,
         totals: PollTotals,
@@ -77,6 +82,9 @@ class TransmitRing:
         self._totals = totals
         self._in_flight: deque[_Mapping] = deque()
         self._after_tso = False
+        self._delays = (int_delay, abs_int_delay)
+        # TIDV of 0 is not allowed with IDE (manual 13.4.41).
+        self._last = _LAST | _DELAYED if int_delay else _LAST
 
     def allocate(self) -> None:
         """Reserve the ring. Raises ``MemoryError`` if there is no room for it."""
@@ -93,6 +101,9 @@ class TransmitRing:
         """Write the transmitter's registers, in Linux's order. It stays off until the link is up."""
         self.ring.configure(self._bus, "TD")
         self._bus.write32(_TIPG.offset, _TIPG.value(IPGT=8, IPGR1=8, IPGR2=6))
+        int_delay, abs_int_delay = self._delays
+        self._bus.write32(_TIDV, int_delay)
+        self._bus.write32(_TADV, abs_int_delay)
         # Write back descriptors whole, one at a time.
         self._bus.write32(_TXDCTL.offset, _TXDCTL.value(GRAN=1, WTHRESH=1))
         self._bus.write32(_TCTL.offset, _TCTL_VALUE)
@@ -124,7 +135,7 @@ class TransmitRing:
         for offset, length in pieces[:-1]:
             ring.give(address + offset, plan.upper | length)
         offset, length = pieces[-1]
-        last = ring.give(address + offset, plan.upper | length | _LAST)
+        last = ring.give(address + offset, plan.upper | length | self._last)
         self._in_flight.append(
             _Mapping(
                 skb=skb,

@@ -31,8 +31,9 @@ MAX_BURST_BYTES = 512
 PacketWord = data.StructLayout({"data": 64, "count": 4, "last": 1})
 """One word of a packet: ``count`` valid bytes (1..8) from lane 0; fewer than 8 only where ``last`` is set."""
 
-TransmitInfo = data.StructLayout({"length": 15, "ifcs": 1})
-"""What the MAC is told of a packet before its words: ``length`` in bytes without FCS, and whether to append the FCS."""
+TransmitInfo = data.StructLayout({"length": 15, "ifcs": 1, "vle": 1, "special": 16})
+"""What the MAC is told of a packet before its words: ``length`` in bytes without tag and FCS, whether to append the
+FCS, whether to insert a VLAN tag, and its tag control information."""
 
 Descriptor = data.StructLayout({"data": 128, "index": 16})
 """One descriptor as fetched from memory, with its place in the ring."""

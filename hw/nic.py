@@ -3,20 +3,27 @@
 registers -> engines;  memory <-> arbiter <-> rings, transmit path, receive path;  GMII <-> MAC <-> paths
 """
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.dma import DmaArbiter
+from hw.eeprom import Eeprom, image
+from hw.eeprom_read import EepromReader
+from hw.frame_records import TransmitWatch
 from hw.interfaces import GmiiSignature, MemoryPort, RegisterPort
 from hw.interrupt import InterruptController, InterruptThrottle, Semantics
 from hw.mac.receive import MacReceive
 from hw.mac.transmit import MacTransmit
+from hw.mdio import CYCLES_PER_MDC, MdioMaster, MdioSignature
+from hw.moderation import InterruptDelay, InterruptDelayTimers
+from hw.phy import Phy
 from hw.receive.path import ReceivePath
 from hw.register_file import RegisterFile
 from hw.registers import BY_NAME
 from hw.ring import RingPrefetch
+from hw.statistics import Statistics
 from hw.transmit.path import TransmitPath
 
 __all__ = ["Nic"]
@@ -25,6 +32,9 @@ _RESET_CYCLES = 16
 """Length of the reset that CTRL.RST starts: long enough for the receive clock's side to see it."""
 
 _SPEED_1000 = 0b10
+
+_BUFFER_KIB = 64
+"""Size that PBA divides between receive and transmit."""
 
 _TRANSMIT_RING, _TRANSMIT, _RECEIVE_RING, _RECEIVE = range(4)
 """Clients of the DMA arbiter."""
@@ -36,9 +46,13 @@ class Nic(wiring.Component):
     Parameters
     ----------
     mac_address : bytes
-        Six bytes: what receive address 0 holds at power-up.
+        Six bytes, unicast: the station's own, in the EEPROM.
     semantics : Semantics
         What ITR's interval is counted from.
+    builtin_phy : bool
+        Whether MDIO goes to the PHY model inside, which has a link when the pin ``link`` is high, or to the pins.
+    cycles_per_mdc : int
+        Cycles per period of MDC.
 
     Members
     -------
@@ -48,7 +62,9 @@ class Nic(wiring.Component):
         Level, high when asserted.
     gmii : ``Out(GmiiSignature())``
     link : ``In(1)``
-        The PHY has a link. Synchronised here.
+        The PHY has a link; with the built-in PHY: there is a partner at the far end. Synchronised here.
+    mdio : ``Out(MdioSignature())``
+        Management of the PHY. With the built-in PHY its ``i`` is not used.
     """
 
     def __init__(
@@ -56,9 +72,13 @@ class Nic(wiring.Component):
         *,
         mac_address: bytes = bytes.fromhex("020000000001"),
         semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
+        builtin_phy: bool = True,
+        cycles_per_mdc: int = CYCLES_PER_MDC,
     ) -> None:
-        self._mac_address = mac_address
+        self._eeprom = Eeprom(words=image(mac_address))
         self._throttle = InterruptThrottle(semantics=semantics)
+        self._builtin_phy = builtin_phy
+        self._mdio = MdioMaster(cycles_per_mdc=cycles_per_mdc)
         super().__init__(
             {
                 "memory": Out(MemoryPort()),
@@ -66,6 +86,7 @@ class Nic(wiring.Component):
                 "interrupt": Out(1),
                 "gmii": Out(GmiiSignature()),
                 "link": In(1),
+                "mdio": Out(MdioSignature()),
             }
         )
 
@@ -83,9 +104,13 @@ class Nic(wiring.Component):
         m.submodules.transmit_ring = transmit_ring = engine(RingPrefetch())
         m.submodules.receive_ring = receive_ring = engine(RingPrefetch())
         m.submodules.transmit = transmit = engine(TransmitPath())
-        m.submodules.receive = receive = engine(ReceivePath(mac_address=self._mac_address))
+        m.submodules.receive = receive = engine(ReceivePath())
+        m.submodules.transmit_delay = transmit_delay = engine(InterruptDelay().create())
+        m.submodules.receive_delay = receive_delay = engine(InterruptDelay().create())
         m.submodules.mac_transmit = mac_transmit = engine(MacTransmit())
         m.submodules.mac_receive = mac_receive = engine(MacReceive())
+        m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())
+        m.submodules.statistics = statistics = engine(Statistics())
 
         connect(m, flipped(self.registers), file.port)
         connect(m, arbiter.memory, flipped(self.memory))
@@ -93,18 +118,24 @@ class Nic(wiring.Component):
         connect(m, transmit.memory, arbiter.clients[_TRANSMIT])
         connect(m, receive_ring.memory, arbiter.clients[_RECEIVE_RING])
         connect(m, receive.memory, arbiter.clients[_RECEIVE])
-        m.d.comb += [arbiter.flush.eq(reset), file.reset.eq(reset)]
+        m.submodules.eeprom_reader = eeprom_reader = engine(EepromReader())
+        # Software waits until the station's address is in place.
+        m.d.comb += [arbiter.flush.eq(reset), file.reset.eq(reset | eeprom_reader.loading)]
 
-        self._control(m, file, reset)
-        self._interrupts(m, file, interrupts, transmit, receive)
+        link = self._phy(m, file, reset)
+        self._control(m, file, reset, link)
+        self._eeprom_access(m, file, eeprom_reader, receive)
+        delayed = self._moderation(m, file, transmit, transmit_delay, receive, receive_delay)
+        self._interrupts(m, file, interrupts, transmit, receive, delayed)
         self._ring(m, file, "td", transmit_ring, transmit)
         self._ring(m, file, "rd", receive_ring, receive)
         self._transmit(m, file, transmit_ring, transmit, mac_transmit)
         self._receive(m, file, receive_ring, receive, mac_receive)
+        self._statistics(m, file, statistics, transmit, transmit_watch, receive)
         return m
 
-    def _control(self, m: Module, file: RegisterFile, reset: Signal) -> None:
-        """CTRL and STATUS (13.4.1, 13.4.2)."""
+    def _control(self, m: Module, file: RegisterFile, reset: Signal, link: Signal) -> None:
+        """CTRL, STATUS and PBA (13.4.1, 13.4.2, 13.4.23)."""
         left = Signal(range(_RESET_CYCLES + 1))
         m.d.comb += reset.eq(left != 0)
         with m.If(file.ctrl.value.rst):
@@ -112,13 +143,89 @@ class Nic(wiring.Component):
         with m.Elif(reset):
             m.d.sync += left.eq(left - 1)
 
-        m.submodules.link = FFSynchronizer(self.link, link := Signal())
+        # Takes effect at a reset, so it is no use if that clears it.
+        receive_kib = Signal(16, init=BY_NAME["PBA"]["RXA"].reset)
+        with m.If(file.pba.written):
+            m.d.sync += receive_kib.eq(file.pba.write_data)
+        m.d.comb += [
+            file.pba.hardware.rxa.eq(receive_kib),
+            file.pba.hardware.txa.eq(_BUFFER_KIB - receive_kib),
+        ]
+
         m.d.comb += [
             file.status.hardware.fd.eq(1),
             file.status.hardware.lu.eq(link & file.ctrl.value.slu),
             file.status.hardware.speed.eq(_SPEED_1000),
             file.status.hardware.asdv.eq(_SPEED_1000),
         ]
+
+    def _phy(self, m: Module, file: RegisterFile, reset: Signal) -> Signal:
+        """MDIC and the PHY (13.4.7); returns whether that has a link. The PHY outlives CTRL.RST."""
+        m.submodules.link = FFSynchronizer(self.link, link := Signal())
+        m.submodules.mdio = master = self._mdio
+        connect(m, file.mdic, master.mdic)
+        m.d.comb += [
+            master.reset.eq(reset),
+            *(getattr(self.mdio, name).eq(getattr(master.bus, name)) for name in ("mdc", "o", "oe")),
+        ]
+        if not self._builtin_phy:
+            m.d.comb += master.bus.i.eq(self.mdio.i)
+            return link
+        m.submodules.phy = phy = Phy()
+        connect(m, master.bus, phy.bus)
+        m.d.comb += [phy.reset.eq(file.ctrl.value.phy_rst), phy.cable.eq(link)]
+        return phy.link
+
+    def _eeprom_access(self, m: Module, file: RegisterFile, reader: EepromReader, receive: ReceivePath) -> None:
+        """EECD, EERD and the station's address (13.4.3, 13.4.4 and 13.5.2)."""
+        m.submodules.eeprom = eeprom = self._eeprom
+        connect(m, file.eerd, reader.eerd)
+        connect(m, file.ral, reader.ral_access)
+        connect(m, file.rah, reader.rah_access)
+        connect(m, reader.ral, receive.ral)
+        connect(m, reader.rah, receive.rah)
+        m.d.comb += [
+            *(getattr(eeprom, name).eq(file.eecd.value[name]) for name in ("cs", "sk", "di")),
+            file.eecd.hardware.do.eq(eeprom.do),
+            file.eecd.hardware.gnt.eq(file.eecd.value.req),
+            file.eecd.hardware.pres.eq(1),
+            eeprom.read.eq(reader.read),
+            eeprom.address.eq(reader.address),
+            reader.valid.eq(eeprom.valid),
+            reader.data.eq(eeprom.data),
+        ]
+
+    def _moderation(
+        self,
+        m: Module,
+        file: RegisterFile,
+        transmit: TransmitPath,
+        transmit_delay: InterruptDelayTimers,
+        receive: ReceivePath,
+        receive_delay: InterruptDelayTimers,
+    ) -> dict[str, Value]:
+        """Delay timers and small packets (3.2.7.1, 3.2.7.2, 13.4.43 LWTHRESH); returns the causes.
+
+        A small packet does not wait, and sets RXT0 with SRPD.
+        """
+        small = Signal()
+        m.d.sync += small.eq((file.rsrpd.value.size != 0) & (receive.stored_bytes <= file.rsrpd.value.size))
+        m.d.comb += [
+            transmit.low_threshold.eq(file.txdctl.value.lwthresh),
+            transmit_delay.event.eq(transmit.written & transmit.delayed),
+            transmit_delay.expire.eq(transmit.written & ~transmit.delayed),
+            transmit_delay.packet_delay.eq(file.tidv.value.delay),
+            transmit_delay.absolute_delay.eq(file.tadv.value.delay),
+            receive_delay.event.eq(receive.stored & ~small),
+            receive_delay.expire.eq((receive.stored & small) | file.rdtr.value.fpd),
+            receive_delay.packet_delay.eq(file.rdtr.value.delay),
+            receive_delay.absolute_delay.eq(file.radv.value.delay),
+        ]
+        return {
+            "TXDW": transmit_delay.expired,
+            "RXT0": receive_delay.expired,
+            "SRPD": receive.stored & small,
+        }
 
     def _interrupts(
         self,
@@ -127,19 +234,21 @@ class Nic(wiring.Component):
         interrupts: InterruptController,
         transmit: TransmitPath,
         receive: ReceivePath,
+        delayed: dict[str, Value],
     ) -> None:
-        """Causes (13.4.17). The delay timers are not built: every write-back and every stored frame is a cause."""
+        """Causes (13.4.17); ``delayed`` has those that come by way of the delay timers."""
         for name in ("icr", "ics", "ims", "imc", "itr"):
             connect(m, getattr(file, name), getattr(interrupts, name))
         link_before = Signal()
         m.d.sync += link_before.eq(file.status.hardware.lu)
         causes = {
-            "TXDW": transmit.written,
             "TXQE": transmit.empty,
             "LSC": file.status.hardware.lu != link_before,
             "RXDMT0": receive.minimum,
             "RXO": receive.missed,
-            "RXT0": receive.stored,
+            "MDAC": self._mdio.done,
+            "TXD_LOW": transmit.low,
+            **delayed,
         }
         m.d.comb += [
             *(interrupts.causes[BY_NAME["ICR"][name].lsb].eq(cause) for name, cause in causes.items()),
@@ -176,6 +285,8 @@ class Nic(wiring.Component):
             mac.enable.eq(file.tctl.value.en),
             mac.pad.eq(file.tctl.value.psp),
             mac.gap.eq(file.tipg.value.ipgt),
+            mac.vme.eq(file.ctrl.value.vme),
+            mac.vet.eq(file.vet.value.value),
             self.gmii.txd.eq(mac.txd),
             self.gmii.tx_en.eq(mac.tx_en),
             self.gmii.tx_er.eq(mac.tx_er),
@@ -184,14 +295,39 @@ class Nic(wiring.Component):
     def _receive(self, m: Module, file: RegisterFile, ring: RingPrefetch, path: ReceivePath, mac: MacReceive) -> None:
         connect(m, ring.descriptors, path.descriptors)
         connect(m, mac.words, path.words)
-        connect(m, file.ral, path.ral)
-        connect(m, file.rah, path.rah)
+        connect(m, file.mta, path.mta)
+        connect(m, file.vfta, path.vfta)
         m.d.comb += [
             ring.enable.eq(file.rctl.value.en),
             path.link.eq(file.status.hardware.lu),
+            path.types.vme.eq(file.ctrl.value.vme),
+            path.types.vet.eq(file.vet.value.value),
+            path.types.fct.eq(file.fct.value.value),
+            path.types.fca.eq(Cat(file.fcal.value.value, file.fcah.value.value)),
             *(path.rctl[name].eq(file.rctl.value[name]) for name in path.rctl.shape().members),
             *(path.rxcsum[name].eq(file.rxcsum.value[name]) for name in path.rxcsum.shape().members),
             mac.rxd.eq(self.gmii.rxd),
             mac.rx_dv.eq(self.gmii.rx_dv),
             mac.rx_er.eq(self.gmii.rx_er),
+        ]
+
+    def _statistics(
+        self,
+        m: Module,
+        file: RegisterFile,
+        statistics: Statistics,
+        transmit: TransmitPath,
+        watch: TransmitWatch,
+        receive: ReceivePath,
+    ) -> None:
+        """Statistics counters (13.7)."""
+        connect(m, file.statistics, statistics.port)
+        connect(m, watch.records, statistics.transmitted)
+        connect(m, receive.records, statistics.received)
+        m.d.comb += [
+            statistics.segmented.eq(transmit.segmented),
+            statistics.cut_short.eq(transmit.cut_short),
+            watch.txd.eq(self.gmii.txd),
+            watch.tx_en.eq(self.gmii.tx_en),
+            watch.tx_er.eq(self.gmii.tx_er),
         ]

@@ -24,7 +24,7 @@ from amaranth.utils import ceil_log2
 from hw.interfaces import RegisterPort
 from hw.registers import REGISTERS, Access, Field, Register, Status
 
-__all__ = ["ArraySignature", "RegisterFile", "RegisterSignature"]
+__all__ = ["ArraySignature", "BlockSignature", "RegisterFile", "RegisterSignature"]
 
 _MERGED_AT_ONCE = 8
 """Registers that one stage of the read multiplexer takes: three levels of four-input tables."""
@@ -100,12 +100,47 @@ class ArraySignature(wiring.Signature):
         )
 
 
+class BlockSignature(wiring.Signature):
+    """Registers of one ``block`` as the register file shows them to the memory that holds them. Only reads get there.
+
+    Raises ``ValueError`` if they are not single words side by side in one span of a power of two bytes.
+
+    Members
+    -------
+    request : ``Out(1)``
+        Software reads; high until, and in, the cycle of ``acknowledge``.
+    address : ``Out(range(words of the span))``
+        The word, counted from the begin of the span. It may be one that no register has: that one has to read 0.
+    acknowledge : ``In(1)``
+        One cycle: ``read_data`` is what software gets.
+    read_data : ``In(32)``
+    """
+
+    def __init__(self, registers: Sequence[Register]) -> None:
+        offsets = [register.offset for register in registers]
+        self.first = min(offsets)
+        self.span = 1 << ceil_log2(max(offsets) + 4 - self.first)
+        if self.first % self.span or any(register.count > 1 or register.shadows for register in registers):
+            raise ValueError(
+                f"{registers[0].block}: a block has single registers in a span of a power of two from {self.first:#07x}"
+            )
+        super().__init__(
+            {
+                "request": Out(1),
+                "address": Out(ceil_log2(self.span // 4)),
+                "acknowledge": In(1),
+                "read_data": In(32),
+            }
+        )
+
+
 class RegisterFile(wiring.Component):
     """The register window.
 
     Accesses are performed one at a time and in order: a write in the third cycle (counting that in which the request
     is taken), a read there too, with its response offered from the fifth. The next request is taken when the write is
-    performed or the response taken, so an access always sees the effect of the one before.
+    performed or the response taken, so an access always sees the effect of the one before. A read of a block takes as
+    much longer as its memory lets it wait, at least one cycle.
 
     Parameters
     ----------
@@ -120,6 +155,8 @@ class RegisterFile(wiring.Component):
         that no later access is, it must rise with the pulse of CTRL.RST or in the cycle after.
     one for each built register, named as the register in lower case
         ``Out(RegisterSignature(register))``, or ``Out(ArraySignature(register))`` if it is an array.
+    one for each block, named as it in lower case
+        ``Out(BlockSignature(registers))``.
     """
 
     def __init__(self, *, registers: Sequence[Register] = REGISTERS) -> None:
@@ -135,9 +172,18 @@ class RegisterFile(wiring.Component):
                     raise ValueError(f"{register.name}: an array must span a power of two and have no shadows")
                 if register.offset % span >= register.stride:
                     raise ValueError(f"{register.name}: an array of {span} bytes must start at a multiple of its span")
-        self._registers = registers
+        self._registers = [register for register in registers if not register.block]
+        self._blocks: dict[str, BlockSignature] = {}
+        for name in {register.block: None for register in registers if register.block}:
+            within = [register for register in registers if register.block == name]
+            signature = BlockSignature(within)
+            inside = {owners[place] for place in owners if 0 <= place - signature.first < signature.span}
+            if strangers := inside - {register.name for register in within}:
+                raise ValueError(f"{name}: {', '.join(sorted(strangers))} lies within the span of the block")
+            self._blocks[name.lower()] = signature
         members: dict[str, wiring.Member] = {"port": Out(RegisterPort()), "reset": In(1)}
-        for register in registers:
+        members |= {name: Out(block) for name, block in self._blocks.items()}
+        for register in self._registers:
             if register.status is not Status.NOT_BUILT:
                 signature = RegisterSignature(register) if register.count == 1 else ArraySignature(register)
                 members[_member(register)] = Out(signature)
@@ -165,6 +211,15 @@ class RegisterFile(wiring.Component):
                 word = self._register(m, register, access, select[index] & reading, select[index] & writing)
             words.append(Mux(select[index], word, 0))
 
+        asked = Signal()  # the access is to a block
+        asking = Signal()
+        answered = Signal()
+        blocks = [self._block(m, name, access, asking) for name in self._blocks]
+        if blocks:
+            m.d.sync += asked.eq(_any_of([block_select for block_select, _, _ in blocks]))
+            m.d.comb += answered.eq(_any_of([acknowledge for _, acknowledge, _ in blocks]))
+            words += [word for _, _, word in blocks]
+
         # The read multiplexer, in two registered stages.
         groups = [words[start : start + _MERGED_AT_ONCE] for start in range(0, len(words), _MERGED_AT_ONCE)]
         merged = [Signal(32, name=f"merged_{index}") for index in range(len(groups))]
@@ -183,7 +238,13 @@ class RegisterFile(wiring.Component):
                 m.d.comb += [reading.eq(~access.write), writing.eq(access.write)]
                 with m.If(access.write):
                     m.next = "IDLE"
+                with m.Elif(asked):
+                    m.next = "BLOCK"
                 with m.Else():
+                    m.next = "MERGE"
+            with m.State("BLOCK"):
+                m.d.comb += asking.eq(1)
+                with m.If(answered):
                     m.next = "MERGE"
             with m.State("MERGE"):
                 m.d.sync += port.response.payload.eq(_any_of(merged))
@@ -226,6 +287,18 @@ class RegisterFile(wiring.Component):
             member.write_data.eq(access.data & mask),
         ]
         return member.read_data & mask
+
+    def _block(self, m: Module, name: str, access: data.View, asking: Value) -> tuple[Value, Value, Value]:
+        """Wire one block; returns whether the access is in it, whether it is answered, and the word if so."""
+        member = getattr(self, name)
+        signature = self._blocks[name]
+        within = ceil_log2(signature.span)
+        match = (access.address[within:] == signature.first >> within) & (access.address[:2] == 0)
+        select = Signal(name=f"{name}_select")
+        m.d.sync += select.eq(match)
+        answered = select & member.acknowledge
+        m.d.comb += [member.request.eq(select & asking), member.address.eq(access.address[2:within])]
+        return match, answered, Mux(answered, member.read_data, 0)
 
 
 def _matches(register: Register, address: Value) -> Value:

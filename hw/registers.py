@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["BY_NAME", "REGISTERS", "WINDOW_BYTES", "Access", "Field", "Register", "Status", "at_offset"]
+__all__ = ["BY_NAME", "REGISTERS", "STATISTICS", "WINDOW_BYTES", "Access", "Field", "Register", "Status", "at_offset"]
 
 WINDOW_BYTES = 128 * 1024
 """Size of the register window (BAR0)."""
@@ -81,6 +81,8 @@ class Register:
     stride: int = 4
     shadows: tuple[int, ...] = ()
     """Further offsets at which the same register answers."""
+    block: str = ""
+    """Registers of one block are kept together in one memory outside of the register file, which reads and clears."""
 
     by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
 
@@ -142,6 +144,18 @@ _CAUSES = (
 """Interrupt causes (manual 13.4.17). Bits 5 and 8 are reserved, yet the driver's self-test sets and expects them."""
 
 
+_WAKE_UPS = "LNKC@0 MAG@1 EX@2 MC@3 BC@4 ARP@5 IPV4@6 IPV6@7 FLX0@16 FLX1@17 FLX2@18 FLX3@19"
+"""What can wake the host (manual 13.6.2)."""
+
+
+def _led(number: int, mode: int) -> tuple[Field, ...]:
+    """The fields of one LED; ``mode`` is what it shows after reset."""
+    return (
+        Field(name=f"LED{number}_MODE", lsb=8 * number, width=4, reset=mode),
+        *_bits(f"LED{number}_IVRT@{8 * number + 6} LED{number}_BLINK@{8 * number + 7}"),
+    )
+
+
 def _ring(prefix: str, base: int, direction: str) -> tuple[Register, ...]:
     return (
         Register(
@@ -177,7 +191,7 @@ def _ring(prefix: str, base: int, direction: str) -> tuple[Register, ...]:
     )
 
 
-def _thresholds(name: str, offset: int, *more: Field) -> Register:
+def _thresholds(name: str, offset: int, built: str, *more: Field) -> Register:
     return Register(
         name=name,
         offset=offset,
@@ -188,30 +202,96 @@ def _thresholds(name: str, offset: int, *more: Field) -> Register:
             Field(name="GRAN", lsb=24),
             *more,
         ),
-        description="Descriptor prefetch, host and write-back thresholds",
+        description=f"Descriptor prefetch, host and write-back thresholds; {built}",
         status=Status.PARTIAL,
     )
 
 
-def _statistics() -> tuple[Register, ...]:
-    """Manual 13.7. A dash is a hole in the map."""
-    names = (
-        "CRCERRS ALGNERRC SYMERRS RXERRC MPC SCC ECOL MCC LATECOL - COLC - DC TNCRS SEC CEXTERR RLEC - "
-        "XONRXC XONTXC XOFFRXC XOFFTXC FCRUC PRC64 PRC127 PRC255 PRC511 PRC1023 PRC1522 GPRC BPRC MPRC GPTC - "
-        "GORCL GORCH GOTCL GOTCH - - RNBC RUC RFC ROC RJC MGTPRC MGTPDC MGTPTC TORL TORH TOTL TOTH TPR TPT "
-        "PTC64 PTC127 PTC255 PTC511 PTC1023 PTC1522 MPTC BPTC TSCTC TSCTFC"
+_FULL_DUPLEX = "stays 0: half duplex only"
+_NO_PAUSE = "stays 0: flow control is not built"
+_NO_MANAGEMENT = "stays 0: management is not built"
+
+_COUNTERS: tuple[tuple[str, str], ...] = (
+    ("CRCERRS", "frames of 64 bytes or more with a wrong CRC"),
+    ("ALGNERRC", "alignment errors; stays 0: 10 and 100 Mb/s only"),
+    ("SYMERRS", "symbol errors; stays 0: fibre only"),
+    ("RXERRC", "frames of 64 bytes or more with RX_ER"),
+    ("MPC", "missed packets: no room in the packet buffer"),
+    ("SCC", f"single collisions; {_FULL_DUPLEX}"),
+    ("ECOL", f"excessive collisions; {_FULL_DUPLEX}"),
+    ("MCC", f"multiple collisions; {_FULL_DUPLEX}"),
+    ("LATECOL", f"late collisions; {_FULL_DUPLEX}"),
+    ("-", ""),
+    ("COLC", f"collisions; {_FULL_DUPLEX}"),
+    ("-", ""),
+    ("DC", f"defers; {_FULL_DUPLEX}"),
+    ("TNCRS", f"transmits without carrier; {_FULL_DUPLEX}"),
+    ("SEC", "sequence errors; stays 0: fibre only"),
+    ("CEXTERR", f"carrier extension errors; {_FULL_DUPLEX}"),
+    ("RLEC", "receive length errors: frames shorter than 64 bytes, or longer than RCTL.LPE allows"),
+    ("-", ""),
+    ("XONRXC", f"XON frames received; {_NO_PAUSE}"),
+    ("XONTXC", f"XON frames sent; {_NO_PAUSE}"),
+    ("XOFFRXC", f"XOFF frames received; {_NO_PAUSE}"),
+    ("XOFFTXC", f"XOFF frames sent; {_NO_PAUSE}"),
+    ("FCRUC", f"unsupported flow control frames received; {_NO_PAUSE}"),
+    ("PRC64", "good packets received of 64 bytes"),
+    ("PRC127", "good packets received of 65 to 127 bytes"),
+    ("PRC255", "good packets received of 128 to 255 bytes"),
+    ("PRC511", "good packets received of 256 to 511 bytes"),
+    ("PRC1023", "good packets received of 512 to 1023 bytes"),
+    ("PRC1522", "good packets received of 1024 bytes or more"),
+    ("GPRC", "good packets received"),
+    ("BPRC", "good broadcast packets received"),
+    ("MPRC", "good multicast packets received, without broadcast"),
+    ("GPTC", "good packets transmitted, of 64 bytes or more"),
+    ("-", ""),
+    ("GORCL", "octets of good packets received, low"),
+    ("GORCH", "octets of good packets received, high: its read clears both"),
+    ("GOTCL", "octets of good packets transmitted, low"),
+    ("GOTCH", "octets of good packets transmitted, high: its read clears both"),
+    ("-", ""),
+    ("-", ""),
+    ("RNBC", "frames received while there was no receive descriptor"),
+    ("RUC", "receive undersize: shorter than 64 bytes, good CRC"),
+    ("RFC", "receive fragments: shorter than 64 bytes, wrong CRC"),
+    ("ROC", "receive oversize: longer than RCTL.LPE allows, good CRC"),
+    ("RJC", "receive jabber: longer than RCTL.LPE allows, wrong CRC"),
+    ("MGTPRC", f"management packets received; {_NO_MANAGEMENT}"),
+    ("MGTPDC", f"management packets dropped; {_NO_MANAGEMENT}"),
+    ("MGTPTC", f"management packets transmitted; {_NO_MANAGEMENT}"),
+    ("TORL", "octets of all frames received, low"),
+    ("TORH", "octets of all frames received, high: its read clears both"),
+    ("TOTL", "octets of all frames transmitted, low"),
+    ("TOTH", "octets of all frames transmitted, high: its read clears both"),
+    ("TPR", "all frames received"),
+    ("TPT", "all frames transmitted"),
+    ("PTC64", "good packets transmitted of 64 bytes"),
+    ("PTC127", "good packets transmitted of 65 to 127 bytes"),
+    ("PTC255", "good packets transmitted of 128 to 255 bytes"),
+    ("PTC511", "good packets transmitted of 256 to 511 bytes"),
+    ("PTC1023", "good packets transmitted of 512 to 1023 bytes"),
+    ("PTC1522", "good packets transmitted of 1024 bytes or more"),
+    ("MPTC", "good multicast packets transmitted, without broadcast"),
+    ("BPTC", "good broadcast packets transmitted"),
+    ("TSCTC", "TCP segmentation contexts transmitted"),
+    ("TSCTFC", "TCP segmentation contexts that failed"),
+)
+"""Manual 13.7, in the order of the map from 4000. A dash is a hole."""
+
+STATISTICS: tuple[Register, ...] = tuple(
+    Register(
+        name=name,
+        offset=0x4000 + 4 * index,
+        fields=_whole("COUNT", 32, access=Access.STATISTIC),
+        description=description,
+        status=Status.PARTIAL if _NO_PAUSE in description or _NO_MANAGEMENT in description else Status.COMPLETE,
+        block="STATISTICS",
     )
-    return tuple(
-        Register(
-            name=name,
-            offset=0x4000 + 4 * index,
-            fields=_whole("COUNT", 32, access=Access.STATISTIC),
-            description="Statistics counter",
-            status=Status.NOT_BUILT,
-        )
-        for index, name in enumerate(names.split())
-        if name != "-"
-    )
+    for index, (name, description) in enumerate(_COUNTERS)
+    if name != "-"
+)
+"""The statistics counters, which one memory holds."""
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -252,12 +332,12 @@ REGISTERS: tuple[Register, ...] = (
         fields=(
             *_bits("SK@0 CS@1 DI@2"),
             *_bits("DO@3", Access.RO),
-            Field(name="FWE", lsb=4, width=2),
+            Field(name="FWE", lsb=4, width=2, reset=0b01, description="stored only: there is no flash"),
             *_bits("REQ@6"),
             *_bits("GNT@7 PRES@8 SIZE@9", Access.RO),
         ),
-        description="EEPROM, bit by bit",
-        status=Status.NOT_BUILT,
+        description="EEPROM, bit by bit; without flash, FWE has no effect",
+        status=Status.PARTIAL,
     ),
     Register(
         name="EERD",
@@ -268,41 +348,49 @@ REGISTERS: tuple[Register, ...] = (
             Field(name="ADDR", lsb=8, width=8),
             Field(name="DATA", lsb=16, width=16, access=Access.RO),
         ),
-        description="EEPROM read",
-        status=Status.NOT_BUILT,
+        description="EEPROM read: START reads the word at ADDR, DATA holds it when DONE is set",
     ),
     Register(
         name="CTRL_EXT",
         offset=0x0018,
-        fields=_whole("VALUE", 32),
-        description="Extended device control",
-        status=Status.NOT_BUILT,
+        fields=(
+            Field(name="GPI_EN", lsb=0, width=4),
+            Field(name="SDP_DATA", lsb=4, width=4),
+            Field(name="SDP_IODIR", lsb=8, width=4),
+            *_bits("ASDCHK@12 IPS@14 SPD_BYPS@15 RO_DIS@17"),
+        ),
+        description="Extended device control: stored only, there are no software-definable pins; EE_RST is not built",
+        status=Status.PARTIAL,
     ),
     Register(
         name="MDIC",
         offset=0x0020,
         fields=(
-            Field(name="DATA", lsb=0, width=16),
-            Field(name="REG", lsb=16, width=5),
-            Field(name="PHY", lsb=21, width=5),
-            Field(name="OP", lsb=26, width=2),
+            Field(name="DATA", lsb=0, width=16, updated=True),
+            Field(name="REG", lsb=16, width=5, updated=True),
+            Field(name="PHY", lsb=21, width=5, updated=True),
+            Field(name="OP", lsb=26, width=2, updated=True, description="1 writes, 2 reads"),
             *_bits("READY@28", Access.RO),
-            *_bits("INT_EN@29"),
+            Field(name="INT_EN", lsb=29, updated=True),
             *_bits("ERROR@30", Access.RO),
         ),
-        description="MDI (PHY) control",
-        status=Status.NOT_BUILT,
+        description="MDI (PHY) control; a write while a command is carried out (READY is 0) has no effect",
     ),
     *(
         Register(
-            name=name, offset=offset, fields=_whole("VALUE", width), description=description, status=Status.NOT_BUILT
+            name=name, offset=offset, fields=_whole("VALUE", width), description=description, status=Status.PARTIAL
         )
         for name, offset, width, description in (
-            ("FCAL", 0x0028, 32, "Flow control address, low"),
+            ("FCAL", 0x0028, 32, "Flow control address, low: tells MAC control frames; no pause frames are sent"),
             ("FCAH", 0x002C, 16, "Flow control address, high"),
-            ("FCT", 0x0030, 16, "Flow control type"),
-            ("VET", 0x0038, 16, "VLAN EtherType"),
+            ("FCT", 0x0030, 16, "Flow control type: that of MAC control frames; 0 is none. No pause frames are sent"),
         )
+    ),
+    Register(
+        name="VET",
+        offset=0x0038,
+        fields=_whole("VALUE", 16),
+        description="VLAN EtherType: tells tags of received frames, and is sent in inserted ones; 0 tells none",
     ),
     Register(
         name="ICR",
@@ -333,22 +421,22 @@ REGISTERS: tuple[Register, ...] = (
             Field(name="BSIZE", lsb=16, width=2),
             *_bits("VFE@18 CFIEN@19 CFI@20 DPF@22 PMCF@23 BSEX@25 SECRC@26"),
         ),
-        description="Receive control",
+        description="Receive control; LBM is stored only",
         status=Status.PARTIAL,
     ),
     Register(
         name="FCTTV",
         offset=0x0170,
         fields=_whole("TTV", 16),
-        description="Flow control transmit timer value",
-        status=Status.NOT_BUILT,
+        description="Flow control transmit timer value; stored only, pause is not built",
+        status=Status.PARTIAL,
     ),
     Register(
         name="TXCW",
         offset=0x0178,
         fields=(Field(name="WORD", lsb=0, width=16), Field(name="CONTROL", lsb=30, width=2)),
-        description="Transmit configuration word (fibre only)",
-        status=Status.NOT_BUILT,
+        description="Transmit configuration word: stored only, for fibre",
+        status=Status.PARTIAL,
     ),
     Register(
         name="RXCW",
@@ -379,45 +467,63 @@ REGISTERS: tuple[Register, ...] = (
         ),
         description="Transmit inter-packet gap: the gap is IPGT + 4 bytes",
     ),
-    *(
-        Register(name=name, offset=offset, fields=_whole("VALUE", 32), description=text, status=Status.NOT_BUILT)
-        for name, offset, text in (
-            ("TBT", 0x0448, "Transmit burst timer"),
-            ("AIT", 0x0458, "Adaptive inter-frame spacing, half duplex only"),
-            ("LEDCTL", 0x0E00, "LED control"),
-        )
+    Register(
+        name="TBT",
+        offset=0x0448,
+        fields=_whole("TIMER", 16),
+        description="Transmit burst timer: stored only, for half duplex",
+        status=Status.PARTIAL,
+    ),
+    Register(
+        name="AIT",
+        offset=0x0458,
+        fields=_whole("AIFS", 16),
+        description="Adaptive inter-frame spacing: stored only, for half duplex",
+        status=Status.PARTIAL,
+    ),
+    Register(
+        name="LEDCTL",
+        offset=0x0E00,
+        fields=(
+            *_led(0, 2),
+            *_led(1, 6),
+            *_led(2, 0),
+            *_led(3, 0),
+        ),
+        description="LED control: stored only, there are no LEDs",
+        status=Status.PARTIAL,
     ),
     Register(
         name="PBA",
         offset=0x1000,
         fields=(
-            Field(name="RXA", lsb=0, width=16, reset=48),
-            Field(name="TXA", lsb=16, width=16, reset=16, access=Access.RO),
+            Field(name="RXA", lsb=0, width=16, reset=48, updated=True, description="outlives CTRL.RST"),
+            Field(name="TXA", lsb=16, width=16, reset=16, access=Access.RO, description="64 less RXA"),
         ),
-        description="Packet buffer: KiB for receive and transmit; the split is fixed",
-        status=Status.NOT_BUILT,
+        description="Packet buffer: KiB for receive and transmit; the split in force is fixed at 48 to 16",
+        status=Status.PARTIAL,
     ),
     Register(
         name="FCRTL",
         offset=0x2160,
         fields=(Field(name="RTL", lsb=3, width=13), *_bits("XONE@31")),
-        description="Flow control receive threshold, low",
-        status=Status.NOT_BUILT,
+        description="Flow control receive threshold, low; stored only, pause is not built",
+        status=Status.PARTIAL,
     ),
     Register(
         name="FCRTH",
         offset=0x2168,
         fields=(Field(name="RTH", lsb=3, width=13), *_bits("FCE@31")),
-        description="Flow control receive threshold, high",
-        status=Status.NOT_BUILT,
+        description="Flow control receive threshold, high; stored only, pause is not built",
+        status=Status.PARTIAL,
     ),
     *(
         Register(
             name=f"{direction}DF{name}",
             offset=base + offset,
             fields=_whole("VALUE", 13),
-            description="Packet buffer diagnostic",
-            status=Status.NOT_BUILT,
+            description="Packet buffer diagnostic: stored only, not the buffer's own pointer",
+            status=Status.PARTIAL,
         )
         for direction, base in (("R", 0x2410), ("T", 0x3410))
         for name, offset in (("H", 0x0), ("T", 0x8), ("HS", 0x10), ("TS", 0x18), ("PC", 0x20))
@@ -427,48 +533,51 @@ REGISTERS: tuple[Register, ...] = (
         name="RDTR",
         offset=0x2820,
         fields=(Field(name="DELAY", lsb=0, width=16), *_bits("FPD@31", Access.SC)),
-        description="Receive packet delay timer, in units of 1.024 us",
-        status=Status.NOT_BUILT,
+        description="Receive packet delay timer, in units of 1.024 us; 0: no delay. FPD: expires at once",
     ),
-    _thresholds("RXDCTL", 0x2828),
+    _thresholds("RXDCTL", 0x2828, "stored only"),
     Register(
         name="RADV",
         offset=0x282C,
         fields=_whole("DELAY", 16),
-        description="Receive absolute delay timer, in units of 1.024 us",
-        status=Status.NOT_BUILT,
+        description="Receive absolute delay timer, in units of 1.024 us; off if it or RDTR is 0",
     ),
     Register(
         name="RSRPD",
         offset=0x2C00,
         fields=_whole("SIZE", 12),
-        description="Receive small packet detect, in bytes",
-        status=Status.NOT_BUILT,
+        description="Receive small packet detect: the largest length in memory that is one, in bytes; 0 is off",
     ),
     *_ring("TD", 0x3800, "Transmit"),
     Register(
         name="TIDV",
         offset=0x3820,
         fields=_whole("DELAY", 16),
-        description="Transmit interrupt delay, in units of 1.024 us",
-        status=Status.NOT_BUILT,
+        description="Transmit interrupt delay for descriptors with IDE, in units of 1.024 us; 0: no delay",
     ),
-    _thresholds("TXDCTL", 0x3828, Field(name="LWTHRESH", lsb=25, width=7)),
+    _thresholds(
+        "TXDCTL",
+        0x3828,
+        "LWTHRESH sets TXD_LOW, the others are stored only",
+        Field(name="LWTHRESH", lsb=25, width=7, description="in units of 8 descriptors"),
+    ),
     Register(
         name="TADV",
         offset=0x382C,
         fields=_whole("DELAY", 16),
-        description="Transmit absolute interrupt delay, in units of 1.024 us",
-        status=Status.NOT_BUILT,
+        description="Transmit absolute interrupt delay for descriptors with IDE, in units of 1.024 us; 0 is off",
     ),
     Register(
         name="TSPMT",
         offset=0x3830,
-        fields=(Field(name="TSMT", lsb=0, width=16), Field(name="TSPBP", lsb=16, width=16)),
-        description="TCP segmentation pad and minimum threshold",
-        status=Status.NOT_BUILT,
+        fields=(
+            Field(name="TSMT", lsb=0, width=16, reset=0x0400),
+            Field(name="TSPBP", lsb=16, width=16, reset=0x0100),
+        ),
+        description="TCP segmentation pad and minimum threshold; stored only, a segment is sent when it is whole",
+        status=Status.PARTIAL,
     ),
-    *_statistics(),
+    *STATISTICS,
     Register(
         name="RXCSUM",
         offset=0x5000,
@@ -480,8 +589,7 @@ REGISTERS: tuple[Register, ...] = (
         offset=0x5200,
         count=128,
         fields=_whole("BITS", 32),
-        description="Multicast table array",
-        status=Status.NOT_BUILT,
+        description="Multicast table array: 4096 bits; RCTL.MO says which bits of the address choose one",
     ),
     Register(
         name="RAL",
@@ -490,7 +598,6 @@ REGISTERS: tuple[Register, ...] = (
         stride=8,
         fields=_whole("ADDRESS", 32),
         description="Receive address, low: the first four bytes, first byte lowest; entry 0 is the station's own",
-        status=Status.PARTIAL,
     ),
     Register(
         name="RAH",
@@ -498,7 +605,7 @@ REGISTERS: tuple[Register, ...] = (
         count=16,
         stride=8,
         fields=(Field(name="ADDRESS", lsb=0, width=16), Field(name="AS", lsb=16, width=2), *_bits("AV@31")),
-        description="Receive address, high: the last two bytes, address select and address valid",
+        description="Receive address, high: the last two bytes, AS (other than 0 matches nothing), address valid",
         status=Status.PARTIAL,
     ),
     Register(
@@ -506,17 +613,38 @@ REGISTERS: tuple[Register, ...] = (
         offset=0x5600,
         count=128,
         fields=_whole("BITS", 32),
-        description="VLAN filter table array",
-        status=Status.NOT_BUILT,
+        description="VLAN filter table array: a bit for each VLAN identifier",
     ),
-    *(
-        Register(name=name, offset=offset, fields=_whole("VALUE", 32), description=text, status=Status.NOT_BUILT)
-        for name, offset, text in (
-            ("WUC", 0x5800, "Wake-up control"),
-            ("WUFC", 0x5808, "Wake-up filter control"),
-            ("WUS", 0x5810, "Wake-up status"),
-            ("MANC", 0x5820, "Management control"),
-        )
+    Register(
+        name="WUC",
+        offset=0x5800,
+        fields=(*_bits("APME@0 PME_EN@1"), *_bits("PME_STATUS@2", Access.W1C), *_bits("APMPME@3")),
+        description="Wake-up control: stored only, wake-up is not built and PME_STATUS stays 0",
+        status=Status.PARTIAL,
+    ),
+    Register(
+        name="WUFC",
+        offset=0x5808,
+        fields=_bits(f"{_WAKE_UPS} NOTCO@15"),
+        description="Wake-up filter control: stored only, wake-up is not built",
+        status=Status.PARTIAL,
+    ),
+    Register(
+        name="WUS",
+        offset=0x5810,
+        fields=_bits(_WAKE_UPS, Access.W1C),
+        description="Wake-up status: wake-up is not built, all bits stay 0",
+        status=Status.PARTIAL,
+    ),
+    Register(
+        name="MANC",
+        offset=0x5820,
+        fields=_bits(
+            "SMBUS_EN@0 ASF_EN@1 R_ON_FORCE@2 RMCP_EN@8 0298_EN@9 IPV4_EN@10 IPV6_EN@11 SNAP_EN@12 ARP_EN@13 "
+            "NEIGHBOR_EN@14 RCV_TCO_EN@17 REPORT_STATUS@18"
+        ),
+        description="Management control: stored only, there is no management controller",
+        status=Status.PARTIAL,
     ),
 )
 """Every register of the map, in the order of the manual's table 13-2. 13.4 has the bits."""

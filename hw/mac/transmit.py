@@ -2,14 +2,17 @@
 
 A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
 with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
+
+A VLAN tag is inserted on the way out (manual 9.3 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.interfaces import PacketWord, TransmitInfo
 from hw.mac.fcs import FCS, FCS_BYTES, PREAMBLE, PREAMBLE_BYTES, SFD, append_fcs
+from hw.vlan import ADDRESS_BYTES, TAG_BYTES, insert
 
 __all__ = ["GAP_OFFSET", "MINIMUM_BYTES", "MacTransmit", "line_bytes"]
 
@@ -20,8 +23,13 @@ GAP_OFFSET = 4
 """TIPG.IPGT counts from 4 bytes up (manual 13.4.34): 8 gives the standard gap of 12."""
 
 
-def line_bytes(frame: bytes, *, pad: bool, fcs: bool) -> bytes:
-    """What the GMII carries for a frame while TX_EN is high, preamble first (golden function of ``MacTransmit``)."""
+def line_bytes(frame: bytes, *, pad: bool, fcs: bool, vet: int = 0, tag: int | None = None) -> bytes:
+    """What the GMII carries for a frame while TX_EN is high, preamble first (golden function of ``MacTransmit``).
+
+    ``tag`` is the tag control information of the VLAN tag to insert, if any. A frame with VLE always gets its FCS.
+    """
+    if tag is not None:
+        frame, fcs = insert(frame, vet, tag), True
     if pad:
         frame = frame.ljust(MINIMUM_BYTES, b"\0")
     return bytes([PREAMBLE]) * PREAMBLE_BYTES + bytes([SFD]) + (append_fcs(frame) if fcs else frame)
@@ -35,13 +43,17 @@ class MacTransmit(wiring.Component):
     info : ``In(stream.Signature(TransmitInfo))``
         Taken once per frame, before its words.
     packets : ``In(stream.Signature(PacketWord))``
-        Frames without preamble and FCS.
+        Frames without preamble, inserted tag and FCS.
     enable : ``In(1)``
         TCTL.EN. A frame that has begun is finished.
     pad : ``In(1)``
-        TCTL.PSP: short frames are padded with zeros to 60 bytes (64 with FCS).
+        TCTL.PSP: short frames, their tag included, are padded with zeros to 60 bytes (64 with FCS).
     gap : ``In(10)``
         TIPG.IPGT: frames that wait follow one another after exactly ``gap + 4`` idle cycles.
+    vme : ``In(1)``
+        CTRL.VME: without it VLE is ignored. Counts when a frame begins.
+    vet : ``In(16)``
+        VET: the type of an inserted tag.
     txd, tx_en, tx_er : ``Out``
         GMII, registered.
     sent : ``Out(1)``
@@ -53,6 +65,8 @@ class MacTransmit(wiring.Component):
     enable: In(1)
     pad: In(1)
     gap: In(10)
+    vme: In(1)
+    vet: In(16)
     txd: Out(8)
     tx_en: Out(1)
     tx_er: Out(1)
@@ -66,15 +80,20 @@ class MacTransmit(wiring.Component):
         bytes_left = Signal(range(9))
         short = Signal(range(MINIMUM_BYTES + 1), init=MINIMUM_BYTES)
         insert_fcs = Signal()
+        insert_tag = Signal()
+        tag = Signal(16)
         count = Signal(range(PREAMBLE_BYTES + 1))
         gap_left = Signal(range(1023 + GAP_OFFSET))
         pad_more = Signal()
+        with_tag = Signal()
 
         octet = Signal(8)
         sending = Signal()
         finish = Signal()
         m.d.comb += [crc.data.eq(octet), pad_more.eq(self.pad & (short > 1))]
         m.d.sync += [self.txd.eq(octet), self.tx_en.eq(sending), self.tx_er.eq(0), self.sent.eq(finish)]
+
+        tag_octets = Cat(self.vet[8:], self.vet[:8], tag[8:], tag[:8])
 
         def take_word() -> None:
             m.d.comb += self.packets.ready.eq(1)
@@ -91,7 +110,12 @@ class MacTransmit(wiring.Component):
                 m.d.sync += [count.eq(0), short.eq(MINIMUM_BYTES)]
                 with m.If(self.info.valid & self.enable):
                     m.d.comb += self.info.ready.eq(1)
-                    m.d.sync += insert_fcs.eq(self.info.payload.ifcs)
+                    m.d.comb += with_tag.eq(self.info.payload.vle & self.vme)
+                    m.d.sync += [
+                        insert_tag.eq(with_tag),
+                        tag.eq(self.info.payload.special),
+                        insert_fcs.eq(self.info.payload.ifcs | with_tag),
+                    ]
                     m.next = "PREAMBLE"
 
             with m.State("PREAMBLE"):
@@ -121,6 +145,16 @@ class MacTransmit(wiring.Component):
                         with m.Else():
                             m.d.comb += finish.eq(1)
                             m.next = "GAP"
+                    with m.Elif(insert_tag & (short == MINIMUM_BYTES - ADDRESS_BYTES + 1)):
+                        m.next = "TAG"
+
+            with m.State("TAG"):
+                m.d.comb += [sending.eq(1), octet.eq(tag_octets.word_select(count[:2], 8))]
+                count_byte()
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == TAG_BYTES - 1):
+                    m.d.sync += count.eq(0)
+                    m.next = "DATA"
 
             with m.State("PAD"):
                 m.d.comb += sending.eq(1)

@@ -1,6 +1,7 @@
 """Receive checksum offload (manual 3.2.9 and 13.4.60, RXCSUM; RFC 1071, 768, 791, 8200, 9293).
 
-What is looked at: Ethernet II, then IPv4 with any options or IPv6 without extension headers, then TCP or UDP. A
+What is looked at: Ethernet II or LLC with SNAP (IEEE 802 clause 9.4 to 9.6, OUI 00-00-00: RFC 1042), perhaps behind
+one VLAN tag (type VET), then IPv4 with any options or IPv6 without extension headers, then TCP or UDP. A
 checksum is claimed as checked only if it was: the whole IP packet, as its own length field tells it, must lie in the
 frame in front of the FCS; fragments get the IPv4 header checked alone; UDP without checksum (0), or with a length that
 is not that of the IP payload, is not claimed.
@@ -8,16 +9,19 @@ is not that of the IP payload, is not claimed.
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.mac.fcs import FCS_BYTES
 from hw.mac.receive import ReceiveWord
+from hw.vlan import strip
 
 __all__ = ["ChecksumResult", "Checksums", "ReceiveChecksum", "receive_checksum"]
 
 _ETHERNET_HALVES = 7
+_SHORTEST_TYPE = 0x0600  # what is less is a length: IEEE 802.3 clause 3.2.6
+_SNAP = bytes.fromhex("aaaa03000000")
 _IPV4_TYPE, _IPV6_TYPE = 0x0800, 0x86DD
 _IPV6_HEADER_HALVES = 20
 _TCP, _UDP = 6, 17
@@ -51,18 +55,30 @@ def _sum(octets: bytes, start: int = 0) -> int:
 
 
 def receive_checksum(
-    frame: bytes, *, pcss: int = 0, ip_offload: bool = True, tcp_offload: bool = True, strip_crc: bool = False
+    frame: bytes,
+    *,
+    pcss: int = 0,
+    ip_offload: bool = True,
+    tcp_offload: bool = True,
+    strip_crc: bool = False,
+    strip_tag: bool = False,
+    vet: int = 0,
 ) -> ChecksumResult:
     """What the descriptor says of a frame (with FCS): golden function of ``ReceiveChecksum``.
 
     ``pcss`` is RXCSUM.PCSS (first byte of the packet checksum), ``ip_offload`` IPOFL, ``tcp_offload`` TUOFL,
-    ``strip_crc`` RCTL.SECRC (the packet checksum leaves out the FCS).
+    ``strip_crc`` RCTL.SECRC (the packet checksum leaves out the FCS), ``strip_tag`` CTRL.VME (it leaves out a tag of
+    type ``vet``).
     """
-    body = frame[: max(len(frame) - FCS_BYTES, 0)]
-    checksum = _sum((body if strip_crc else frame)[pcss:])
+    kept = strip(frame, vet) if strip_tag else frame
+    checksum = _sum((kept[: max(len(kept) - FCS_BYTES, 0)] if strip_crc else kept)[pcss:])
+    untagged = strip(frame, vet)
+    body = untagged[: max(len(untagged) - FCS_BYTES, 0)]
     ipcs = ipe = tcpcs = tcpe = False
     ip = body[14:]
     kind = int.from_bytes(body[12:14], "big")
+    if kind < _SHORTEST_TYPE and ip[: len(_SNAP)] == _SNAP:
+        kind, ip = int.from_bytes(ip[6:8], "big"), ip[8:]
     header, total, protocol, fragment = 0, 0, 0, False
     pseudo = b""
     if kind == _IPV4_TYPE and len(ip) >= 20 and ip[0] >> 4 == 4:
@@ -91,7 +107,7 @@ class ReceiveChecksum(wiring.Component):
     -------
     words : ``In(stream.Signature(ReceiveWord))``
         A frame with FCS. A word is offered for 4 cycles, in the last of which it is taken.
-    pcss, ip_offload, tcp_offload, strip_crc : ``In``
+    pcss, ip_offload, tcp_offload, strip_crc, strip_tag, vet : ``In``
         As for ``receive_checksum``.
     result : ``Out(Checksums)``
         Of the frame last taken, while ``done``.
@@ -104,6 +120,8 @@ class ReceiveChecksum(wiring.Component):
     ip_offload: In(1)
     tcp_offload: In(1)
     strip_crc: In(1)
+    strip_tag: In(1)
+    vet: In(16)
     result: Out(Checksums)
     done: Out(1)
 
@@ -115,6 +133,7 @@ class ReceiveChecksum(wiring.Component):
         half = Signal(16)
         valid = Signal()  # the half has its first byte
         whole = Signal()  # and its second
+        tag_inside = Signal()  # and the next half, if the half is a tag's first
         last = Signal()
         flush = Signal(8)  # a one wanders through it, from the last half to the end of the sums
         start = Signal(init=1)  # the next half is a frame's first
@@ -132,6 +151,7 @@ class ReceiveChecksum(wiring.Component):
                 half.eq(Cat(pair[8:], pair[:8])),
                 valid.eq(word.count > (lane << 1)),
                 whole.eq(word.count > (lane << 1) + 1),
+                tag_inside.eq(word.count[3]),
                 last.eq(word.last & (lane == 3)),
                 self.done.eq(0),
             ]
@@ -150,8 +170,13 @@ class ReceiveChecksum(wiring.Component):
 
         header_addend, segment_addend, packet_addend = Signal(16), Signal(16), Signal(16)
         header_sum, segment_sum, packet_sum = map(accumulate, (header_addend, segment_addend, packet_addend))
-        ipv4, ip_complete, tcp_complete = self._parse(m, half, valid, whole, start, header_addend, segment_addend)
-        self._packet(m, half, valid, whole, start, flush, packet_addend)
+        is_vet = Signal()
+        in_tag = Signal()
+        m.d.comb += is_vet.eq(tag_inside & (self.vet != 0) & (half == self.vet))
+        ipv4, ip_complete, tcp_complete = self._parse(
+            m, half, valid, whole, start, is_vet, in_tag, header_addend, segment_addend
+        )
+        self._packet(m, half, valid & ~(in_tag & self.strip_tag), whole, start & ~valid, flush, packet_addend)
 
         ipcs = self.ip_offload & ipv4 & ip_complete
         tcpcs = self.tcp_offload & ip_complete & tcp_complete
@@ -167,7 +192,7 @@ class ReceiveChecksum(wiring.Component):
         return m
 
     def _packet(
-        self, m: Module, half: Signal, valid: Signal, whole: Signal, start: Signal, flush: Signal, addend: Signal
+        self, m: Module, half: Signal, valid: Value, whole: Signal, reset: Value, flush: Signal, addend: Signal
     ) -> None:
         """The packet checksum. Three halves are held back: at the end they hold the FCS."""
         skip = Signal(8)  # bytes until PCSS
@@ -185,7 +210,7 @@ class ReceiveChecksum(wiring.Component):
                 held[2].eq(held[1]),
                 addend.eq(held[2]),
             ]
-        with m.Elif(start):
+        with m.Elif(reset):
             m.d.sync += [skip.eq(self.pcss), *(item.eq(0) for item in held)]
         with m.If(flush[0]):
             m.d.sync += addend.eq(Cat(held[2][:8] & (~(odd & self.strip_crc)).replicate(8), held[2][8:]))
@@ -201,10 +226,12 @@ class ReceiveChecksum(wiring.Component):
         valid: Signal,
         whole: Signal,
         start: Signal,
+        is_vet: Signal,
+        in_tag: Signal,
         header_addend: Signal,
         segment_addend: Signal,
     ) -> tuple[Signal, Signal, Signal]:
-        """What each half is, and so what it is summed into.
+        """What each half is, and so what it is summed into; ``in_tag`` is driven: it belongs to a tag.
 
         Returns: this is IPv4; the whole IP packet has come, and 4 bytes more; its segment's checksum can be checked.
         """
@@ -217,6 +244,8 @@ class ReceiveChecksum(wiring.Component):
         )
         low, high = half[:8], half[8:]
         more_trailing = Signal(2)
+        tagged = Signal()
+        control_follows = Signal()  # the next half is the tag's control information
         m.d.sync += [header_addend.eq(0), segment_addend.eq(0)]
 
         def protocol_is(protocol: Signal) -> None:
@@ -228,18 +257,43 @@ class ReceiveChecksum(wiring.Component):
 
         with m.If(start & ~valid):
             m.d.sync += [place.eq(0), ipv4.eq(0), trailing.eq(0), length_ok.eq(0), has_checksum.eq(1), fragment.eq(0)]
+            m.d.sync += [tagged.eq(0), control_follows.eq(0)]
         with m.If(valid):
             m.d.sync += place.eq(place + 1)
 
+        with m.If(valid):
+            m.d.sync += control_follows.eq(in_tag & ~control_follows)
+
+        def by_type() -> None:
+            m.d.sync += place.eq(0)
+            with m.If(half == _IPV4_TYPE):
+                m.next = "IPV4"
+            with m.Elif(half == _IPV6_TYPE):
+                m.next = "IPV6"
+            with m.Else():
+                m.next = "OTHER"
+
         with m.FSM():
-            with m.State("ETHERNET"), m.If(valid & (place == _ETHERNET_HALVES - 1)):
-                m.d.sync += place.eq(0)
-                with m.If(half == _IPV4_TYPE):
-                    m.next = "IPV4"
-                with m.Elif(half == _IPV6_TYPE):
-                    m.next = "IPV6"
-                with m.Else():
-                    m.next = "OTHER"
+            with m.State("ETHERNET"):
+                m.d.comb += in_tag.eq(control_follows)
+                with m.If(valid & (place == _ETHERNET_HALVES - 1)):
+                    by_type()
+                    with m.If(is_vet & ~tagged):
+                        m.d.comb += in_tag.eq(1)
+                        # The next half but one is a type again.
+                        m.d.sync += [tagged.eq(1), place.eq(_ETHERNET_HALVES - 2)]
+                        m.next = "ETHERNET"
+                    with m.Elif(half < _SHORTEST_TYPE):
+                        m.next = "SNAP"
+
+            with m.State("SNAP"):
+                next_frame()
+                with m.If(valid):
+                    for index in range(len(_SNAP) // 2):
+                        with m.If((place == index) & (half != int.from_bytes(_SNAP[2 * index : 2 * index + 2], "big"))):
+                            m.next = "OTHER"
+                    with m.If(place == len(_SNAP) // 2):
+                        by_type()
 
             with m.State("IPV4"):
                 next_frame()

@@ -26,8 +26,8 @@ ReceiveDescriptor = data.FlexibleLayout(
 _WRITTEN_BACK = 8
 """Byte at which the half of a descriptor begins that the NIC writes."""
 
-_STATUS_LAST = ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "rxe")
-"""Bits that only a frame's last descriptor carries, beside EOP."""
+_STATUS_LAST = ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "rxe", "pif", "vp", "special")
+"""What only a frame's last descriptor carries, beside EOP."""
 
 
 def buffer_bytes(*, bsize: int, bsex: int) -> int:
@@ -91,6 +91,8 @@ class ReceiveDma(wiring.Component):
         Index of the next descriptor to be used up. It moves when a descriptor's write-back has been handed over.
     stored : ``Out(1)``
         Pulse when a frame's last descriptor has been handed over (cause RXT0).
+    stored_bytes : ``Out(15)``
+        Length of the frame that ``stored`` tells of, as it is in memory. Steady from the cycle before ``stored``.
     minimum : ``Out(1)``
         Pulse when the free descriptors have fallen to 1/2, 1/4 or 1/8 of the ring (RDMTS 0, 1, 2; cause RXDMT0).
     """
@@ -108,6 +110,7 @@ class ReceiveDma(wiring.Component):
     head_value: In(16)
     head: Out(16)
     stored: Out(1)
+    stored_bytes: Out(15)
     minimum: Out(1)
 
     def elaborate(self, platform: object) -> Module:
@@ -136,6 +139,7 @@ class ReceiveDma(wiring.Component):
             size.eq(Mux(self.rctl.bsex & (self.rctl.bsize != 0), 32768, 2048) >> self.rctl.bsize),
             aligner.address.eq(address),
             aligner.length.eq(piece),
+            self.stored_bytes.eq(info.length),
         ]
 
         status = Signal(ReceiveDescriptor)
@@ -148,7 +152,7 @@ class ReceiveDma(wiring.Component):
                 status.checksum.eq(Mux(first, info.checksum, 0)),
                 status.eop.eq(final),
             ]
-            m.d.comb += [status[name].eq(info[name] & final) for name in _STATUS_LAST]
+            m.d.comb += [status[name].eq(Mux(final, info[name], 0)) for name in _STATUS_LAST]
         m.d.comb += [
             self.write_data.valid.eq(reporting | aligner.output.valid),
             self.write_data.payload.eq(aligner.output.payload),

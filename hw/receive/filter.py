@@ -1,22 +1,35 @@
-"""Which frames are received: length, errors and destination address (manual 3.2.1, 13.4.22, 13.5.2 RAL and RAH).
+"""Which frames are received (manual 3.2.1, 9.4, 13.4.22 RCTL, 13.5.1 MTA, 13.5.2 RAL and RAH, 13.5.3 VFTA).
 
-The order of the stages: enabled, whole, length, errors, address. Frames of pause and of VLANs, and the multicast hash
-table, have their places between errors and address, and behind the exact match.
+The order of the stages: enabled, whole, length, errors, MAC control, VLAN, address. The address has to be wanted as one
+of its kind (UPE, MPE, BAM), or stand in the address table, or, if it is of a group, in the multicast hash table.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.mac.receive import ReceiveWord
-from hw.receive.layouts import Drops, ReceiveControl
+from hw.receive.bit_table import HASH_SHIFTS, BitTable, address_hash, table_bit
+from hw.receive.layouts import Drops, ReceiveControl, TypeControl
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
+from hw.vlan import ADDRESS_BYTES, TAG_BYTES, tag_of
 
-__all__ = ["LONGEST", "LONGEST_JUMBO", "SHORTEST", "TABLE_ENTRIES", "ReceiveFilter", "drop_reason"]
+__all__ = [
+    "LONGEST",
+    "LONGEST_JUMBO",
+    "SHORTEST",
+    "TABLE_ENTRIES",
+    "FilterSettings",
+    "ReceiveFilter",
+    "accepts",
+    "drop_reason",
+    "is_inexact",
+]
 
 SHORTEST = 64
 LONGEST = 1522
@@ -26,21 +39,87 @@ LONGEST_JUMBO = 16384
 TABLE_ENTRIES = BY_NAME["RAL"].count
 
 _BROADCAST = b"\xff" * 6
+_PAUSE = 0x0001  # opcode, IEEE 802.3 annex 31A
+_CFI = 12
+_IDENTIFIER_BITS = 12
+_FIRST_COUNTED = 2  # step of the search in which entry 0 is counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSettings:
+    """The registers that the filter obeys.
+
+    ``rctl`` has the fields of ``ReceiveControl`` (EN set), ``table`` the ``(address, AS, AV)`` of RAL and RAH,
+    ``multicast`` and ``vlan`` the 128 registers of MTA and VFTA; ``vet``, ``fct`` and ``fca`` (6 bytes) are those of
+    ``TypeControl``.
+    """
+
+    rctl: Mapping[str, int]
+    table: Sequence[tuple[bytes, int, bool]]
+    multicast: Sequence[int] = (0,) * 128
+    vlan: Sequence[int] = (0,) * 128
+    vet: int = 0
+    fct: int = 0
+    fca: bytes = bytes(6)
+
+
+def _is_exact(address: bytes, table: Sequence[tuple[bytes, int, bool]]) -> bool:
+    return any(valid and select == 0 and address == entry for entry, select, valid in table)
+
+
+def _is_promiscuous(address: bytes, settings: FilterSettings) -> bool:
+    if address == _BROADCAST:
+        return bool(settings.rctl["bam"])
+    return bool(settings.rctl["mpe" if address[0] & 1 else "upe"])
+
+
+def _is_hashed(address: bytes, settings: FilterSettings) -> bool:
+    return bool(address[0] & 1) and table_bit(settings.multicast, address_hash(address, settings.rctl["mo"]))
+
+
+def _mac_control(frame: bytes, settings: FilterSettings) -> bool | None:
+    """Whether a frame is passed as a MAC control frame; ``None`` if it is to be filtered like any other.
+
+    They are those of type FCT to FCAH:FCAL or to the station (RAH:RAL of entry 0).
+    """
+    end = ADDRESS_BYTES + TAG_BYTES
+    if len(frame) < end or not settings.fct or int.from_bytes(frame[12:14], "big") != settings.fct:
+        return None
+    if frame[:6] != settings.fca and not _is_exact(frame[:6], settings.table[:1]):
+        return None
+    if int.from_bytes(frame[14:16], "big") == _PAUSE:
+        return False if settings.rctl["dpf"] else None
+    return bool(settings.rctl["pmcf"])
+
+
+def accepts(frame: bytes, settings: FilterSettings) -> str | None:
+    """The stages behind errors: the field of ``Drops`` for a frame, or ``None`` if it is received."""
+    control = _mac_control(frame, settings)
+    if control is not None:
+        return None if control else "mac_control"
+    rctl = settings.rctl
+    tag = tag_of(frame, settings.vet)
+    if tag is not None and rctl["vfe"]:
+        wanted = table_bit(settings.vlan, tag & (1 << _IDENTIFIER_BITS) - 1)
+        if not wanted or (rctl["cfien"] and (tag >> _CFI & 1) != rctl["cfi"]):
+            return "vlan"
+    address = frame[:6].ljust(6, b"\0")
+    passes = _is_promiscuous(address, settings) or _is_exact(address, settings.table)
+    return None if passes or _is_hashed(address, settings) else "no_match"
+
+
+def is_inexact(frame: bytes, settings: FilterSettings) -> bool:
+    """Whether a frame that is received owes it to the multicast hash table alone (descriptor bit PIF)."""
+    address = frame[:6].ljust(6, b"\0")
+    passes = _is_promiscuous(address, settings) or _is_exact(address, settings.table)
+    return not passes and _mac_control(frame, settings) is None
 
 
 def drop_reason(
-    frame: bytes,
-    *,
-    crc_error: bool,
-    rx_error: bool,
-    overrun: bool,
-    rctl: Mapping[str, int],
-    table: Sequence[tuple[bytes, int, bool]],
+    frame: bytes, *, crc_error: bool, rx_error: bool, overrun: bool, settings: FilterSettings
 ) -> str | None:
-    """The field of ``Drops`` for a frame with FCS, or ``None`` if it is received (golden function of the filter).
-
-    ``rctl`` has the fields of ``ReceiveControl`` (EN set), ``table`` the ``(address, AS, AV)`` of RAL and RAH.
-    """
+    """The field of ``Drops`` for a frame with FCS, or ``None`` if it is received (golden function of the filter)."""
+    rctl = settings.rctl
     if overrun:
         return "overrun"
     if len(frame) < SHORTEST and not rctl["sbp"]:
@@ -51,16 +130,7 @@ def drop_reason(
         return "rx_error"
     if crc_error and not rctl["sbp"]:
         return "crc_error"
-    address = frame[:6].ljust(6, b"\0")
-    if address == _BROADCAST:
-        passes = rctl["bam"]
-    elif address[0] & 1:
-        passes = rctl["mpe"]
-    else:
-        passes = rctl["upe"]
-    if passes or any(valid and select == 0 and address == entry for entry, select, valid in table):
-        return None
-    return "no_match"
+    return accepts(frame, settings)
 
 
 class ReceiveFilter(wiring.Component):
@@ -69,47 +139,47 @@ class ReceiveFilter(wiring.Component):
     Frames longer than the limit are dropped even with RCTL.SBP: drivers reckon with no more in their buffers. RCTL.EN
     and the link count at a frame's first word.
 
-    Parameters
-    ----------
-    mac_address : bytes
-        What reset puts into entry 0 of the table, valid; all others are then invalid.
-
     Members
     -------
     ral, rah : ``In(ArraySignature(...))``
-        Software's access to the table.
+        Access to the address table. After reset no entry is valid.
+    mta, vfta : ``In(ArraySignature(...))``
+        Access to the multicast and the VLAN filter table.
     word : ``In(ReceiveWord)``, taken : ``In(1)``
         A word of a frame with FCS goes by in each cycle of ``taken``; after a frame's last one none until ``decided``.
-    rctl : ``In(ReceiveControl)``
+    rctl : ``In(ReceiveControl)``, types : ``In(TypeControl)``
     link : ``In(1)``
         Without a link nothing is received.
     decided : ``Out(1)``
-        From the decision until the next frame's first word; at most 23 cycles after the first word, or 3 after the
+        From the decision until the next frame's first word; at most 23 cycles after the first word, or 7 after the
         last if that is later.
-    keep, length, ce, rxe : ``Out``
-        While ``decided``: whether to keep the frame, its bytes with FCS, and its error bits.
+    keep, length, ce, rxe, pif, vp : ``Out``
+        While ``decided``: whether to keep the frame, its bytes with FCS, its error bits, whether it was found in the
+        multicast hash table alone, and whether it has a tag and CTRL.VME asks to take that out.
+    tag : ``Out(16)``
+        While ``decided``: with ``vp``, the tag control information; else 0.
     drops : ``Out(Drops)``
         Pulse with the decision. Nothing is told while the receiver or the link is down.
     """
 
     ral: In(ArraySignature(BY_NAME["RAL"]))
     rah: In(ArraySignature(BY_NAME["RAH"]))
+    mta: In(ArraySignature(BY_NAME["MTA"]))
+    vfta: In(ArraySignature(BY_NAME["VFTA"]))
     word: In(ReceiveWord)
     taken: In(1)
     rctl: In(ReceiveControl)
+    types: In(TypeControl)
     link: In(1)
     decided: Out(1)
     keep: Out(1)
     length: Out(15)
     ce: Out(1)
     rxe: Out(1)
+    pif: Out(1)
+    vp: Out(1)
+    tag: Out(16)
     drops: Out(Drops)
-
-    def __init__(self, *, mac_address: bytes) -> None:
-        if len(mac_address) != 6 or mac_address[0] & 1:
-            raise ValueError(f"mac_address is 6 bytes of a unicast address, not {mac_address!r}")
-        self._mac_address = mac_address
-        super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -139,7 +209,9 @@ class ReceiveFilter(wiring.Component):
             with m.Elif(self.length <= LONGEST_JUMBO):
                 m.d.sync += self.length.eq(self.length + self.word.count)
 
-        walked, exact = self._walk(m, address, begin)
+        walked, own, exact = self._walk(m, address, begin)
+        tagged, information, control, discard = self._types(m, address, first, own)
+        hashed, vlan_wanted = self._tables(m, address, information)
 
         # Registered once more, since the decision is a long chain.
         short, long, passes, judge = (Signal(name=name) for name in ("short", "long", "passes", "judge"))
@@ -153,10 +225,23 @@ class ReceiveFilter(wiring.Component):
             m.d.sync += passes.eq(self.rctl.mpe)
         with m.Else():
             m.d.sync += passes.eq(self.rctl.upe)
-        m.d.sync += [short.eq(self.length < SHORTEST), judge.eq(ended & walked & ~judge)]
+        settled = Signal(4)  # a one comes through it when the tables have answered for the last word, too
+        m.d.sync += [
+            short.eq(self.length < SHORTEST),
+            settled.eq(Cat(ended, settled)),
+            judge.eq(ended & walked & settled.all() & ~judge),
+        ]
 
         with m.If(judge):
-            m.d.sync += [ended.eq(0), self.decided.eq(1), self.keep.eq(0)]
+            m.d.sync += [
+                ended.eq(0),
+                settled.eq(0),
+                self.decided.eq(1),
+                self.keep.eq(0),
+                self.pif.eq(~passes & ~exact & ~control),
+                self.vp.eq(tagged & self.types.vme),
+                self.tag.eq(Mux(tagged & self.types.vme, information, 0)),
+            ]
             with m.If(~enabled):
                 pass
             with m.Elif(overrun):
@@ -169,41 +254,88 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.drops.rx_error.eq(1)
             with m.Elif(self.ce & ~self.rctl.sbp):
                 m.d.sync += self.drops.crc_error.eq(1)
-            with m.Elif(~passes & ~exact):
+            with m.Elif(discard):
+                m.d.sync += self.drops.mac_control.eq(1)
+            with m.Elif(tagged & ~vlan_wanted & ~control):
+                m.d.sync += self.drops.vlan.eq(1)
+            with m.Elif(~passes & ~exact & ~hashed & ~control):
                 m.d.sync += self.drops.no_match.eq(1)
             with m.Else():
                 m.d.sync += self.keep.eq(1)
         return m
 
-    def _walk(self, m: Module, address: Signal, begin: Signal) -> tuple[Signal, Signal]:
-        """The table, and its search, one entry a cycle from ``begin``. Returns: all seen; ``address`` was there."""
+    def _types(self, m: Module, address: Signal, first: Signal, own: Signal) -> tuple[Signal, Signal, Signal, Signal]:
+        """VLAN and MAC control frames, told by the second word. Returns: there is a tag; its control information;
+        passed or discarded as a MAC control frame; discarded as one.
+        """
+        second = Signal()
+        complete = Signal()
+        kind, information = Signal(16), Signal(16)
+        with m.If(self.taken):
+            m.d.sync += second.eq(first & ~self.word.last)
+            with m.If(first):
+                m.d.sync += complete.eq(0)
+            with m.If(second):
+                m.d.sync += [
+                    complete.eq(self.word.count == 8),
+                    kind.eq(Cat(self.word.data[40:48], self.word.data[32:40])),
+                    information.eq(Cat(self.word.data[56:64], self.word.data[48:56])),
+                ]
+        tagged, typed, to_group, pause = (Signal(name=name) for name in ("tagged", "typed", "to_group", "pause"))
+        control, discard = Signal(), Signal()
+        m.d.sync += [
+            tagged.eq(complete & (self.types.vet != 0) & (kind == self.types.vet)),
+            typed.eq(complete & (self.types.fct != 0) & (kind == self.types.fct)),
+            to_group.eq(address == self.types.fca),
+            pause.eq(information == _PAUSE),
+        ]
+        ours = typed & (to_group | own)
+        m.d.sync += [
+            control.eq(ours & Mux(pause, self.rctl.dpf, 1)),
+            discard.eq(ours & Mux(pause, self.rctl.dpf, ~self.rctl.pmcf)),
+        ]
+        return tagged, information, control, discard
+
+    def _tables(self, m: Module, address: Signal, information: Signal) -> tuple[Signal, Signal]:
+        """Returns, each from a register: the multicast table has the address; the VLAN is wanted."""
+        m.submodules.multicast = multicast = BitTable()
+        m.submodules.vlan = vlan = BitTable()
+        wiring.connect(m, wiring.flipped(self.mta), multicast.registers)
+        wiring.connect(m, wiring.flipped(self.vfta), vlan.registers)
+        hashes = Array(address[32:] >> shift for shift in HASH_SHIFTS)
+        hashed, wanted = Signal(), Signal()
+        m.d.sync += [
+            multicast.index.eq(hashes[self.rctl.mo]),
+            hashed.eq(address[0] & multicast.bit),
+            vlan.index.eq(information[:_IDENTIFIER_BITS]),
+            wanted.eq(~self.rctl.vfe | (vlan.bit & (~self.rctl.cfien | (information[_CFI] == self.rctl.cfi)))),
+        ]
+        return hashed, wanted
+
+    def _walk(self, m: Module, address: Signal, begin: Signal) -> tuple[Signal, Signal, Signal]:
+        """The address table, and its search, one entry a cycle from ``begin``. Returns: all seen; ``address`` was in
+        entry 0; it was in one of all.
+        """
         m.submodules.low = low = Memory(shape=32, depth=TABLE_ENTRIES, init=[])
         m.submodules.high = high = Memory(shape=18, depth=TABLE_ENTRIES, init=[])
         valid = Signal(TABLE_ENTRIES)  # AV, which reset has to clear
 
-        own = int.from_bytes(self._mac_address, "little")
-        loading = Signal(init=1)  # the first cycle after reset puts the station's own address in place
-        m.d.sync += loading.eq(0)
-        for memory, port, content in ((low, self.ral, own & 0xFFFF_FFFF), (high, self.rah, own >> 32)):
+        for memory, port in ((low, self.ral), (high, self.rah)):
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [write.addr.eq(port.address), write.data.eq(port.write_data), write.en.eq(port.write)]
             m.d.comb += [read.addr.eq(port.address), port.read_data[: len(read.data)].eq(read.data)]
-            with m.If(loading):
-                m.d.comb += [write.addr.eq(0), write.data.eq(content), write.en.eq(1)]
         valid_read = Signal()
         m.d.sync += valid_read.eq(valid.bit_select(self.rah.address, 1))
         m.d.comb += self.rah.read_data[31].eq(valid_read)
-        with m.If(loading):
-            m.d.sync += valid.eq(1)
-        with m.Elif(self.rah.write):
+        with m.If(self.rah.write):
             m.d.sync += valid.bit_select(self.rah.address, 1).eq(self.rah.write_data[31])
 
-        # Entry n is addressed in step n, read and compared in step n + 1, counted in step n + 2.
+        # Entry n is addressed in step n, read and compared in step n + 1, counted in step n + _FIRST_COUNTED.
         last_step = TABLE_ENTRIES + 1
         step = Signal(range(last_step + 2), init=last_step + 1)
         index = Signal(range(TABLE_ENTRIES))
-        entry_valid, low_equal, high_equal, exact = (
-            Signal(name=name) for name in ("entry_valid", "low_equal", "high_equal", "exact")
+        entry_valid, low_equal, high_equal, own, exact = (
+            Signal(name=name) for name in ("entry_valid", "low_equal", "high_equal", "own", "exact")
         )
         low_read, high_read = low.read_port(), high.read_port()
         m.d.comb += [low_read.addr.eq(step), high_read.addr.eq(step), index.eq(step - 1)]
@@ -213,7 +345,9 @@ class ReceiveFilter(wiring.Component):
             high_equal.eq(high_read.data == Cat(address[32:], Const(0, 2))),
         ]
         with m.If(begin):
-            m.d.sync += [step.eq(0), exact.eq(0)]
+            m.d.sync += [step.eq(0), own.eq(0), exact.eq(0)]
         with m.Elif(step <= last_step):
             m.d.sync += [step.eq(step + 1), exact.eq(exact | (entry_valid & low_equal & high_equal))]
-        return step > last_step, exact
+            with m.If(step == _FIRST_COUNTED):
+                m.d.sync += own.eq(entry_valid & low_equal & high_equal)
+        return step > last_step, own, exact

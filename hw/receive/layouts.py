@@ -5,7 +5,7 @@ Field names are those of the manual in lower case.
 
 from amaranth.lib import data
 
-__all__ = ["ChecksumControl", "Drops", "ReceiveControl", "ReceiveInfo"]
+__all__ = ["ChecksumControl", "Drops", "ReceiveControl", "ReceiveInfo", "TypeControl"]
 
 ReceiveControl = data.StructLayout(
     {
@@ -15,8 +15,14 @@ ReceiveControl = data.StructLayout(
         "mpe": 1,
         "lpe": 1,
         "rdmts": 2,
+        "mo": 2,
         "bam": 1,
         "bsize": 2,
+        "vfe": 1,
+        "cfien": 1,
+        "cfi": 1,
+        "dpf": 1,
+        "pmcf": 1,
         "bsex": 1,
         "secrc": 1,
     }
@@ -25,6 +31,9 @@ ReceiveControl = data.StructLayout(
 
 ChecksumControl = data.StructLayout({"pcss": 8, "ipofl": 1, "tuofl": 1})
 """Fields of RXCSUM."""
+
+TypeControl = data.StructLayout({"vme": 1, "vet": 16, "fct": 16, "fca": 48})
+"""By what VLAN and MAC control frames are told: CTRL.VME, VET, FCT, and FCAL with FCAH above it."""
 
 ReceiveInfo = data.StructLayout(
     {
@@ -37,6 +46,9 @@ ReceiveInfo = data.StructLayout(
         "tcpe": 1,
         "ce": 1,
         "rxe": 1,
+        "pif": 1,
+        "vp": 1,
+        "special": 16,
     }
 )
 """What is known of a frame in the buffer: its length in bytes as stored, and what its descriptor will say."""
@@ -50,9 +62,12 @@ Drops = data.StructLayout(
         "jabber": 1,
         "rx_error": 1,
         "crc_error": 1,
+        "mac_control": 1,
+        "vlan": 1,
         "no_match": 1,
     }
 )
 """Why a frame was dropped, at most one of them. Too short with a good (``undersize``, RUC) or bad CRC (``fragment``,
-RFC), too long with a good (``oversize``, ROC) or bad CRC (``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS), not for
-this station, or cut short since words came faster than they were taken (MPC)."""
+RFC), too long with a good (``oversize``, ROC) or bad CRC (``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS), a MAC
+control frame (RCTL.DPF and PMCF), a VLAN that is not wanted, not for this station, or cut short since words came
+faster than they were taken (MPC)."""

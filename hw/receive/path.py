@@ -1,6 +1,6 @@
 """The receive path (manual chapter 3.2.1): from the MAC's words to host memory.
 
-    MAC -> filter, checksum, buffer (each word goes to all three) -> DMA
+    MAC -> filter, checksum, tag stripper and buffer (each word goes to all three) -> DMA
 
 When a frame's last word has come, the filter's word decides whether the buffer keeps it.
 """
@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.frame_records import ReceivedRecord, ReceiveWatch
 from hw.interfaces import Descriptor, MemoryPort
 from hw.mac.fcs import FCS_BYTES
 from hw.mac.receive import ReceiveWord
@@ -16,9 +17,11 @@ from hw.receive.buffer import ReceiveBuffer
 from hw.receive.checksum import ReceiveChecksum
 from hw.receive.dma import ReceiveDma
 from hw.receive.filter import ReceiveFilter
-from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl
+from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl
+from hw.receive.strip import TagStripper
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
+from hw.vlan import TAG_BYTES
 
 __all__ = ["ReceivePath"]
 
@@ -28,8 +31,6 @@ class ReceivePath(wiring.Component):
 
     Parameters
     ----------
-    mac_address : bytes
-        What reset puts into entry 0 of the address table.
     buffer_words : int
         Size of the packet buffer in words of 64 bits.
 
@@ -42,16 +43,18 @@ class ReceivePath(wiring.Component):
         From the receive ring.
     memory : ``Out(MemoryPort())``
         Its read side is unused.
-    rctl : ``In(ReceiveControl)``, rxcsum : ``In(ChecksumControl)``, link : ``In(1)``
+    rctl : ``In(ReceiveControl)``, rxcsum : ``In(ChecksumControl)``, types : ``In(TypeControl)``, link : ``In(1)``
         Register fields, and whether there is a link.
-    ral, rah : ``In(ArraySignature(...))``
-        The address table, for the register file.
-    base, length, tail, head_written, head_value, head, stored, minimum
+    ral, rah, mta, vfta : ``In(ArraySignature(...))``
+        The tables of the filter, for the register file.
+    base, length, tail, head_written, head_value, head, stored, stored_bytes, minimum
         As in ``ReceiveDma``.
     missed : ``Out(1)``
         Pulse: a frame was lost since the buffer or the MAC had no room (cause RXO, statistic MPC).
     drops : ``Out(Drops)``
         Pulses: frames that the filter dropped.
+    records : ``Out(stream.Signature(ReceivedRecord))``
+        One for each frame that comes while the receiver is on.
     """
 
     words: In(stream.Signature(ReceiveWord))
@@ -59,9 +62,12 @@ class ReceivePath(wiring.Component):
     memory: Out(MemoryPort())
     rctl: In(ReceiveControl)
     rxcsum: In(ChecksumControl)
+    types: In(TypeControl)
     link: In(1)
     ral: In(ArraySignature(BY_NAME["RAL"]))
     rah: In(ArraySignature(BY_NAME["RAH"]))
+    mta: In(ArraySignature(BY_NAME["MTA"]))
+    vfta: In(ArraySignature(BY_NAME["VFTA"]))
     base: In(64)
     length: In(20)
     tail: In(16)
@@ -69,12 +75,14 @@ class ReceivePath(wiring.Component):
     head_value: In(16)
     head: Out(16)
     stored: Out(1)
+    stored_bytes: Out(15)
     minimum: Out(1)
     missed: Out(1)
     drops: Out(Drops)
+    records: Out(stream.Signature(ReceivedRecord, always_ready=True))
 
-    def __init__(self, *, mac_address: bytes, buffer_words: int = 6144) -> None:
-        self._filter = ReceiveFilter(mac_address=mac_address)
+    def __init__(self, *, buffer_words: int = 6144) -> None:
+        self._filter = ReceiveFilter()
         self._buffer = ReceiveBuffer(words=buffer_words)
         super().__init__()
 
@@ -82,12 +90,13 @@ class ReceivePath(wiring.Component):
         m = Module()
         m.submodules.filter = filter_ = self._filter
         m.submodules.checksum = checksum = ReceiveChecksum()
+        m.submodules.stripper = stripper = TagStripper()
         m.submodules.buffer = buffer = self._buffer
         m.submodules.dma = dma = ReceiveDma()
+        m.submodules.watch = watch = ReceiveWatch()
 
         taken = Signal()
         passing = Signal()
-        short_tail = Signal()  # the last word holds nothing but FCS
         m.d.comb += [
             taken.eq(self.words.valid & self.words.ready),
             checksum.words.payload.eq(self.words.payload),
@@ -97,20 +106,25 @@ class ReceivePath(wiring.Component):
             checksum.ip_offload.eq(self.rxcsum.ipofl),
             checksum.tcp_offload.eq(self.rxcsum.tuofl),
             checksum.strip_crc.eq(self.rctl.secrc),
+            checksum.strip_tag.eq(self.types.vme),
+            checksum.vet.eq(self.types.vet),
+            # The checksum takes 4 cycles for a word, which is more than what the stripper needs.
+            stripper.word.eq(self.words.payload),
+            stripper.taken.eq(taken),
+            stripper.types.eq(self.types),
             filter_.word.eq(self.words.payload),
             filter_.taken.eq(taken),
             filter_.rctl.eq(self.rctl),
+            filter_.types.eq(self.types),
             filter_.link.eq(self.link),
             self.drops.eq(filter_.drops),
-            buffer.word.eq(self.words.payload.data),
-            buffer.write.eq(taken),
+            buffer.word.eq(stripper.output),
+            buffer.write.eq(stripper.write),
         ]
-        wiring.connect(m, wiring.flipped(self.ral), filter_.ral)
-        wiring.connect(m, wiring.flipped(self.rah), filter_.rah)
+        for table in ("ral", "rah", "mta", "vfta"):
+            wiring.connect(m, wiring.flipped(getattr(self, table)), getattr(filter_, table))
 
         m.d.sync += self.missed.eq(filter_.drops.overrun)
-        with m.If(taken):
-            m.d.sync += short_tail.eq(self.words.payload.count <= FCS_BYTES)
         with m.FSM():
             with m.State("PASS"):
                 m.d.comb += passing.eq(1)
@@ -119,21 +133,35 @@ class ReceivePath(wiring.Component):
             with m.State("DECIDE"), m.If(filter_.decided & checksum.done):
                 m.next = "PASS"
                 with m.If(filter_.keep & ~buffer.overflowed):
-                    m.d.comb += buffer.commit.eq(1)
+                    m.d.comb += [buffer.commit.eq(1), watch.kept.eq(1)]
                 with m.Else():
                     m.d.comb += buffer.rewind.eq(1)
                 with m.If(filter_.keep & buffer.overflowed):
+                    m.d.comb += watch.lost.eq(1)
                     m.d.sync += self.missed.eq(1)
 
-        stripped = Mux(filter_.length > FCS_BYTES, filter_.length - FCS_BYTES, 0)
+        taken_off = Signal(range(FCS_BYTES + TAG_BYTES + 1))
+        length = Signal.like(filter_.length)
+        m.d.comb += taken_off.eq(Mux(self.rctl.secrc, FCS_BYTES, 0) + Mux(stripper.stripped, TAG_BYTES, 0))
+        m.d.sync += length.eq(Mux(filter_.length > taken_off, filter_.length - taken_off, 0))
         m.d.comb += [
-            buffer.drop_last.eq(self.rctl.secrc & short_tail),
-            buffer.info.length.eq(Mux(self.rctl.secrc, stripped, filter_.length)),
-            buffer.info.ce.eq(filter_.ce),
-            buffer.info.rxe.eq(filter_.rxe),
+            buffer.drop_last.eq(self.rctl.secrc & stripper.short_tail),
+            buffer.info.length.eq(length),
+            *(buffer.info[name].eq(getattr(filter_, name)) for name in ("ce", "rxe", "pif", "vp")),
+            buffer.info.special.eq(filter_.tag),
             *(buffer.info[name].eq(checksum.result[name]) for name in checksum.result.shape().members),
         ]
 
+        m.d.sync += watch.no_buffer.eq(dma.head == self.tail)
+        m.d.comb += [
+            watch.word.eq(self.words.payload),
+            watch.taken.eq(taken),
+            watch.drops.eq(filter_.drops),
+            watch.length.eq(filter_.length),
+            watch.crc_error.eq(filter_.ce),
+            watch.rx_error.eq(filter_.rxe),
+        ]
+        wiring.connect(m, watch.records, wiring.flipped(self.records))
         wiring.connect(m, buffer.frames, dma.frames)
         wiring.connect(m, buffer.packets, dma.packets)
         wiring.connect(m, wiring.flipped(self.descriptors), dma.descriptors)
@@ -145,6 +173,6 @@ class ReceivePath(wiring.Component):
                 getattr(dma, name).eq(getattr(self, name))
                 for name in ("base", "length", "tail", "head_written", "head_value")
             ),
-            *(getattr(self, name).eq(getattr(dma, name)) for name in ("head", "stored", "minimum")),
+            *(getattr(self, name).eq(getattr(dma, name)) for name in ("head", "stored", "stored_bytes", "minimum")),
         ]
         return m

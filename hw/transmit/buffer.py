@@ -9,8 +9,8 @@ from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..interfaces import PacketWord
-from .layouts import MAX_PACKET_BYTES, FrameInfo, FrameWord, PacketInfo
+from ..interfaces import PacketWord, TransmitInfo
+from .layouts import MAX_PACKET_BYTES, FrameInfo, FrameWord
 
 __all__ = ["TransmitBuffer"]
 
@@ -26,7 +26,7 @@ class TransmitBuffer(wiring.Component):
     -------
     words : In(stream of FrameWord)
     frames : In(stream of FrameInfo), one after each packet that is not aborted
-    info : Out(stream of PacketInfo), one per packet
+    info : Out(stream of TransmitInfo), one per packet
     packets : Out(stream of PacketWord)
     oversize : Out(1), pulses for a packet dropped because of its length
     """
@@ -42,7 +42,7 @@ class TransmitBuffer(wiring.Component):
             {
                 "words": In(stream.Signature(FrameWord)),
                 "frames": In(stream.Signature(FrameInfo)),
-                "info": Out(stream.Signature(PacketInfo)),
+                "info": Out(stream.Signature(TransmitInfo)),
                 "packets": Out(stream.Signature(PacketWord)),
                 "oversize": Out(1),
             }
@@ -136,8 +136,7 @@ class TransmitBuffer(wiring.Component):
                     m.d.comb += committed.r_en.eq(1)
                     m.d.sync += [
                         self.info.valid.eq(1),
-                        self.info.payload.length.eq(head.length),
-                        self.info.payload.ifcs.eq(head.ifcs),
+                        *(self.info.payload[name].eq(head[name]) for name in TransmitInfo.members),
                     ]
                     m.next = "READ"
             with m.State("READ"):

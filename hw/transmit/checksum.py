@@ -92,7 +92,7 @@ class TransmitChecksum(wiring.Component):
         aborted = Signal()
         control = Signal(FrameControl)
         info = self.info.payload
-        m.d.comb += [info.length.eq(length), info.ifcs.eq(control.ifcs)]
+        m.d.comb += [info.length.eq(length), *(info[name].eq(control[name]) for name in ("ifcs", "vle", "special"))]
 
         with m.FSM():
             with m.State("WORDS"):

@@ -3,10 +3,11 @@
 Which descriptor decides what, with the cases the manual leaves open:
 
 - The first legacy or data descriptor after a packet's end begins a packet and decides its kind. For a data
-  descriptor, TSE, IXSM, TXSM and, with TSE, IFCS are taken from it, and the context is the one its TSE names, as it
-  stands then. For a legacy descriptor, CSS is.
+  descriptor, TSE, IXSM, TXSM and, with TSE, IFCS, VLE and the special field are taken from it, and the context is the
+  one its TSE names, as it stands then. For a legacy descriptor, CSS is.
 - Every later legacy or data descriptor up to the one with EOP adds its bytes, whatever its kind.
-- The descriptor with EOP decides IFCS (without TSE), and IC and CSO when it and the first one are legacy.
+- The descriptor with EOP decides IFCS, VLE and the special field (without TSE), and IC and CSO when it and the first
+  one are legacy.
 - A null address or a length of 0 adds no bytes, but EOP and RS count. A packet may have no bytes: nothing is sent.
 - A context descriptor may stand anywhere; inside a packet it serves the next one.
 - A packet that names a context not given since reset has no insertions; with TSE nothing is sent.
@@ -45,7 +46,8 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class PacketOptions:
-    """What a packet's descriptors ask for besides its bytes; each is 0 or 1, but the byte offsets ``css``, ``cso``."""
+    """What a packet's descriptors ask for besides its bytes; each is 0 or 1, but the byte offsets ``css``, ``cso``,
+    and ``special``, the tag control information that VLE inserts."""
 
     legacy: int = 0
     tse: int = 0
@@ -55,6 +57,8 @@ class PacketOptions:
     css: int = 0
     cso: int = 0
     ifcs: int = 0
+    vle: int = 0
+    special: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,8 @@ class PacketGatherer:
                     ixsm=extended["ixsm"] & known,
                     txsm=extended["txsm"] & known,
                     ifcs=extended["ifcs"],
+                    vle=extended["vle"],
+                    special=extended["special"],
                 )
             else:
                 self._options = PacketOptions(legacy=1, css=legacy["css"])
@@ -125,6 +131,8 @@ class PacketGatherer:
                 css=options.css,
                 cso=legacy["cso"] if ic else 0,
                 ifcs=legacy["ifcs"],
+                vle=legacy["vle"],
+                special=legacy["special"],
             )
         packet = Packet(context=self._context, options=options, data=bytes(self._data))
         self._options = None
@@ -203,8 +211,11 @@ class TransmitGather(wiring.Component):
             chunk.ifcs.eq(legacy.ifcs),
             chunk.ic.eq(legacy.ic & ~legacy.dext),
             chunk.cso.eq(legacy.cso),
+            chunk.vle.eq(legacy.vle),
+            chunk.special.eq(legacy.special),
             self.completions.payload.index.eq(item.index),
             self.completions.payload.report.eq(legacy.rs),
+            self.completions.payload.delayed.eq(legacy.ide),
         ]
 
         with m.If(self.plans.valid & self.plans.ready):
@@ -234,6 +245,8 @@ class TransmitGather(wiring.Component):
                             plan.txsm.eq(legacy.dext & extended.txsm & known),
                             plan.ifcs.eq(extended.ifcs),
                             plan.css.eq(legacy.css),
+                            plan.vle.eq(extended.vle),
+                            plan.special.eq(extended.special),
                         ]
                         m.next = "MEASURE"
             with m.State("MEASURE"):

@@ -19,7 +19,6 @@ __all__ = [
     "Insertion",
     "Item",
     "LegacyDescriptor",
-    "PacketInfo",
     "PacketPlan",
     "Piece",
     "SegmentWord",
@@ -56,13 +55,26 @@ ContextLayout = data.StructLayout(
 """The part of a context descriptor that is kept."""
 
 PacketPlan = data.StructLayout(
-    {"context": ContextLayout, "known": 1, "legacy": 1, "tse": 1, "ixsm": 1, "txsm": 1, "ifcs": 1, "css": 8}
+    {
+        "context": ContextLayout,
+        "known": 1,
+        "legacy": 1,
+        "tse": 1,
+        "ixsm": 1,
+        "txsm": 1,
+        "ifcs": 1,
+        "css": 8,
+        "vle": 1,
+        "special": 16,
+    }
 )
 """What a packet's first descriptor decides. ``known``: the context was given since reset."""
 
-Chunk = data.StructLayout({"data": 64, "offset": 3, "count": 4, "last": 1, "ifcs": 1, "ic": 1, "cso": 8})
+Chunk = data.StructLayout(
+    {"data": 64, "offset": 3, "count": 4, "last": 1, "ifcs": 1, "ic": 1, "cso": 8, "vle": 1, "special": 16}
+)
 """``count`` bytes (0..8) of a packet from lane ``offset`` on; 0 only to say ``last``.
-``ifcs``, ``ic``, ``cso`` are those of the descriptor with EOP, and count with ``last`` only."""
+``ifcs``, ``ic``, ``cso``, ``vle``, ``special`` are those of the descriptor with EOP, and count with ``last`` only."""
 
 Piece = data.StructLayout({"data": 64, "offset": 3, "count": 4, "last": 1, "abort": 1})
 """``count`` bytes (0..8) of a frame from lane ``offset`` on. ``abort``, with ``last``: the frame must not be sent."""
@@ -71,7 +83,7 @@ SumControl = data.StructLayout({"enable": 1, "start": 8, "end": 16, "offset": 8}
 """One checksum insertion: the bytes it covers, and where its result goes."""
 
 FrameControl = data.StructLayout(
-    {"ip": SumControl, "transport": SumControl, "addend": 16, "zero_to_ones": 1, "ifcs": 1}
+    {"ip": SumControl, "transport": SumControl, "addend": 16, "zero_to_ones": 1, "ifcs": 1, "vle": 1, "special": 16}
 )
 """How one frame is finished. ``addend`` joins the transport sum; ``zero_to_ones``: send FFFF for a result of 0."""
 
@@ -83,10 +95,9 @@ SegmentWord = data.StructLayout({"packet": PacketWord, "abort": 1, "control": Fr
 Insertion = data.StructLayout({"enable": 1, "offset": 8, "value": 16})
 """Two bytes to store, big-endian, at ``offset`` and ``offset`` + 1."""
 
-FrameInfo = data.StructLayout({"length": 15, "ifcs": 1, "ip": Insertion, "transport": Insertion})
+FrameInfo = data.StructLayout(
+    {"length": 15, "ifcs": 1, "vle": 1, "special": 16, "ip": Insertion, "transport": Insertion}
+)
 
-PacketInfo = data.StructLayout({"length": 15, "ifcs": 1})
-"""What the MAC must know of a packet before its words: length in bytes, and whether to append the FCS."""
-
-Completion = data.StructLayout({"index": 16, "report": 1})
-"""A descriptor whose data has been taken; ``report`` is its RS bit."""
+Completion = data.StructLayout({"index": 16, "report": 1, "delayed": 1})
+"""A descriptor whose data has been taken; ``report`` is its RS bit, ``delayed`` its IDE bit."""

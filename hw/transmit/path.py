@@ -4,11 +4,10 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..interfaces import Descriptor, MemoryPort, PacketWord
+from ..interfaces import Descriptor, MemoryPort, PacketWord, TransmitInfo
 from .buffer import TransmitBuffer
 from .checksum import TransmitChecksum
 from .gather import TransmitGather
-from .layouts import PacketInfo
 from .request import TransmitRequester
 from .segment import TransmitSegmenter
 from .writeback import TransmitWriteBack
@@ -26,12 +25,13 @@ class TransmitPath(wiring.Component):
     -------
     descriptors : In(stream of Descriptor)
     memory : Out(MemoryPort()), the read side for data, the write side for status; ``tag`` is left 0
-    info : Out(stream of PacketInfo)
+    info : Out(stream of TransmitInfo)
         One per packet, taken by the MAC before the packet's words. The packet is inside whole by then.
     packets : Out(stream of PacketWord)
-        Before padding and FCS. Bytes past ``count`` are undefined.
-    base, length, tail, head_written, head_value, head, written, empty : as in ``TransmitWriteBack``
-    cut_short : Out(1), as in ``TransmitSegmenter``
+        Before VLAN tag, padding and FCS. Bytes past ``count`` are undefined.
+    base, length, tail, head_written, head_value, head, low_threshold, written, delayed, empty, low
+        As in ``TransmitWriteBack``.
+    segmented, cut_short : Out(1), as in ``TransmitSegmenter``
     oversize : Out(1), as in ``TransmitBuffer``
     """
 
@@ -44,7 +44,7 @@ class TransmitPath(wiring.Component):
             {
                 "descriptors": In(stream.Signature(Descriptor)),
                 "memory": Out(MemoryPort()),
-                "info": Out(stream.Signature(PacketInfo)),
+                "info": Out(stream.Signature(TransmitInfo)),
                 "packets": Out(stream.Signature(PacketWord)),
                 "base": In(64),
                 "length": In(20),
@@ -52,8 +52,12 @@ class TransmitPath(wiring.Component):
                 "head_written": In(1),
                 "head_value": In(16),
                 "head": Out(16),
+                "low_threshold": In(7),
                 "written": Out(1),
+                "delayed": Out(1),
                 "empty": Out(1),
+                "low": Out(1),
+                "segmented": Out(1),
                 "cut_short": Out(1),
                 "oversize": Out(1),
             }
@@ -90,8 +94,12 @@ class TransmitPath(wiring.Component):
             writeback.head_written.eq(self.head_written),
             writeback.head_value.eq(self.head_value),
             self.head.eq(writeback.head),
+            writeback.low_threshold.eq(self.low_threshold),
             self.written.eq(writeback.written),
+            self.delayed.eq(writeback.delayed),
             self.empty.eq(writeback.empty),
+            self.low.eq(writeback.low),
+            self.segmented.eq(segmenter.segmented),
             self.cut_short.eq(segmenter.cut_short),
             self.oversize.eq(buffer.oversize),
         ]

@@ -99,6 +99,8 @@ class TransmitSegmenter(wiring.Component):
     -------
     plans, chunks : In, from ``TransmitGather``
     words : Out(stream of SegmentWord)
+    segmented : Out(1)
+        Pulses when all frames of a segmented packet have been made.
     cut_short : Out(1)
         Pulses for a segmented packet that ended before PAYLEN was used up, or was bad (see above).
     """
@@ -109,6 +111,7 @@ class TransmitSegmenter(wiring.Component):
                 "plans": In(stream.Signature(PacketPlan)),
                 "chunks": In(stream.Signature(Chunk)),
                 "words": Out(stream.Signature(SegmentWord)),
+                "segmented": Out(1),
                 "cut_short": Out(1),
             }
         )
@@ -191,9 +194,7 @@ class TransmitSegmenter(wiring.Component):
             sent.eq(packer.pieces.valid & packer.pieces.ready),
         ]
 
-        ifcs = Signal()
-        ic = Signal()
-        cso = Signal(8)
+        ending = Signal(Chunk)  # of a packet not segmented: the descriptor with EOP
 
         bad = Signal()
         m.d.comb += bad.eq(
@@ -222,7 +223,7 @@ class TransmitSegmenter(wiring.Component):
             with m.State("PLAIN"):
                 m.d.comb += [packer.pieces.valid.eq(loaded), piece.last.eq(chunk.last), taken.eq(sent)]
                 with m.If(sent & chunk.last):
-                    m.d.sync += [ifcs.eq(chunk.ifcs), ic.eq(chunk.ic), cso.eq(chunk.cso)]
+                    m.d.sync += ending.eq(chunk)
                     m.next = "DRAIN"
 
             with m.State("TAKE_HEADER"):
@@ -306,7 +307,7 @@ class TransmitSegmenter(wiring.Component):
             # The frame's control must stand until its last word has been taken.
             with m.State("DRAIN"), m.If(packer.idle):
                 m.d.sync += [identification.eq(identification + 1), sequence.eq(sequence + context.mss)]
-                m.d.comb += self.cut_short.eq(aborted)
+                m.d.comb += [self.cut_short.eq(aborted), self.segmented.eq(plan.tse & final & ~aborted)]
                 with m.If(plan.tse & ~final & ~aborted):
                     m.next = "MEASURE"
                 with m.Elif(~ended):
@@ -332,12 +333,12 @@ class TransmitSegmenter(wiring.Component):
             control.ip.start.eq(context.ipcss),
             control.ip.end.eq(context.ipcse),
             control.ip.offset.eq(context.ipcso),
-            control.transport.enable.eq(Mux(plan.legacy, ic, plan.txsm)),
+            control.transport.enable.eq(Mux(plan.legacy, ending.ic, plan.txsm)),
             control.transport.start.eq(Mux(plan.legacy, plan.css, context.tucss)),
             control.transport.end.eq(Mux(plan.legacy, 0, context.tucse)),
-            control.transport.offset.eq(Mux(plan.legacy, cso, context.tucso)),
+            control.transport.offset.eq(Mux(plan.legacy, ending.cso, context.tucso)),
             control.addend.eq(Mux(plan.tse, transport_length, 0)),
             control.zero_to_ones.eq(plan.legacy | ~context.tcp),
-            control.ifcs.eq(Mux(plan.tse, plan.ifcs, ifcs)),
+            *(control[name].eq(Mux(plan.tse, plan[name], ending[name])) for name in ("ifcs", "vle", "special")),
         ]
         return m

@@ -1,9 +1,9 @@
-"""Transmit descriptor write-back (manual 3.3.3.3 status field, 3.4.2.2 write-back, 13.4.37 TDH).
+"""Transmit descriptor write-back (manual 3.3.3.3 status field, 3.4.2.2 write-back, 13.4.39 TDH, 13.4.43 LWTHRESH).
 
 WTHRESH = 0: the status byte of each descriptor with RS is written as soon as the descriptor is done.
 """
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,8 +31,11 @@ class TransmitWriteBack(wiring.Component):
     head : Out(16)
         Index of the next descriptor to complete. Moves when a descriptor's status has been handed to the port, at
         once if it has no RS.
+    low_threshold : In(7), TXDCTL.LWTHRESH, in units of 8 descriptors
     written : Out(1), pulses per status written (cause TXDW)
+    delayed : Out(1), with ``written``: the descriptor has IDE, so the cause is to be delayed
     empty : Out(1), pulses when the head meets the tail (cause TXQE)
+    low : Out(1), pulses when the descriptors left have fallen to the threshold (cause TXD_LOW)
     """
 
     def __init__(self) -> None:
@@ -47,8 +50,11 @@ class TransmitWriteBack(wiring.Component):
                 "head_written": In(1),
                 "head_value": In(16),
                 "head": Out(16),
+                "low_threshold": In(7),
                 "written": Out(1),
+                "delayed": Out(1),
                 "empty": Out(1),
+                "low": Out(1),
             }
         )
 
@@ -56,6 +62,7 @@ class TransmitWriteBack(wiring.Component):
         m = Module()
         completion = Signal(Completion)
         following = Signal(16)
+        advance = Signal()
         address = Signal(64)
         m.d.comb += [
             self.write_request.payload.address.eq(address),
@@ -90,8 +97,20 @@ class TransmitWriteBack(wiring.Component):
                     m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 m.d.sync += self.head.eq(following)
-                m.d.comb += [self.written.eq(completion.report), self.empty.eq(following == self.tail)]
+                m.d.comb += [advance.eq(1), self.written.eq(completion.report), self.empty.eq(following == self.tail)]
                 m.next = "IDLE"
+        m.d.comb += self.delayed.eq(completion.delayed)
         with m.If(self.head_written):
             m.d.sync += self.head.eq(self.head_value)
+        self._low(m, advance)
         return m
+
+    def _low(self, m: Module, advance: Signal) -> None:
+        """The threshold for TXD_LOW, which is looked at in two steps after the head has moved."""
+        left = Signal(16)
+        moved = Signal(2)
+        m.d.sync += [
+            moved.eq(Cat(advance, moved)),
+            left.eq(self.tail - self.head + Mux(self.tail < self.head, self.length // DESCRIPTOR_BYTES, 0)),
+        ]
+        m.d.comb += self.low.eq(moved[1] & (left == 8 * self.low_threshold))

@@ -56,7 +56,7 @@ module bench;
         .interrupt(interrupt),
         .gmii__txd(txd), .gmii__tx_en(tx_en), .gmii__tx_er(tx_er),
         .gmii__rxd(rxd[7:0]), .gmii__rx_dv(rx_dv), .gmii__rx_er(1'b0),
-        .link(1'b1)
+        .link(1'b1), .mdio__i(1'b1), .mdio__mdc(), .mdio__o(), .mdio__oe()
     );
 
     always @(posedge clk) begin

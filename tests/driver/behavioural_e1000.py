@@ -1,7 +1,7 @@
 """Test peer: the registers, rings and interrupt of an e1000 in plain Python, for tests of the driver without RTL.
 
 It executes what it finds in its rings at once, one frame per wire time, and knows nothing of the driver. Manual
-chapters 3 (descriptors, checksums, segmentation) and 13 (registers). No filters, no statistics, no delay timers.
+chapters 3 (descriptors, checksums, segmentation, delay timers) and 13 (registers). No filters, no statistics.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,14 +14,19 @@ from hw.descriptors import (
     TRANSMIT_LEGACY,
     DescriptorFormat,
 )
+from hw.eeprom import image
 from hw.registers import BY_NAME, Access, Status, at_offset
 from sim.engine import Scheduler
 from sim.host import HostCpu
 from sim.memory import HostMemory
 from sim.wire import fcs
 from stack.environment import Cause
+from tests.driver.delay_timers import DelayTimers
 
 BUFFER_SIZES = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
+
+EEPROM_TIME = 7_000
+"""ns that EERD takes to read a word."""
 
 
 def ones_complement_sum(data: bytes) -> int:
@@ -73,6 +78,8 @@ class BehaviouralE1000:
         """Every transmit descriptor executed, decoded: format and fields."""
         self.missed = 0
         self.link = True
+        self.eeprom = image(mac_address)
+        self.eeprom_answers = True
         self.reset_works = True
         self.present = True
         self.credit: int | None = None
@@ -81,6 +88,8 @@ class BehaviouralE1000:
         self.line_changed: Callable[[], None] = lambda: None
         self.interrupt_times: list[int] = []
         self._transmitting = False
+        self._transmit_delay = DelayTimers(env, lambda: self.cause("TXDW"))
+        self._receive_delay = DelayTimers(env, lambda: self.cause("RXT0"))
         self.reset()
 
     def reset(self) -> None:
@@ -95,6 +104,8 @@ class BehaviouralE1000:
         self._packet = b""
         self._first: dict[str, int] | None = None
         self._contexts: dict[int, dict[str, int]] = {}
+        self._transmit_delay.stop()
+        self._receive_delay.stop()
         self._update_line()
 
     def get(self, name: str) -> int:
@@ -118,7 +129,12 @@ class BehaviouralE1000:
                 return value
             case "IMS":
                 return self._ims
-        return self.registers[offset]
+            case "GORCH" | "GOTCH" | "TORH" | "TOTH":
+                self.registers[offset - 4] = 0
+        value = self.registers[offset]
+        if register.block and register.name not in ("GORCL", "GOTCL", "TORL", "TOTL"):
+            self.registers[offset] = 0
+        return value
 
     def write(self, offset: int, value: int) -> None:
         register = at_offset(offset)
@@ -132,6 +148,12 @@ class BehaviouralE1000:
                 else:
                     self.registers[offset] |= register.mask("RST")
                 return
+            case "EERD":
+                address = register["ADDR"].get(value)
+                self.registers[offset] = register.value(ADDR=address)
+                if value & register.mask("START") and self.eeprom_answers:
+                    answer = register.value(ADDR=address, DONE=1, DATA=self.eeprom[address % len(self.eeprom)])
+                    self.env.call_at(self.env.now + EEPROM_TIME, lambda: self.registers.update({offset: answer}))
             case "ICS":
                 self.cause_bits(value)
             case "IMS":
@@ -198,8 +220,10 @@ class BehaviouralE1000:
             if report:
                 self.memory.write(self._descriptor("TD", index) + 12, bytes([raw[12] | 1]))
             self.registers[tdh] = (index + 1) % (self.get("TDLEN") // DESCRIPTOR_BYTES)
-            if report:
-                self.cause("TXDW")
+            if report and TRANSMIT_LEGACY.unpack(raw)["ide"]:
+                self._transmit_delay.event(packet=self.get("TIDV"), absolute=self.get("TADV"))
+            elif report:
+                self._transmit_delay.expire()
         self._transmitting = False
 
     def _execute(self, raw: bytes) -> tuple[bool, list[bytes]]:
@@ -256,7 +280,7 @@ class BehaviouralE1000:
                 done |= {"eop": 1} | self._checked(frame) | override
             self.memory.write(address, RECEIVE.pack(**done))
             self.registers[BY_NAME["RDH"].offset] = (self.get("RDH") + 1) % count
-        self.cause("RXT0")
+        self._receive_delay.event(packet=self.get("RDTR"), absolute=self.get("RADV"))
         return True
 
     def _checked(self, frame: bytes) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from driver.e1000 import E1000Parameters
+from driver.hardware import read_eeprom
 from hw.registers import BY_NAME
 from sim.host import HostCosts
 from stack.net_device import Features, NetdevTx
@@ -79,6 +80,39 @@ def test_probe_of_a_device_that_stays_in_reset() -> None:
     assert caught.value.errno == errno.EIO
 
 
+def test_read_eeprom() -> None:
+    rig = Rig()
+    words = [rig.run(read_eeprom(rig.bus, word, "eth0")) for word in range(64)]
+    assert words == rig.device.eeprom
+
+
+@pytest.mark.parametrize("word", [-1, 64])
+def test_read_eeprom_refuses(word: int) -> None:
+    rig = Rig()
+    with pytest.raises(ValueError, match=f"word takes 0..63, not {word}"):
+        rig.run(read_eeprom(rig.bus, word, "eth0"))
+
+
+def test_read_eeprom_without_an_answer() -> None:
+    rig = Rig()
+    rig.device.eeprom_answers = False
+    with pytest.raises(OSError, match="eth0: the EEPROM does not answer, EERD 0x00000300") as caught:
+        rig.run(read_eeprom(rig.bus, 3, "eth0"))
+    assert caught.value.errno == errno.EIO
+    assert 1_000_000 < rig.env.now < 2_000_000
+
+
+def test_probe_checks_the_eeprom_if_asked() -> None:
+    rig = Rig()
+    nic = rig.run(rig.probe(check_eeprom=True))
+    assert nic.address == MAC
+    rig.device.eeprom[0x30] ^= 0x40
+    rig.run(rig.probe())
+    with pytest.raises(OSError, match="checksum is wrong, its words add up to 0xbafa, not 0xbaba") as caught:
+        rig.run(rig.probe(check_eeprom=True))
+    assert caught.value.errno == errno.EIO
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -87,6 +121,10 @@ def test_probe_of_a_device_that_stays_in_reset() -> None:
         ({"rx_descriptors": 4104}, "rx_descriptors takes .* not 4104"),
         ({"rx_descriptors": 100}, "rx_descriptors takes a multiple of 8 .* not 100"),
         ({"rx_buffer_size": 1536}, "rx_buffer_size takes one of .* not 1536"),
+        ({"rx_int_delay": 65536}, "rx_int_delay takes 0..65535 .* not 65536"),
+        ({"rx_abs_int_delay": -1}, "rx_abs_int_delay takes .* not -1"),
+        ({"tx_int_delay": -1}, "tx_int_delay takes .* not -1"),
+        ({"tx_abs_int_delay": 65536}, "tx_abs_int_delay takes .* not 65536"),
         ({"tso": True, "tx_checksum": False}, "tso needs tx_checksum"),
         ({"watchdog_interval": 0}, "watchdog_interval takes .* not 0"),
         ({"dma_drain": -1}, "dma_drain takes .* not -1"),
@@ -129,21 +167,25 @@ def test_open_writes_in_the_order_of_linux() -> None:
     writes = [(register, value) for kind, register, value in rig.bus.accesses if kind == "write"]
     names = [register for register, _ in writes]
     ring = ("LEN", "BAH", "BAL", "T", "H")
-    assert names[:18] == [
+    assert names[:22] == [
         *(f"TD{name}" for name in ring),
-        *("TIPG", "TXDCTL", "TCTL", "RCTL", "ITR"),
+        *("TIPG", "TIDV", "TADV", "TXDCTL", "TCTL", "RCTL", "RDTR", "RADV", "ITR"),
         *(f"RD{name}" for name in ring),
         *("RXCSUM", "RCTL", "RDT"),
     ]
-    assert names[18:20] == ["IMS", "ICS"]
+    assert names[22:24] == ["IMS", "ICS"]
     values = [(register, value) for register, value in writes if register[2:] not in ("BAL", "H", "BAH")]
-    assert values[:14] == [
+    assert values[:18] == [
         ("TDLEN", 4096),
         ("TDT", 0),
         ("TIPG", 0x00602008),
+        ("TIDV", 8),
+        ("TADV", 32),
         ("TXDCTL", 0x01010000),
         ("TCTL", 0x0103F0F8),
         ("RCTL", 0x8000),
+        ("RDTR", 0),
+        ("RADV", 8),
         ("ITR", 195),
         ("RDLEN", 4096),
         ("RDT", 0),

@@ -27,6 +27,7 @@ def test_plain_frame_takes_one_legacy_descriptor() -> None:
             "eop": 1,
             "ifcs": 1,
             "rs": 1,
+            "ide": 1,
         }
 
     rig = Rig()
@@ -68,6 +69,7 @@ def test_checksum_takes_a_context_and_a_data_descriptor_for_each_packet() -> Non
             "eop": 1,
             "ifcs": 1,
             "rs": 1,
+            "ide": 1,
             "dext": 1,
             "txsm": 1,
         }
@@ -95,6 +97,8 @@ def test_tso_descriptors(size: int, mss: int) -> None:
         assert len(lengths) == -(-(len(data) - 4) // min(4096, 4 * mss)) + 1
         assert all(piece["tse"] and piece["ixsm"] and piece["txsm"] and piece["ifcs"] for _, piece in pieces)
         assert [piece["eop"] for _, piece in pieces] == [piece["rs"] for _, piece in pieces]
+        assert [piece["eop"] for _, piece in pieces] == [piece["ide"] for _, piece in pieces]
+        assert not context["ide"]
         assert [piece["eop"] for _, piece in pieces] == [0] * (len(pieces) - 1) + [1]
         frames = segments_by_scapy(packet, mss)
         assert rig.device.sent == frames

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +20,12 @@ from hw.mac.fcs import FCS_BYTES, append_fcs
 from hw.mac.receive import MacReceive
 from hw.receive.checksum import receive_checksum
 from hw.receive.dma import buffer_bytes, store
-from hw.receive.filter import drop_reason
-from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl
+from hw.receive.filter import FilterSettings, drop_reason, is_inexact
+from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl
 from hw.receive.path import ReceivePath
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
+from hw.vlan import strip, tag_of
 from tests.hw.memory import HostMemory, fields
 from tests.hw.simulate import CLOCK_PERIOD_NS
 from tests.hw.streams import pack
@@ -46,9 +47,12 @@ class MacAndPath(wiring.Component):
     memory: Out(MemoryPort())
     rctl: In(ReceiveControl)
     rxcsum: In(ChecksumControl)
+    types: In(TypeControl)
     link: In(1)
     ral: In(ArraySignature(BY_NAME["RAL"]))
     rah: In(ArraySignature(BY_NAME["RAH"]))
+    mta: In(ArraySignature(BY_NAME["MTA"]))
+    vfta: In(ArraySignature(BY_NAME["VFTA"]))
     base: In(64)
     length: In(20)
     tail: In(16)
@@ -61,7 +65,7 @@ class MacAndPath(wiring.Component):
     drops: Out(Drops)
 
     def __init__(self, *, buffer_words: int) -> None:
-        self._path = ReceivePath(mac_address=OWN, buffer_words=buffer_words)
+        self._path = ReceivePath(buffer_words=buffer_words)
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
@@ -85,10 +89,10 @@ class MacAndPath(wiring.Component):
 class Model:
     """What memory and counters must hold after the frames given to ``frame``."""
 
-    rctl: dict[str, int]
+    settings: FilterSettings
     rxcsum: dict[str, int]
+    vme: int
     descriptors: Iterator[tuple[int, int]]
-    table: list[tuple[bytes, int, bool]] = field(default_factory=lambda: [(OWN, 0, True)])
     memory: dict[int, int] = field(default_factory=dict)
     """Bytes by address."""
     writes: list[tuple[int, int]] = field(default_factory=list)
@@ -96,9 +100,8 @@ class Model:
     stored: int = 0
 
     def frame(self, frame: bytes, *, crc_error: bool = False, rx_error: bool = False) -> None:
-        reason = drop_reason(
-            frame, crc_error=crc_error, rx_error=rx_error, overrun=False, rctl=self.rctl, table=self.table
-        )
+        rctl, vet = self.settings.rctl, self.settings.vet
+        reason = drop_reason(frame, crc_error=crc_error, rx_error=rx_error, overrun=False, settings=self.settings)
         if reason:
             self.drops[reason] += 1
             return
@@ -107,11 +110,22 @@ class Model:
             pcss=self.rxcsum["pcss"],
             ip_offload=bool(self.rxcsum["ipofl"]),
             tcp_offload=bool(self.rxcsum["tuofl"]),
-            strip_crc=bool(self.rctl["secrc"]),
+            strip_crc=bool(rctl["secrc"]),
+            strip_tag=bool(self.vme),
+            vet=vet,
         )
-        info = {name: int(value) for name, value in vars(sums).items()} | {"ce": crc_error, "rxe": rx_error}
-        data = frame[: max(len(frame) - FCS_BYTES, 0)] if self.rctl["secrc"] else frame
-        size = buffer_bytes(bsize=self.rctl["bsize"], bsex=self.rctl["bsex"])
+        tag = tag_of(frame, vet) if self.vme else None
+        info = {name: int(value) for name, value in vars(sums).items()} | {
+            "ce": crc_error,
+            "rxe": rx_error,
+            "pif": is_inexact(frame, self.settings),
+            "vp": tag is not None,
+            "special": tag or 0,
+        }
+        data = strip(frame, vet) if self.vme else frame
+        if rctl["secrc"]:
+            data = data[: max(len(data) - FCS_BYTES, 0)]
+        size = buffer_bytes(bsize=rctl["bsize"], bsex=rctl["bsex"])
         for address, content in store(data, info, self.descriptors, base=BASE, size=size):
             self.memory |= {address + offset: octet for offset, octet in enumerate(content)}
             self.writes.append((address, len(content)))
@@ -121,10 +135,20 @@ class Model:
 class Bench:
     """The bench around one ``MacAndPath``.
 
-    ``rctl`` and ``rxcsum`` give the fields that are not 0. Buffers lie 8 KiB apart, at odd addresses.
+    ``rctl``, ``rxcsum`` and ``types`` give the fields that are not 0, ``multicast`` and ``vlan`` the registers of MTA
+    and VFTA. Buffers lie 8 KiB apart, at odd addresses.
     """
 
-    def __init__(self, dut: Any, *, rctl: dict[str, int] | None = None, rxcsum: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        dut: Any,
+        *,
+        rctl: dict[str, int] | None = None,
+        rxcsum: dict[str, int] | None = None,
+        types: dict[str, int] | None = None,
+        multicast: Sequence[int] = (0,) * 128,
+        vlan: Sequence[int] = (0,) * 128,
+    ) -> None:
         self.dut = dut
         self.rctl = dict.fromkeys((name for name, _ in ReceiveControl), 0) | {"en": 1} | (rctl or {})
         self.rxcsum = {"pcss": 0, "ipofl": 1, "tuofl": 1} | (rxcsum or {})
@@ -132,7 +156,17 @@ class Bench:
         self.source.log.setLevel("WARNING")
         self.counts: Counter[str] = Counter()
         self.given: list[tuple[int, int]] = []
-        self.model = Model(self.rctl, self.rxcsum, iter(self._given()))
+        self.types = dict.fromkeys((name for name, _ in TypeControl), 0) | (types or {})
+        self.settings = FilterSettings(
+            rctl=self.rctl,
+            table=[(OWN, 0, True)],
+            multicast=multicast,
+            vlan=vlan,
+            vet=self.types["vet"],
+            fct=self.types["fct"],
+            fca=self.types["fca"].to_bytes(6, "little"),
+        )
+        self.model = Model(self.settings, self.rxcsum, self.types["vme"], iter(self._given()))
         self._offers: deque[tuple[int, int]] = deque()
         self._next = 0
 
@@ -146,22 +180,42 @@ class Bench:
         dut = self.dut
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         Clock(dut.gmii_rx_clk, period_ps, "ps").start()
-        for name in ("rxd", "rx_dv", "rx_er", "descriptors__valid", "head_written", "ral__write", "rah__write"):
+        for name in ("rxd", "rx_dv", "rx_er", "descriptors__valid", "head_written"):
             getattr(dut, name).value = 0
+        for name in ("ral", "rah", "mta", "vfta"):
+            getattr(dut, f"{name}__write").value = 0
         dut.base.value = BASE
         dut.length.value = RING * DESCRIPTOR_BYTES
         dut.tail.value = 0
         dut.link.value = 1
         dut.rctl.value = pack(ReceiveControl, self.rctl)
         dut.rxcsum.value = pack(ChecksumControl, self.rxcsum)
+        dut.types.value = pack(TypeControl, self.types)
         self.memory = HostMemory(dut, "memory", lambda: 0, ready=ready, seed=seed)
         cocotb.start_soon(self.memory.run())
         dut.rst.value = dut.gmii_rx_rst.value = 1
         await ClockCycles(dut.clk, 4)
         dut.rst.value = dut.gmii_rx_rst.value = 0
+        await self.write_own()
+        for index in range(128):
+            await self._write("mta", index, self.settings.multicast[index])
+            await self._write("vfta", index, self.settings.vlan[index])
         await ClockCycles(dut.clk, 4)
         cocotb.start_soon(self._watch())
         cocotb.start_soon(self._offer())
+
+    async def write_own(self) -> None:
+        """The station's address, which reset takes out of the table."""
+        own = int.from_bytes(OWN, "little")
+        await self._write("ral", 0, own & 0xFFFF_FFFF)
+        await self._write("rah", 0, own >> 32 | 1 << 31)
+
+    async def _write(self, port: str, index: int, value: int) -> None:
+        getattr(self.dut, f"{port}__address").value = index
+        getattr(self.dut, f"{port}__write_data").value = value
+        getattr(self.dut, f"{port}__write").value = 1
+        await ClockCycles(self.dut.clk, 1)
+        getattr(self.dut, f"{port}__write").value = 0
 
     async def _watch(self) -> None:
         dut = self.dut

@@ -10,25 +10,25 @@ __all__ = ["Registers"]
 
 
 class Registers:
-    """Reads and writes through the port called ``port`` of ``dut``; one access at a time."""
+    """Reads and writes through the port of this name of ``dut``; one access at a time."""
 
-    def __init__(self, dut: Any) -> None:
-        self._dut = dut
-        dut.port__request__valid.value = 0
-        dut.port__response__ready.value = 0
+    def __init__(self, dut: Any, *, port: str = "port") -> None:
+        self._clock = dut.clk
+        self._request = {part: getattr(dut, f"{port}__request__{part}") for part in ("valid", "ready", "payload")}
+        self._response = {part: getattr(dut, f"{port}__response__{part}") for part in ("valid", "ready", "payload")}
+        self._request["valid"].value = 0
+        self._response["ready"].value = 0
 
     async def request(self, **values: int) -> None:
         """Returns at the end of the cycle in which the request (fields of ``RegisterRequest``) is taken."""
-        dut = self._dut
-        dut.port__request__payload.value = sum(
-            values[name] << item.offset for name, item in RegisterRequest if name in values
-        )
-        dut.port__request__valid.value = 1
+        port = self._request
+        port["payload"].value = sum(values[name] << item.offset for name, item in RegisterRequest if name in values)
+        port["valid"].value = 1
         while True:
-            await RisingEdge(dut.clk)
-            if int(dut.port__request__valid.value) and int(dut.port__request__ready.value):
+            await RisingEdge(self._clock)
+            if int(port["valid"].value) and int(port["ready"].value):
                 break
-        dut.port__request__valid.value = 0
+        port["valid"].value = 0
 
     async def write(self, address: int, data: int) -> None:
         """Returns when the write is taken, which is before it is performed."""
@@ -36,11 +36,11 @@ class Registers:
 
     async def read(self, address: int) -> int:
         await self.request(address=address)
-        dut = self._dut
-        dut.port__response__ready.value = 1
+        port = self._response
+        port["ready"].value = 1
         while True:
-            await RisingEdge(dut.clk)
-            if int(dut.port__response__valid.value) and int(dut.port__response__ready.value):
+            await RisingEdge(self._clock)
+            if int(port["valid"].value) and int(port["ready"].value):
                 break
-        dut.port__response__ready.value = 0
-        return int(dut.port__response__payload.value)
+        port["ready"].value = 0
+        return int(port["payload"].value)

@@ -14,6 +14,7 @@ from hw.mac.transmit import MacTransmit, line_bytes
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 from tests.hw.streams import drive, pack, pack_words
 
+VET = 0x8100
 WIRE_CYCLES_64 = 84
 """8 preamble, 64 frame, 12 gap: 1,488,095 frames/s."""
 
@@ -28,13 +29,15 @@ class Bench:
         self.sent = 0
         self.first: list[int] = []
 
-    async def start(self, *, gap: int = 8, pad: bool = True) -> None:
+    async def start(self, *, gap: int = 8, pad: bool = True, vme: bool = True) -> None:
         dut = self.dut
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         dut.rst.value = 1
         dut.enable.value = 1
         dut.gap.value = gap
         dut.pad.value = int(pad)
+        dut.vme.value = int(vme)
+        dut.vet.value = VET
         dut.info__valid.value = 0
         dut.packets__valid.value = 0
         await ClockCycles(dut.clk, 3)
@@ -50,18 +53,20 @@ class Bench:
                 self.first.append(int(self.dut.txd.value))
             sending = bool(int(self.dut.tx_en.value))
 
-    def feed(self, frames: list[tuple[bytes, bool]]) -> None:
+    def feed(self, frames: list[tuple[bytes, bool]], *, tag: int | None = None) -> None:
+        """Queue these frames, each with whether it has IFCS, and all with VLE and this tag if one is given."""
         dut = self.dut
-        infos = [pack(TransmitInfo, {"length": len(frame), "ifcs": fcs}) for frame, fcs in frames]
+        vle = {} if tag is None else {"vle": 1, "special": tag}
+        infos = [pack(TransmitInfo, {"length": len(frame), "ifcs": fcs, **vle}) for frame, fcs in frames]
         cocotb.start_soon(drive(dut.clk, dut, "info", infos))
         cocotb.start_soon(drive(dut.clk, dut, "packets", [word for frame, _ in frames for word in pack_words(frame)]))
 
-    async def expect(self, frames: list[tuple[bytes, bool]], *, pad: bool) -> list[Any]:
-        """Receive these frames, to the byte and without TX_ER; gives what the sink saw."""
+    async def expect(self, frames: list[tuple[bytes, bool]], *, pad: bool, tag: int | None = None) -> list[Any]:
+        """Receive these frames, with this tag if one is given, to the byte and without TX_ER; what the sink saw."""
         seen = []
         for frame, fcs in frames:
             got = await self.sink.recv()
-            line = line_bytes(frame, pad=pad, fcs=fcs)
+            line = line_bytes(frame, pad=pad, fcs=fcs, vet=VET, tag=tag)
             # The sink leaves out a frame's first octet, but counts its time.
             assert bytes([self.first.pop(0)]) + bytes(got.data) == line
             assert got.sim_time_end - got.sim_time_start == len(line) * CLOCK_PERIOD_NS * 1000
@@ -99,6 +104,34 @@ async def options(dut: Any) -> None:
     bench.feed(frames)
     seen = await bench.expect(frames, pad=False)
     assert gaps(seen) == {4}
+
+
+@cocotb.test()
+@cocotb.parametrize(pad=[False, True])
+async def tags(dut: Any, pad: bool) -> None:
+    """A tag behind the addresses, in frames of every length around them and around the minimum, which counts the tag.
+    Such a frame gets its FCS whatever IFCS says.
+    """
+    bench = Bench(dut)
+    await bench.start(pad=pad)
+    rng = random.Random(3)
+    frames = [(rng.randbytes(length), bool(length % 3)) for length in (*range(1, 81), 1514, 9014)]
+    bench.feed(frames, tag=0xA123)
+    seen = await bench.expect(frames, pad=pad, tag=0xA123)
+    assert gaps(seen) == {12}
+    # By hand: 57 bytes and a tag are more than the minimum, and come back as they were sent.
+    frame, got = frames[56][0], bytes(seen[56].data)
+    assert got[-65:-4] == frame[:12] + bytes.fromhex("8100a123") + frame[12:]
+
+
+@cocotb.test()
+async def tags_without_vme(dut: Any) -> None:
+    """VLE is ignored, and IFCS counts."""
+    bench = Bench(dut)
+    await bench.start(vme=False)
+    frames = [(random.Random(length).randbytes(length), bool(length % 2)) for length in (14, 60, 61)]
+    bench.feed(frames, tag=0xA123)
+    await bench.expect(frames, pad=True)
 
 
 @cocotb.test()

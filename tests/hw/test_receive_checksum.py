@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import LLC, SNAP, Dot1Q, Dot3, Ether
 
 from hw.mac.fcs import append_fcs
 from hw.receive.checksum import ChecksumResult, ReceiveChecksum, receive_checksum
@@ -81,6 +81,72 @@ def test_golden_by_hand() -> None:
     assert receive_checksum(append_fcs(bytes(datagram))[:-1]).ixsm  # one byte short
 
 
+VET = 0x8100
+WRAPPINGS = ("", "", "tag", "tag", "snap", "tag snap", "tag tag", "snap tag", "tag snap snap")
+
+
+def wrap(frame: bytes, wrapping: str) -> bytes:
+    """A frame with VLAN tags and SNAP headers between the addresses and the type."""
+    addresses, rest = frame[:12], frame[12:]
+    for layer in reversed(wrapping.split()):
+        if layer == "tag":
+            rest = VET.to_bytes(2, "big") + bytes.fromhex("6123") + rest
+        else:
+            rest = min(len(rest) + 6, 1500).to_bytes(2, "big") + bytes.fromhex("aaaa03000000") + rest
+    return addresses + rest
+
+
+@pytest.mark.parametrize("wrapping", ["tag", "snap", "tag snap"])
+@pytest.mark.parametrize("seed", range(20))
+def test_wrapped_golden(wrapping: str, seed: int) -> None:
+    """What is found in a frame (against scapy, see above) is found behind a tag and SNAP, too, as scapy makes them."""
+    packet = make_packet(random.Random(seed))
+    plain = bytes(packet)
+    inner = packet.payload
+    ether = Ether(src=packet.src, dst=packet.dst, type=VET if "tag" in wrapping else None)
+    number = int.from_bytes(plain[12:14], "big")
+    snap = LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(OUI=0, code=number) / inner
+    if wrapping == "tag":
+        wrapped = bytes(ether / Dot1Q(vlan=0x123, prio=3, type=number) / inner)
+    elif wrapping == "snap":
+        wrapped = bytes(Dot3(src=packet.src, dst=packet.dst) / snap)
+    else:
+        wrapped = bytes(ether / Dot1Q(vlan=0x123, prio=3, type=len(snap)) / snap)
+    assert wrapped == wrap(plain, wrapping)
+    expected = replace(receive_checksum(append_fcs(plain)), checksum=0)
+    assert replace(receive_checksum(append_fcs(wrapped), vet=VET), checksum=0) == expected
+
+
+def test_not_looked_behind() -> None:
+    """A second tag, a tag of another type, SNAP of another organisation, an Ethernet type in front of LLC."""
+    plain = bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / b"hello")
+    snap = wrap(plain, "snap")
+    assert receive_checksum(append_fcs(snap)).tcpcs
+    for frame, vet in (
+        (wrap(plain, "tag tag"), VET),
+        (wrap(plain, "tag"), 0x9100),
+        (wrap(plain, "tag"), 0),
+        (snap[:19] + b"\x01" + snap[20:], VET),
+        (snap[:16] + b"\x07" + snap[17:], VET),
+        (snap[:12] + b"\x06\x00" + snap[14:], VET),
+    ):
+        assert receive_checksum(append_fcs(frame), vet=vet).ixsm
+        BENCH.check([(append_fcs(frame), CHECK_ALL | {"vet": vet}, random.Random(1))])
+
+
+def test_strip_and_packet_checksum() -> None:
+    """The packet checksum is of what is stored: PCSS counts behind the tag that was taken out."""
+    tagged = append_fcs(wrap(bytes(range(100)), "tag"))
+    without = tagged[:12] + tagged[16:]
+    for pcss in (0, 11, 12, 13, 14, 40):
+        options = {"pcss": pcss, "strip_tag": True, "vet": VET}
+        assert receive_checksum(tagged, **options).checksum == receive_checksum(without, pcss=pcss).checksum
+        assert receive_checksum(tagged, **options | {"strip_tag": False}).checksum == (
+            receive_checksum(tagged, pcss=pcss).checksum
+        )
+        BENCH.check([(tagged, CHECK_ALL | options, random.Random(1))])
+
+
 class Bench:
     """Runs frames through one ``ReceiveChecksum``."""
 
@@ -139,14 +205,17 @@ def work(draw: st.DrawFn) -> tuple[bytes, dict[str, Any], random.Random]:
         "ip_offload": draw(st.integers(0, 7)) > 0,
         "tcp_offload": draw(st.integers(0, 7)) > 0,
         "strip_crc": draw(st.booleans()),
+        "strip_tag": draw(st.booleans()),
+        "vet": draw(st.sampled_from((VET, VET, 0, 0x0800))),
     }
     if draw(st.integers(0, 4)) == 0:
         return draw(st.binary(min_size=1, max_size=80)), options, rng
-    return spoil(rng, bytes(make_packet(rng))), options, rng
+    frame = spoil(rng, wrap(bytes(make_packet(rng)), draw(st.sampled_from(WRAPPINGS))))
+    return frame[: draw(st.sampled_from((len(frame), len(frame), rng.randrange(1, 40))))], options, rng
 
 
 BENCH = Bench()
-CHECK_ALL = {"pcss": 0, "ip_offload": True, "tcp_offload": True, "strip_crc": False}
+CHECK_ALL = {"pcss": 0, "ip_offload": True, "tcp_offload": True, "strip_crc": False, "strip_tag": False, "vet": 0}
 
 
 @settings(max_examples=30)

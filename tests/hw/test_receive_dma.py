@@ -289,7 +289,7 @@ def test_head_is_written() -> None:
 
 def test_status_bits_are_the_table() -> None:
     """Bit for bit, by the manual's table 3-2 and 3-3: the descriptor of one frame with every flag set."""
-    info = {name: 1 for name, _ in ReceiveInfo} | {"length": 3, "checksum": 0}
+    info = {name: 1 for name, _ in ReceiveInfo} | {"length": 3, "checksum": 0, "special": 0xA123}
     *_, (_, status) = store(b"abc", info, iter([(0, 8)]), base=0, size=2048)
-    assert status == bytes.fromhex("0300 0000 67 e1 0000".replace(" ", ""))
+    assert status == bytes.fromhex("0300 0000 ef e1 23a1".replace(" ", ""))
     assert RECEIVE.unpack(bytes(8) + status)["eop"] == 1

@@ -8,11 +8,26 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.receive.filter import LONGEST, LONGEST_JUMBO, SHORTEST, TABLE_ENTRIES, ReceiveFilter, drop_reason
+from hw.receive.bit_table import address_hash
+from hw.receive.filter import (
+    LONGEST,
+    LONGEST_JUMBO,
+    SHORTEST,
+    TABLE_ENTRIES,
+    FilterSettings,
+    ReceiveFilter,
+    drop_reason,
+    is_inexact,
+)
 from hw.receive.layouts import Drops, ReceiveControl
+from hw.vlan import tag_of
+from tests.hw.streams import words_of
 
 OWN = bytes.fromhex("02aabbccddee")
 BROADCAST = b"\xff" * 6
+FLOW_CONTROL = bytes.fromhex("0180c2000001")
+VET, FCT = 0x8100, 0x8808
+INFORMATION = (0x0000, 0x0005, 0x0006, 0x1005, 0xEFFF, 0xFFFF)
 ADDRESSES = (
     OWN,
     bytes.fromhex("02aabbccddef"),
@@ -22,8 +37,27 @@ ADDRESSES = (
     bytes.fromhex("333300000001"),
     bytes(6),
     BROADCAST,
+    FLOW_CONTROL,
+    FLOW_CONTROL,
 )
-LENGTHS = (1, 5, 6, 7, SHORTEST - 1, SHORTEST, 100, LONGEST, LONGEST + 1, LONGEST_JUMBO, LONGEST_JUMBO + 1, 16500)
+LENGTHS = (
+    1,
+    5,
+    6,
+    7,
+    8,
+    15,
+    16,
+    17,
+    SHORTEST - 1,
+    SHORTEST,
+    100,
+    LONGEST,
+    LONGEST + 1,
+    LONGEST_JUMBO,
+    LONGEST_JUMBO + 1,
+    16500,
+)
 FLAGS = [name for name, layout in ReceiveControl if layout.width == 1 and name not in ("en", "bsex", "secrc")]
 
 Case = dict[str, Any]
@@ -33,7 +67,7 @@ class Bench:
     """Sets the table, then lets frames go by and notes ``(reason, keep, length, ce, rxe)``."""
 
     def __init__(self) -> None:
-        self.dut = ReceiveFilter(mac_address=OWN)
+        self.dut = ReceiveFilter()
         self.simulator = Simulator(self.dut)
         self.simulator.add_clock(8e-9)
         self.used = False
@@ -61,6 +95,16 @@ class Bench:
             await context.tick()
             context.set(port.write, 0)
 
+    async def write_tables(self, context: Any, multicast: dict[int, int], vlan: dict[int, int]) -> None:
+        """Registers of MTA and VFTA by index, all others 0."""
+        for port, words in ((self.dut.mta, multicast), (self.dut.vfta, vlan)):
+            context.set(port.write, 1)
+            for index in range(128):
+                context.set(port.address, index)
+                context.set(port.write_data, words.get(index, 0))
+                await context.tick()
+            context.set(port.write, 0)
+
     async def read(self, context: Any, index: int) -> tuple[int, int]:
         context.set(self.dut.ral.address, index)
         context.set(self.dut.rah.address, index)
@@ -72,19 +116,20 @@ class Bench:
         context.set(dut.link, case.get("link", 1))
         for name, value in case["rctl"].items():
             context.set(getattr(dut.rctl, name), value)
-        frame = case["address"][: case["length"]].ljust(min(case["length"], 8), b"\x5a")
-        data = int.from_bytes(frame, "little")
+        for name, value in case.get("types", {}).items():
+            context.set(getattr(dut.types, name), value)
+        words = words_of(bytes_of(case))
         left = case["length"]
         context.set(dut.taken, 1)
         while left > 0:
-            last = left <= 8
-            word = {"data": data, "count": min(left, 8), "last": last}
+            data, count, last = next(words)
+            word = {"data": data, "count": count, "last": last}
             if last:
                 word |= {name: case[name] for name in ("crc_error", "rx_error", "overrun")}
             for name in ("data", "count", "last", "crc_error", "rx_error", "overrun"):
                 context.set(getattr(dut.word, name), word.get(name, 0))
             await context.tick()
-            data, left = 0x1234, left - 8
+            left -= 8
         context.set(dut.taken, 0)
         for _ in range(23):
             if context.get(dut.decided):
@@ -103,22 +148,45 @@ class Bench:
 BENCH = Bench()
 
 
-def expected(case: Case, table: list[tuple[bytes, int, bool]]) -> str | None:
-    frame = case["address"][: case["length"]].ljust(case["length"], b"\x5a")
-    errors = {name: bool(case[name]) for name in ("crc_error", "rx_error", "overrun")}
-    return drop_reason(frame, **errors, rctl=case["rctl"], table=table)
+def bytes_of(case: Case) -> bytes:
+    """The frame: ``kind`` and ``information`` are what stands behind the addresses."""
+    behind = b"".join(case.get(name, 0x5A5A).to_bytes(2, "big") for name in ("kind", "information"))
+    frame = bytes(case["address"]).ljust(12, b"\x5a") + behind
+    return frame[: case["length"]].ljust(case["length"], b"\x5a")
+
+
+def words_to_bits(bits: set[int]) -> dict[int, int]:
+    """Registers of a table of 4096 bits in which these are set."""
+    words: dict[int, int] = {}
+    for bit in bits:
+        words[bit >> 5] = words.get(bit >> 5, 0) | 1 << (bit & 31)
+    return words
 
 
 cases = st.fixed_dictionaries(
     {
         "address": st.sampled_from(ADDRESSES),
-        "length": st.sampled_from((64, 64, 64, *LENGTHS[:-3])),
+        "length": st.sampled_from((*(64,) * 12, *LENGTHS[:-3])),
         "crc_error": st.sampled_from((0, 0, 1)),
         "rx_error": st.sampled_from((0, 0, 0, 1)),
         "overrun": st.sampled_from((0, 0, 0, 0, 1)),
-        "rctl": st.fixed_dictionaries({name: st.integers(0, 1) for name in FLAGS}).map(lambda flags: flags | {"en": 1}),
+        "kind": st.sampled_from((VET, VET, FCT, FCT, 0x0800, 0)),
+        "information": st.sampled_from((*INFORMATION, 1)),
+        "rctl": st.fixed_dictionaries(
+            {name: st.integers(0, 1) for name in FLAGS} | {"mo": st.integers(0, 3), "en": st.just(1)}
+        ),
     }
 )
+types = st.fixed_dictionaries(
+    {
+        "vme": st.integers(0, 1),
+        "vet": st.sampled_from((VET, VET, VET, FCT, 0)),
+        "fct": st.sampled_from((FCT, FCT, 0)),
+        "fca": st.just(int.from_bytes(FLOW_CONTROL, "little")),
+    }
+)
+hashes = st.sets(st.sampled_from(sorted({address_hash(address, mo) for address in ADDRESSES for mo in range(4)})))
+identifiers = st.sets(st.sampled_from(sorted({information & 0xFFF for information in INFORMATION})))
 tables = st.lists(
     st.tuples(st.sampled_from(ADDRESSES), st.sampled_from((0, 0, 0, 1, 2, 3)), st.sampled_from((True, True, False))),
     min_size=TABLE_ENTRIES,
@@ -126,20 +194,88 @@ tables = st.lists(
 )
 
 
-@settings(max_examples=25)
-@given(tables, st.lists(cases, min_size=5, max_size=20))
-def test_gateware_against_golden(table: list[tuple[bytes, int, bool]], frames: list[Case]) -> None:
+@settings(max_examples=40)
+@given(tables, types, hashes, identifiers, st.lists(cases, min_size=10, max_size=25))
+def test_gateware_against_golden(
+    table: list[tuple[bytes, int, bool]],
+    types: dict[str, int],
+    hashes: set[int],
+    identifiers: set[int],
+    frames: list[Case],
+) -> None:
+    multicast, vlan = words_to_bits(hashes), words_to_bits(identifiers)
 
     async def process(context: Any) -> None:
         await context.tick()
+        await BENCH.write_tables(context, multicast, vlan)
         for index, entry in enumerate(table):
             await BENCH.write(context, index, *entry)
         for case in frames:
-            reason, keep, length, ce, rxe = await BENCH.frame(context, case)
-            assert reason == expected(case, table), case
+            reason, keep, length, ce, rxe = await BENCH.frame(context, case | {"types": types})
+            registers = FilterSettings(
+                rctl=case["rctl"],
+                table=table,
+                multicast=[multicast.get(index, 0) for index in range(128)],
+                vlan=[vlan.get(index, 0) for index in range(128)],
+                vet=types["vet"],
+                fct=types["fct"],
+                fca=FLOW_CONTROL,
+            )
+            errors = {name: bool(case[name]) for name in ("crc_error", "rx_error", "overrun")}
+            frame = bytes_of(case)
+            assert reason == drop_reason(frame, **errors, settings=registers), case
             assert keep == (reason is None)
             if keep:
                 assert (length, ce, rxe) == (case["length"], case["crc_error"], case["rx_error"])
+                tag = tag_of(frame, types["vet"]) if types["vme"] else None
+                shown = (context.get(BENCH.dut.vp), context.get(BENCH.dut.tag))
+                assert shown == (int(tag is not None), tag or 0)
+                assert context.get(BENCH.dut.pif) == is_inexact(frame, registers)
+
+    BENCH.run(process)
+
+
+@pytest.mark.parametrize(("offset", "value"), [*enumerate((0x563, 0xAC6, 0x58D, 0x634))])
+def test_hash(offset: int, value: int) -> None:
+    """The manual's example (13.5.1), as golden function and in the gateware: with this one bit set the address passes,
+    and is marked; without it, or if it is unicast, it does not.
+    """
+    group = bytes.fromhex("01aa00123456")
+    assert address_hash(group, offset) == value
+    case: Case = {"length": 64, "crc_error": 0, "rx_error": 0, "overrun": 0, "address": group}
+    case["rctl"] = dict.fromkeys(FLAGS, 0) | {"en": 1, "mo": offset}
+
+    async def process(context: Any) -> None:
+        await context.tick()
+        await BENCH.write_tables(context, words_to_bits({value}), {})
+        assert (await BENCH.frame(context, case))[:2] == (None, True)
+        assert context.get(BENCH.dut.pif)
+        assert (await BENCH.frame(context, case | {"address": b"\0" + group[1:]}))[0] == "no_match"
+        await BENCH.write_tables(context, words_to_bits(set(range(4096)) - {value}), {})
+        assert (await BENCH.frame(context, case))[0] == "no_match"
+        await BENCH.write_tables(context, words_to_bits({value}), {})
+        await BENCH.write(context, 3, group, 0, True)
+        assert (await BENCH.frame(context, case))[:2] == (None, True)
+        assert not context.get(BENCH.dut.pif)
+
+    BENCH.run(process)
+
+
+def test_tables_read_back() -> None:
+    """MTA and VFTA are two tables, and software sees what it wrote."""
+
+    async def process(context: Any) -> None:
+        await BENCH.write_tables(
+            context,
+            {index: 0x0201_0001 * index for index in range(128)},
+            {index: ~index & 0xFFFF_FFFF for index in range(128)},
+        )
+        for index in range(128):
+            context.set(BENCH.dut.mta.address, index)
+            context.set(BENCH.dut.vfta.address, index)
+            await context.tick()
+            assert context.get(BENCH.dut.mta.read_data) == 0x0201_0001 * index
+            assert context.get(BENCH.dut.vfta.read_data) == ~index & 0xFFFF_FFFF
 
     BENCH.run(process)
 
@@ -196,6 +332,7 @@ def test_off() -> None:
     good: Case = {"address": OWN, "length": 64, "crc_error": 0, "rx_error": 0, "overrun": 0}
 
     async def process(context: Any) -> None:
+        await BENCH.write(context, 0, OWN, 0, True)
         on = dict.fromkeys(FLAGS, 0) | {"en": 1}
         for case in (
             good | {"rctl": on, "link": 0},
@@ -210,12 +347,11 @@ def test_off() -> None:
 
 
 def test_table_access() -> None:
-    """Reset leaves the station's own address, valid, in entry 0, and no other valid; all fields read back."""
+    """Reset leaves no entry valid; all fields read back."""
 
     async def process(context: Any) -> None:
         await context.tick()
-        assert await BENCH.read(context, 0) == (0xCCBBAA02, 0x8000EEDD)
-        for index in range(1, TABLE_ENTRIES):
+        for index in range(TABLE_ENTRIES):
             assert not (await BENCH.read(context, index))[1] >> 31
         for index in range(TABLE_ENTRIES):
             await BENCH.write(context, index, bytes(range(index, index + 6)), index & 3, bool(index & 1))
@@ -225,9 +361,3 @@ def test_table_access() -> None:
             assert high == index + 4 | index + 5 << 8 | (index & 3) << 16 | (index & 1) << 31
 
     BENCH.run(process)
-
-
-@pytest.mark.parametrize("address", [b"", bytes(5), b"\x01\0\0\0\0\0"])
-def test_mac_address_is_checked(address: bytes) -> None:
-    with pytest.raises(ValueError, match="mac_address"):
-        ReceiveFilter(mac_address=address)

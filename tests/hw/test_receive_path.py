@@ -9,6 +9,8 @@ from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 
 from hw.mac.fcs import append_fcs
+from hw.receive.bit_table import address_hash
+from hw.vlan import insert
 from tests.hw.frames import make_packet, spoil
 from tests.hw.receive_bench import OWN, Bench, MacAndPath
 from tests.hw.simulate import simulate
@@ -17,11 +19,17 @@ BUFFER_WORDS = 1100
 """8.6 KiB instead of 48, to see it full without a long wait, and no power of two."""
 
 WIRE_CYCLES_64 = 84
+FLOW_CONTROL = bytes.fromhex("0180c2000001")
 
 
 def frame_of(length: int, seed: int = 0, to: bytes = OWN) -> bytes:
     """A frame of ``length`` bytes with its FCS, here without."""
     return to + random.Random(f"{length} {seed}").randbytes(length - 4 - len(to))
+
+
+def words_of_bits(bits: set[int]) -> list[int]:
+    """The 128 registers of a table in which these bits are set."""
+    return [sum(1 << bit % 32 for bit in bits if bit // 32 == index) for index in range(128)]
 
 
 def good_packet(rng: random.Random) -> bytes:
@@ -99,6 +107,60 @@ async def traffic(dut: Any, rctl: dict[str, int]) -> None:
 
 
 @cocotb.test()
+@cocotb.parametrize(
+    (
+        ("rctl", "vme"),
+        [
+            ({}, 1),
+            ({"secrc": 1, "vfe": 1, "cfien": 1, "bsize": 3}, 1),
+            ({"vfe": 1, "mpe": 1}, 0),
+            ({"sbp": 1, "secrc": 1, "upe": 1, "dpf": 1}, 1),
+            ({"sbp": 1, "pmcf": 1, "mo": 2, "bsize": 3}, 1),
+        ],
+    )
+)
+async def tags_and_groups(dut: Any, rctl: dict[str, int], vme: int) -> None:
+    """Tags of any number and type, whole and truncated, of wanted and unwanted VLANs; groups in the hash table and not;
+    MAC control frames.
+    """
+    rng = random.Random(str(rctl))
+    groups = [b"\x01\0\x5e" + rng.randbytes(3) for _ in range(4)]
+    offset = rctl.get("mo", 0)
+    multicast = words_of_bits({address_hash(group, offset) for group in groups[:2]})
+    types = {"vme": vme, "vet": 0x8100, "fct": 0x8808, "fca": int.from_bytes(FLOW_CONTROL, "little")}
+    bench = Bench(
+        dut,
+        rctl=rctl,
+        rxcsum={"pcss": rng.choice((0, 14, 15))},
+        types=types,
+        multicast=multicast,
+        vlan=words_of_bits({5, 0x123}),
+    )
+    await bench.start(ready=rng.choice((0.3, 1.0)))
+    bench.give(200, seed=3)
+    for _ in range(90):
+        frame = good_packet(rng)
+        kind = rng.randrange(6)
+        if kind == 0:
+            frame = rng.choice(groups) + frame[6:]
+        elif kind == 1:
+            opcode = rng.randrange(1, 3).to_bytes(2, "big")
+            frame = rng.choice((FLOW_CONTROL, OWN)) + frame[6:12] + b"\x88\x08" + opcode + frame[16:]
+        for _ in range(rng.choice((0, 1, 1, 1, 2))):
+            kind = rng.choice((0x8100, 0x8100, 0x8100, 0x88A8))
+            frame = insert(frame, kind, rng.choice((5, 0x1005, 0x123, 6, 0)))
+        if rng.randrange(3) == 0:
+            frame = frame[: rng.choice((13, 14, 15, 16, 17, 18, 59, 60, 61, 62, rng.randrange(1, 90)))]
+        bench.send(frame, error=rng.randrange(5) == 0)
+        if rng.randrange(4) == 0:
+            await bench.source.wait()
+    await bench.settle()
+    assert bench.counts["missed"] == 0
+    assert bench.model.stored > 5
+    bench.check()
+
+
+@cocotb.test()
 @cocotb.parametrize(rctl=[{}, {"secrc": 1}])
 async def line_rate(dut: Any, rctl: dict[str, int]) -> None:
     """The smallest frames, close-packed, into memory that takes a word every other cycle: none waits for long."""
@@ -164,6 +226,7 @@ async def reset(dut: Any) -> None:
     dut.rst.value = 1
     await ClockCycles(dut.clk, 3)
     dut.rst.value = 0
+    await bench.write_own()
     bench.give(3)
     await bench.settle()
     bench.send(frame_of(100))

@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.register_file import RegisterFile
-from hw.registers import BY_NAME, REGISTERS, Access, Field, Register, Status, at_offset
+from hw.registers import BY_NAME, REGISTERS, STATISTICS, Access, Field, Register, Status, at_offset
 from tests.hw.register_port import Registers
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 
@@ -56,6 +56,8 @@ EXTRA = Register(
 )
 TABLE = (*REGISTERS, EXTRA)
 BUILT = [register for register in TABLE if register.status is not Status.NOT_BUILT]
+BLOCK = {register.offset: register for register in STATISTICS}
+"""Registers of the one block, which a memory outside answers for."""
 HARDWARE = (Access.RO, Access.RC, Access.W1S, Access.W1C, Access.STATISTIC)
 
 
@@ -73,7 +75,9 @@ class Bench:
     def __init__(self, dut) -> None:
         self.dut = dut
         self.registers = Registers(dut)
-        self.hardware = dict.fromkeys((item.name for item in BUILT if item.count == 1 and hardware_mask(item)), 0)
+        kept = (item.name for item in BUILT if item.count == 1 and not item.block and hardware_mask(item))
+        self.hardware = dict.fromkeys(kept, 0)
+        self.block = dict.fromkeys(BLOCK, 0)
         self.arrays = {item.name: [0] * item.count for item in BUILT if item.count > 1}
         self.accesses: list[tuple[str, str, int]] = []
         """Pulses seen, as (register, "read" or "written", write_data)."""
@@ -91,7 +95,10 @@ class Bench:
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 2)
         self.dut.rst.value = 0
+        cocotb.start_soon(self._answer())
         for register in BUILT:
+            if register.block:
+                continue
             if register.count > 1:
                 cocotb.start_soon(self._array(register))
             else:
@@ -124,6 +131,26 @@ class Bench:
                 memory[address] = int(self.port(register.name, "write_data").value)
             self.port(register.name, "read_data").value = memory[address]  # of the address in the cycle that ends
 
+    async def _answer(self) -> None:
+        """The memory of the block: it takes some cycles, and clears what is read."""
+        rng = random.Random(9)
+        request, acknowledge = self.port("STATISTICS", "request"), self.port("STATISTICS", "acknowledge")
+        while True:
+            await RisingEdge(self.dut.clk)
+            acknowledge.value = 0
+            self.port("STATISTICS", "read_data").value = 0xDEAD_BEEF
+            if not int(request.value) or int(acknowledge.value):
+                continue
+            if delay := rng.randrange(8):
+                await ClockCycles(self.dut.clk, delay)
+            offset = 0x4000 + 4 * int(self.port("STATISTICS", "address").value)
+            assert int(request.value), "the request waits for its answer"
+            if offset in self.block:
+                self.accesses.append((BLOCK[offset].name, "read", 0))
+            self.port("STATISTICS", "read_data").value = self.block.get(offset, 0)
+            self.block |= {offset: 0} if offset in self.block else {}
+            acknowledge.value = 1
+
     async def write(self, address: int, data: int) -> None:
         """Write, and wait until it is performed."""
         await self.registers.write(address, data)
@@ -144,7 +171,7 @@ async def reset_values(dut) -> None:
             assert await bench.read(offset) == expected, register.name
     # Values that the manual gives, by hand.
     assert await bench.read(0x0410) == 8 | 8 << 10 | 6 << 20
-    assert await bench.read(0x1000) == 0x0010_0030
+    assert await bench.read(0x3830) == 0x0100_0400
     assert await bench.read(0x0100) == await bench.read(0x0400) == await bench.read(0x00D0) == 0
 
 
@@ -161,7 +188,8 @@ async def self_test_patterns(dut) -> None:
                 if register.status is Status.NOT_BUILT:
                     assert got == register.reset, register.name
                 else:
-                    back = register.writable_mask | (hardware_mask(register) if register.count == 1 else 0)
+                    follows = register.count == 1 and not register.block
+                    back = register.writable_mask | (hardware_mask(register) if follows else 0)
                     assert got == data & back, (register.name, hex(data), hex(got))
     rows = 0
     for name, (mask, write) in SELF_TEST.items():
@@ -192,12 +220,15 @@ async def all_at_once(dut) -> None:
         bench.accesses.clear()
         await bench.write(offset, data)
         built = register.status is not Status.NOT_BUILT
-        seen = [(register.name, "written", data)] if built and register.count == 1 else []
+        pulses = built and register.count == 1 and not register.block
+        seen = [(register.name, "written", data)] if pulses else []
         assert bench.accesses == seen
         expected[offset] = data & stored_mask(register) if built else register.reset
         if built and register.count == 1:
             expected[offset] |= (value := rng.getrandbits(32) & hardware_mask(register))
-            if value:
+            if register.block:
+                bench.block[offset] = value
+            elif value:
                 bench.set_hardware(register.name, value)
         if register.count == 1 and built and stored_mask(register):
             got = int(bench.port(register.name, "value").value)
@@ -316,3 +347,19 @@ def test_two_at_one_offset() -> None:
 def test_bad_array(changes: dict) -> None:
     with pytest.raises(ValueError, match="RAL: an array"):
         RegisterFile(registers=(replace(BY_NAME["RAL"], **changes),))
+
+
+@pytest.mark.parametrize("changes", [{"offset": 0x1_0000}, {"shadows": (0x5C00,)}])
+def test_bad_block(changes: dict) -> None:
+    with pytest.raises(ValueError, match="STATISTICS: a block"):
+        RegisterFile(registers=(*STATISTICS[:-1], replace(STATISTICS[-1], **changes)))
+
+
+def test_array_in_a_block() -> None:
+    with pytest.raises(ValueError, match="STATISTICS: a block"):
+        RegisterFile(registers=(replace(STATISTICS[0], count=2),))
+
+
+def test_stranger_within_a_block() -> None:
+    with pytest.raises(ValueError, match="STATISTICS: EXTRA lies within"):
+        RegisterFile(registers=(*STATISTICS, replace(EXTRA, offset=0x4024)))

@@ -8,7 +8,8 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from hw.interfaces import MAX_BURST_BYTES
+from hw.interfaces import MAX_BURST_BYTES, TransmitInfo
+from tests.hw.memory import fields
 from tests.hw.simulate import CLOCK_PERIOD_NS
 from tests.hw.transmit_model import Chain
 
@@ -38,7 +39,7 @@ class Bench:
     ring_entries: int = 256
     first_index: int = 0
 
-    frames: list[tuple[bytes, int]] = field(default_factory=list)
+    frames: list[tuple[bytes, dict[str, int]]] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     """Cycles at which the MAC took the info of each frame."""
     late: int = 0
@@ -83,7 +84,7 @@ class Bench:
             needed.append(total)
         answers: deque[tuple[int, bytes, bool]] = deque()
         write_addresses: deque[int] = deque()
-        infos: deque[tuple[int, int]] = deque()
+        infos: deque[dict[str, int]] = deque()
         packet = bytearray()
         delivered = asked = completed = 0
         wire_free = word_due = 0
@@ -129,9 +130,9 @@ class Bench:
                 assert delivered >= needed[(index - self.first_index) % self.ring_entries]
             if info_ready and int(dut.info__valid.value):
                 info = int(dut.info__payload.value)
-                infos.append((info & 0x7FFF, info >> 15))
+                infos.append(fields(TransmitInfo, info))
                 self.starts.append(now)
-                wire_free = now + max(infos[-1][0], 60) + 24
+                wire_free = now + max(infos[-1]["length"], 60) + 24
                 word_due = now + 8
                 in_packet = True
             if word_ready:
@@ -142,9 +143,9 @@ class Bench:
                     packet += (word & (1 << 64) - 1).to_bytes(8, "little")[:count]
                     word_due += 8
                     if last:
-                        length, ifcs = infos.popleft()
-                        assert length == len(packet)
-                        self.frames.append((bytes(packet), ifcs))
+                        info = infos.popleft()
+                        assert info.pop("length") == len(packet)
+                        self.frames.append((bytes(packet), info))
                         packet = bytearray()
                         in_packet = False
                 elif self.wire:
@@ -206,13 +207,14 @@ def _reports(bench: Bench) -> list[int]:
     ]
 
 
-async def check(bench: Bench, expected: list[tuple[bytes, int]], *, limit: int) -> None:
-    """Runs the bench until ``expected``, frames with their IFCS, have been sent; they and the reports must be right."""
+async def check(bench: Bench, expected: list[tuple[bytes, dict[str, int]]], *, limit: int) -> None:
+    """Runs the bench until ``expected``, frames and what else the MAC is told of them, have been sent; they and the
+    reports must be right."""
     await bench.start()
     await bench.run(frames=len(expected), limit=limit)
     assert len(bench.frames) == len(expected)
-    for number, ((frame, ifcs), (wanted, wanted_ifcs)) in enumerate(zip(bench.frames, expected, strict=True)):
-        assert ifcs == wanted_ifcs, f"IFCS of frame {number}"
+    for number, ((frame, info), (wanted, wanted_info)) in enumerate(zip(bench.frames, expected, strict=True)):
+        assert info == wanted_info, f"options of frame {number}"
         assert len(frame) == len(wanted), f"length of frame {number}"
         differing = [(at, got, want) for at, (got, want) in enumerate(zip(frame, wanted, strict=True)) if got != want]
         assert not differing, f"frame {number}, {len(differing)} bytes (offset, got, wanted): {differing[:20]}"

@@ -58,15 +58,16 @@ class Chain:
         address, length = PacketGatherer.buffer(raw)
         return (address % 8 + length + 7) // 8 if length else 0
 
-    def frames(self, *, max_bytes: int = 16288) -> list[tuple[bytes, int]]:
-        """The frames that must be sent, each with its IFCS, by the golden functions."""
+    def frames(self, *, max_bytes: int = 16288) -> list[tuple[bytes, dict[str, int]]]:
+        """The frames that must be sent, each with the rest of its ``TransmitInfo``, by the golden functions."""
         gatherer = PacketGatherer()
         sent = []
         for raw in self.descriptors:
             packet = gatherer.take(raw, self.buffer(raw)[1])
             if packet is not None:
                 frames = segment(packet.context, packet.options, packet.data)
-                sent += [(frame, packet.options.ifcs) for frame in frames if len(frame) <= max_bytes]
+                options = {name: getattr(packet.options, name) for name in ("ifcs", "vle", "special")}
+                sent += [(frame, options) for frame in frames if len(frame) <= max_bytes]
         return sent
 
 
@@ -140,7 +141,7 @@ def random_chain(seed: int, *, packets: int) -> Chain:
         if generator.randrange(8) == 0:
             data = bytes(size)  # sums of zeros, whose checksum is FFFF
         tse = 0
-        options = {"ifcs": generator.randrange(2)}
+        options = {"ifcs": generator.randrange(2), "vle": generator.randrange(2)}
         if kind == "sum":
             values = _hostile_context(generator) if hostile else _good_context(generator)
             chain.context(tse=0, rs=generator.randrange(2), **values)
@@ -162,6 +163,7 @@ def random_chain(seed: int, *, packets: int) -> Chain:
         for number, piece in enumerate(pieces):
             last = number == len(pieces) - 1
             report = generator.randrange(2)
+            options |= {"special": generator.randrange(0x10000)}
             if kind in ("legacy", "ic"):
                 chain.legacy(piece, eop=last, rs=report, **options)
             else:
@@ -169,7 +171,7 @@ def random_chain(seed: int, *, packets: int) -> Chain:
             if not last and generator.randrange(8) == 0:
                 _interfere(chain, hostile)
             if hostile and generator.randrange(4) == 0:
-                options |= {"ifcs": generator.randrange(2)}
+                options |= {"ifcs": generator.randrange(2), "vle": generator.randrange(2)}
     chain.legacy(generator.randbytes(60), eop=1, ifcs=1, rs=1)
     return chain
 

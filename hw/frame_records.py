@@ -1,0 +1,227 @@
+"""What the statistics counters are told of each frame, and which of them it moves (manual 13.7).
+
+TPR and TOR count every frame that comes while the receiver is on. Errors count before the address is looked at, as the
+receive filter does it. Good frames passed the filter, are in the packet buffer (not necessarily in host memory yet)
+and have a legal length and no error. Octets run from the destination address through the CRC.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.mac.fcs import PREAMBLE_BYTES
+from hw.mac.receive import ReceiveWord
+from hw.receive.layouts import Drops
+
+__all__ = [
+    "SHORTEST",
+    "SIZE_NAMES",
+    "ReceiveWatch",
+    "Received",
+    "ReceivedRecord",
+    "TransmitWatch",
+    "Transmitted",
+    "TransmittedRecord",
+    "receive_increments",
+    "size_class",
+    "transmit_increments",
+]
+
+SHORTEST = 64
+"""The shortest legal frame in bytes, with FCS (IEEE 802.3 clause 4.4.2)."""
+
+_SIZES = (64, 127, 255, 511, 1023)
+"""Upper limits of the size classes but the last, with FCS."""
+SIZE_NAMES = (*_SIZES, 1522)
+"""What the size classes are called in the names of PRC and PTC. The last has no upper limit but the legal one."""
+_ADDRESS_BYTES = 6
+
+ReceivedRecord = data.StructLayout(
+    {
+        "length": 15,
+        "crc_error": 1,
+        "rx_error": 1,
+        "long": 1,
+        "kept": 1,
+        "lost": 1,
+        "no_buffer": 1,
+        "broadcast": 1,
+        "multicast": 1,
+    }
+)
+"""A frame that came while the receiver was on. ``length`` in bytes with FCS (past the longest legal frame it may stay
+behind); ``long`` longer than RCTL.LPE allows; ``kept`` it is in the packet buffer; ``lost`` there was no room for it;
+``no_buffer`` it was wanted, and RDH was equal to RDT. Broadcast is not multicast."""
+
+TransmittedRecord = data.StructLayout({"length": 15, "error": 1, "broadcast": 1, "multicast": 1})
+"""A frame that was sent: ``length`` in bytes with FCS; ``error`` with TX_ER. Broadcast is not multicast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """``ReceivedRecord`` for software."""
+
+    length: int
+    crc_error: bool = False
+    rx_error: bool = False
+    long: bool = False
+    kept: bool = False
+    lost: bool = False
+    no_buffer: bool = False
+    broadcast: bool = False
+    multicast: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transmitted:
+    """``TransmittedRecord`` for software."""
+
+    length: int
+    error: bool = False
+    broadcast: bool = False
+    multicast: bool = False
+
+
+def size_class(length: Any) -> Any:
+    """Number of the size class of a length, or of a signal."""
+    return sum(length > limit for limit in _SIZES)
+
+
+def receive_increments(frame: Received) -> dict[str, int]:
+    """What a received frame adds to which counter."""
+    counts = {"TPR": 1, "TOR": frame.length}
+    if frame.no_buffer:
+        counts["RNBC"] = 1
+    if frame.lost:
+        return counts | {"MPC": 1}
+    short = frame.length < SHORTEST
+    if frame.crc_error and not short:
+        counts["CRCERRS"] = 1
+    if frame.rx_error and not short:
+        counts["RXERRC"] = 1
+    if short or frame.long:
+        counts["RLEC"] = 1
+    if short:
+        counts["RFC" if frame.crc_error else "RUC"] = 1
+    elif frame.long:
+        counts["RJC" if frame.crc_error else "ROC"] = 1
+    if frame.kept and not (short or frame.long or frame.crc_error or frame.rx_error):
+        counts |= {"GPRC": 1, "GORC": frame.length, f"PRC{SIZE_NAMES[size_class(frame.length)]}": 1}
+        if frame.broadcast:
+            counts["BPRC"] = 1
+        if frame.multicast:
+            counts["MPRC"] = 1
+    return counts
+
+
+def transmit_increments(frame: Transmitted) -> dict[str, int]:
+    """What a frame that was sent adds to which counter. Good ones have at least 64 bytes."""
+    counts = {"TPT": 1, "TOT": frame.length}
+    if frame.error:
+        return counts
+    if frame.length >= SHORTEST:
+        counts |= {"GPTC": 1, "GOTC": frame.length, f"PTC{SIZE_NAMES[size_class(frame.length)]}": 1}
+    if frame.broadcast:
+        counts["BPTC"] = 1
+    if frame.multicast:
+        counts["MPTC"] = 1
+    return counts
+
+
+class ReceiveWatch(wiring.Component):
+    """Tells of every frame on whose fate the receive path decides.
+
+    Members
+    -------
+    word : ``In(ReceiveWord)``, taken : ``In(1)``
+        A word of a frame goes by in each cycle of ``taken``.
+    drops : ``In(Drops)``
+        Pulse: the filter drops the frame.
+    length, crc_error, rx_error : ``In``
+        Of the frame, in the cycle of a pulse.
+    kept, lost : ``In(1)``
+        Pulses: the frame has passed the filter, and is in the packet buffer, or has found no room there.
+    no_buffer : ``In(1)``
+        RDH is equal to RDT.
+    records : ``Out(stream.Signature(ReceivedRecord))``
+        Always ready. In the cycle after the pulse.
+    """
+
+    word: In(ReceiveWord)
+    taken: In(1)
+    drops: In(Drops)
+    length: In(15)
+    crc_error: In(1)
+    rx_error: In(1)
+    kept: In(1)
+    lost: In(1)
+    no_buffer: In(1)
+    records: Out(stream.Signature(ReceivedRecord, always_ready=True))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = Signal(init=1)
+        group, ones = Signal(), Signal()
+        with m.If(self.taken):
+            m.d.sync += first.eq(self.word.last)
+            with m.If(first):
+                m.d.sync += [group.eq(self.word.data[0]), ones.eq(self.word.data[: 8 * _ADDRESS_BYTES].all())]
+        record = self.records.payload
+        m.d.sync += [
+            self.records.valid.eq(self.drops.as_value().any() | self.kept | self.lost),
+            record.length.eq(self.length),
+            record.crc_error.eq(self.crc_error),
+            record.rx_error.eq(self.rx_error),
+            record.long.eq(self.drops.oversize | self.drops.jabber),
+            record.kept.eq(self.kept),
+            record.lost.eq(self.lost | self.drops.overrun),
+            record.no_buffer.eq(self.no_buffer & (self.kept | self.lost)),
+            record.broadcast.eq(ones),
+            record.multicast.eq(group & ~ones),
+        ]
+        return m
+
+
+class TransmitWatch(wiring.Component):
+    """Tells of every frame that goes out on the GMII, in the cycle after its last byte.
+
+    Members
+    -------
+    txd, tx_en, tx_er : ``In``
+        GMII as in ``MacTransmit``.
+    records : ``Out(stream.Signature(TransmittedRecord))``
+        Always ready.
+    """
+
+    txd: In(8)
+    tx_en: In(1)
+    tx_er: In(1)
+    records: Out(stream.Signature(TransmittedRecord, always_ready=True))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        start = -(PREAMBLE_BYTES + 1)  # preamble and SFD
+        length = Signal(15, init=start % (1 << 15))
+        running = Signal()
+        error, group, ones = Signal(), Signal(), Signal(init=1)
+        m.d.sync += running.eq(self.tx_en)
+        with m.If(self.tx_en):
+            m.d.sync += [length.eq(length + 1), error.eq(error | self.tx_er)]
+            with m.If(length < _ADDRESS_BYTES):
+                m.d.sync += ones.eq(ones & self.txd.all())
+            with m.If(length == 0):
+                m.d.sync += group.eq(self.txd[0])
+        with m.Else():
+            m.d.sync += [length.eq(length.init), error.eq(0), ones.eq(1)]
+        record = self.records.payload
+        m.d.comb += [
+            self.records.valid.eq(running & ~self.tx_en),
+            record.length.eq(length),
+            record.error.eq(error),
+            record.broadcast.eq(ones),
+            record.multicast.eq(group & ~ones),
+        ]
+        return m
