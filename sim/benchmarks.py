@@ -15,6 +15,8 @@ from typing import Any
 
 from sim.experiment import Experiment, main_job
 from sim.rtl import build
+from sim.rtl.line_rate import measure as measure_line_rate
+from sim.rtl.line_rate import wire_rate
 from sim.runner import run_all
 from sim.tcp_loop import tcp_bits_per_second
 
@@ -23,6 +25,9 @@ __all__ = ["Figure", "commit", "measure", "write"]
 _BARE_CYCLES = 2_000_000
 _ROUNDS = 3
 _SOFTWARE_BYTES = 8_000_000
+_LINE_RATE_FRAMES = {64: 6000, 1518: 600}
+"""Frames each way by size: many more than the NIC's buffers hold."""
+_READ_LATENCY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,32 @@ def _whole_main_job(file: Path) -> Figure:
     )
 
 
+def _line_rate() -> list[Figure]:
+    figures = []
+    for size, frames in _LINE_RATE_FRAMES.items():
+        limit = wire_rate(size)
+        rates = measure_line_rate(size, frames=frames, read_latency=_READ_LATENCY, folder=build.BUILD / "line_rate")
+        for direction, value in zip(("tx", "rx"), rates, strict=True):
+            conditions = _conditions(
+                limit="what 1 Gb/s carries, both directions at once",
+                frame_bytes=size,
+                frames=frames,
+                ring=256,
+                dma_read_latency_ns=_READ_LATENCY,
+            )
+            figures.append(
+                Figure(
+                    name=f"rtl.line_rate.{direction}.{size}",
+                    value=value,
+                    unit="frames/s",
+                    limit=limit,
+                    ratio=value / limit,
+                    conditions=conditions,
+                )
+            )
+    return figures
+
+
 def _software() -> Figure:
     value, limit = tcp_bits_per_second(_SOFTWARE_BYTES), 1e9
     return Figure(
@@ -126,7 +157,7 @@ def _software() -> Figure:
 def measure() -> list[Figure]:
     """All figures. Takes a few minutes; nothing else should run meanwhile."""
     file = build.nic_verilog()
-    return [_software(), _cosimulation(file), _whole_main_job(file)]
+    return [_software(), *_line_rate(), _cosimulation(file), _whole_main_job(file)]
 
 
 def write(figures: list[Figure]) -> Path:
