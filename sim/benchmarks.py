@@ -3,24 +3,23 @@
 Machines differ and are noisy: the figure to keep is the ratio of value to limit, both measured in the same run.
 """
 
-import json
 import platform
 import statistics
 import subprocess
 import time
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sim.experiment import Experiment, main_job
+from sim.measurement import Figure, commit
 from sim.rtl import build
 from sim.rtl.line_rate import measure as measure_line_rate
 from sim.rtl.line_rate import wire_rate
 from sim.runner import run_all
 from sim.tcp_loop import tcp_bits_per_second
 
-__all__ = ["Figure", "commit", "measure", "write"]
+__all__ = ["measure"]
 
 _BARE_CYCLES = 2_000_000
 _ROUNDS = 3
@@ -28,31 +27,6 @@ _SOFTWARE_BYTES = 8_000_000
 _LINE_RATE_FRAMES = {64: 6000, 1518: 600}
 """Frames each way by size: many more than the NIC's buffers hold."""
 _READ_LATENCY = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured value; ``ratio`` is value over limit."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    ratio: float
-    conditions: dict[str, Any]
-
-
-def commit() -> str:
-    """The commit that is checked out, ``+`` appended if the tree differs from it; ``unknown`` without git."""
-    git = ["git", "-C", str(build.REPOSITORY)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown"
-    if head.returncode:
-        return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
-    return head.stdout.strip() + ("+" if changed else "")
 
 
 def _conditions(**more: Any) -> dict[str, Any]:
@@ -158,13 +132,3 @@ def measure() -> list[Figure]:
     """All figures. Takes a few minutes; nothing else should run meanwhile."""
     file = build.nic_verilog()
     return [_software(), *_line_rate(), _cosimulation(file), _whole_main_job(file)]
-
-
-def write(figures: list[Figure]) -> Path:
-    """Write ``build/bench.json`` and return its path."""
-    path = build.BUILD / "bench.json"
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
-    temporary.rename(path)
-    return path
