@@ -164,9 +164,11 @@ def run(
 @app.command()
 def bench() -> None:
     """Measure the speed of the simulation, print it, and write build/bench.json."""
-    figures = benchmarks.measure()
-    for figure in figures:
-        print(f"{figure.name:28} {figure.value:.4g} {figure.unit} (limit {figure.limit:.4g}, ratio {figure.ratio:.3f})")
+    figures = []
+    for figure in benchmarks.measure():
+        figures.append(figure)
+        value = f"{figure.name:24} {figure.value:13,.4g} {figure.unit:20}"
+        print(f"{value} limit {figure.limit:13,.4g}  ratio {figure.ratio:.3f}", flush=True)
     path = build.BUILD / "bench.json"
     write(figures, path)
     print(f"Figures: {path}")

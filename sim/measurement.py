@@ -15,16 +15,20 @@ __all__ = ["Figure", "commit", "write"]
 class Figure:
     """One measured value.
 
-    ``limit`` is what it is held against, measured in the same run where it is not a law; ``ratio`` is value over limit.
-    ``conditions`` says what the limit is, and all that one needs to measure again.
+    ``limit`` is what it is held against, measured in the same run where it is not a law. ``conditions`` says what the
+    limit is, and all that one needs to measure again.
     """
 
     name: str
     value: float
     unit: str
     limit: float
-    ratio: float
     conditions: dict[str, Any]
+
+    @property
+    def ratio(self) -> float:
+        """Value over limit."""
+        return self.value / self.limit
 
 
 def commit() -> str:
@@ -42,5 +46,5 @@ def write(figures: list[Figure], path: Path) -> None:
     """Write figures as JSON, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
+    temporary.write_text(json.dumps([asdict(figure) | {"ratio": figure.ratio} for figure in figures], indent=1))
     temporary.rename(path)

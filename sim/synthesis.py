@@ -103,7 +103,6 @@ def _area_figures(folder: Path) -> list[Figure]:
                     value=value,
                     unit="cells",
                     limit=limit,
-                    ratio=value / limit,
                     conditions=conditions,
                 )
             )
@@ -126,7 +125,6 @@ def _place_and_route(folder: Path, speed: int, seed: int) -> list[Figure]:
             value=float(value),
             unit="MHz",
             limit=CONSTRAINT_MHZ,
-            ratio=float(value) / CONSTRAINT_MHZ,
             conditions=_conditions(limit="the clock of 1 Gb/s", speed=speed, seed=seed, out_of_context=True),
         )
         for clock, value in reached.items()
