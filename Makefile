@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+SYNTH_INSTALLED := $(VENV)/.synth-installed
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
@@ -12,13 +13,14 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check bench clean
+.PHONY: help tools setup report test check bench synth clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
 	@echo "make test    all tests"
 	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
 	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make setup   create .venv and install what requirements.lock pins (the others do it when needed)"
 	@echo "make clean   remove build/ and the caches of the tools"
 	@echo "PYTHON=...   chooses the Python (3.11 or later) that .venv is created with"
@@ -50,6 +52,14 @@ check: $(INSTALLED) | tools
 	@$(RUN) mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
+
+$(SYNTH_INSTALLED): requirements-synth.lock $(INSTALLED)
+	@echo "Installing Yosys and nextpnr into $(VENV)"
+	@$(PIP) --requirement requirements-synth.lock
+	@touch $@
+
+synth: $(SYNTH_INSTALLED) | tools
+	@$(RUN) sim.cli synth
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench

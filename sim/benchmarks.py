@@ -3,51 +3,31 @@
 Machines differ and are noisy: the figure to keep is the ratio of value to limit, both measured in the same run.
 """
 
-import json
 import platform
 import statistics
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sim.experiment import Experiment, main_job
+from sim.measurement import Figure, commit
 from sim.rtl import build
+from sim.rtl.line_rate import measure as measure_line_rate
+from sim.rtl.line_rate import wire_rate
 from sim.runner import run_all
 from sim.tcp_loop import tcp_bits_per_second
 
-__all__ = ["Figure", "commit", "measure", "write"]
+__all__ = ["measure"]
 
 _BARE_CYCLES = 2_000_000
 _ROUNDS = 3
 _SOFTWARE_BYTES = 8_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured value; ``ratio`` is value over limit."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    ratio: float
-    conditions: dict[str, Any]
-
-
-def commit() -> str:
-    """The commit that is checked out, ``+`` appended if the tree differs from it; ``unknown`` without git."""
-    git = ["git", "-C", str(build.REPOSITORY)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown"
-    if head.returncode:
-        return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
-    return head.stdout.strip() + ("+" if changed else "")
+_LINE_RATE_FRAMES = {64: 6000, 1518: 600}
+"""Frames each way by size: many more than the NIC's buffers hold."""
+_READ_LATENCY = 1000
 
 
 def _conditions(**more: Any) -> dict[str, Any]:
@@ -80,7 +60,6 @@ def _cosimulation(file: Path) -> Figure:
         value=value,
         unit="cycles/s",
         limit=limit,
-        ratio=value / limit,
         conditions=_conditions(
             limit="bare C++ loop clocking the same Verilated NIC, idle",
             run=experiment.name,
@@ -93,7 +72,6 @@ def _cosimulation(file: Path) -> Figure:
 
 def _whole_main_job(file: Path) -> Figure:
     experiments = main_job(file)
-    build.bench()
     started = time.perf_counter()
     run_all(experiments)
     value, limit = time.perf_counter() - started, 300.0
@@ -102,9 +80,33 @@ def _whole_main_job(file: Path) -> Figure:
         value=value,
         unit="s",
         limit=limit,
-        ratio=value / limit,
         conditions=_conditions(limit="five minutes", runs=len(experiments), file_bytes=file.stat().st_size),
     )
+
+
+def _line_rate() -> list[Figure]:
+    figures = []
+    for size, frames in _LINE_RATE_FRAMES.items():
+        limit = wire_rate(size)
+        rates = measure_line_rate(size, frames=frames, read_latency=_READ_LATENCY, folder=build.BUILD / "line_rate")
+        for direction, value in zip(("tx", "rx"), rates, strict=True):
+            conditions = _conditions(
+                limit="what 1 Gb/s carries, both directions at once",
+                frame_bytes=size,
+                frames=frames,
+                ring=256,
+                dma_read_latency_ns=_READ_LATENCY,
+            )
+            figures.append(
+                Figure(
+                    name=f"rtl.line_rate.{direction}.{size}",
+                    value=value,
+                    unit="frames/s",
+                    limit=limit,
+                    conditions=conditions,
+                )
+            )
+    return figures
 
 
 def _software() -> Figure:
@@ -114,7 +116,6 @@ def _software() -> Figure:
         value=value,
         unit="bit/s of wall time",
         limit=limit,
-        ratio=value / limit,
         conditions=_conditions(
             limit="the wire's 1 Gb/s: at a ratio of 1 the two stacks would keep up with real time",
             bytes=_SOFTWARE_BYTES,
@@ -123,17 +124,11 @@ def _software() -> Figure:
     )
 
 
-def measure() -> list[Figure]:
-    """All figures. Takes a few minutes; nothing else should run meanwhile."""
+def measure() -> Iterator[Figure]:
+    """All figures, each when it is known. Takes a minute or two; nothing else should run meanwhile."""
     file = build.nic_verilog()
-    return [_software(), _cosimulation(file), _whole_main_job(file)]
-
-
-def write(figures: list[Figure]) -> Path:
-    """Write ``build/bench.json`` and return its path."""
-    path = build.BUILD / "bench.json"
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
-    temporary.rename(path)
-    return path
+    build.bench()
+    yield _software()
+    yield from _line_rate()
+    yield _cosimulation(file)
+    yield _whole_main_job(file)

@@ -18,9 +18,10 @@ import typer
 from rich.console import Console
 
 from driver.itr import parse_interrupt_throttle_rate
-from sim import benchmarks
+from sim import benchmarks, synthesis
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
+from sim.measurement import write
 from sim.progress import ProgressDisplay
 from sim.report.conditions import conditions
 from sim.report.table import text_table
@@ -163,10 +164,28 @@ def run(
 @app.command()
 def bench() -> None:
     """Measure the speed of the simulation, print it, and write build/bench.json."""
-    figures = benchmarks.measure()
+    figures = []
+    for figure in benchmarks.measure():
+        figures.append(figure)
+        value = f"{figure.name:24} {figure.value:13,.4g} {figure.unit:20}"
+        print(f"{value} limit {figure.limit:13,.4g}  ratio {figure.ratio:.3f}", flush=True)
+    path = build.BUILD / "bench.json"
+    write(figures, path)
+    print(f"Figures: {path}")
+
+
+@app.command()
+def synth() -> None:
+    """Synthesise, place and route the NIC for an ECP5, print area and frequencies, and write build/synth.json."""
+    figures = synthesis.measure(lambda text: print(text, flush=True))
     for figure in figures:
-        print(f"{figure.name:28} {figure.value:.4g} {figure.unit} (limit {figure.limit:.4g}, ratio {figure.ratio:.3f})")
-    print(f"Figures: {benchmarks.write(figures)}")
+        if figure.name.startswith("area."):
+            print(f"{figure.name:32} {figure.value:6.0f}")
+    path = build.BUILD / "synth.json"
+    write(figures, path)
+    print(f"Figures: {path}")
+    if short := synthesis.check(figures):
+        raise RunFailedError("; ".join(short))
 
 
 def _print_version(wanted: bool) -> None:

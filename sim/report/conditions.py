@@ -8,10 +8,10 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from sim.benchmarks import commit
 from sim.experiment import Experiment
 from sim.host import HostCosts
 from sim.main_job import SHORTENED
+from sim.measurement import commit
 from sim.results import RunResult
 
 __all__ = ["Conditions", "conditions"]

@@ -144,7 +144,12 @@ def test_report_is_written_and_named(
 
 
 def interrupted(*arguments: object, **options: object) -> None:
-    signal.raise_signal(signal.SIGINT)
+    # Where the tests run in the background, SIGINT is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def failed(*arguments: object, **options: object) -> None:

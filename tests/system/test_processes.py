@@ -16,8 +16,10 @@ pytestmark = pytest.mark.rtl
 
 _PATIENCE_SECONDS = 60
 
+# Where the tests run in the background, SIGINT is ignored.
 _PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from sim.experiment import Experiment
 from sim.runner import run_all
