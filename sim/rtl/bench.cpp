@@ -44,7 +44,7 @@ struct WriteWord { uint64_t due; uint64_t data; uint8_t strobe; bool last; };
 struct Frame { uint64_t cycle; std::vector<uint8_t> bytes; bool error; };
 
 alignas(64) uint8_t memory[MEMORY_BYTES];
-State state;
+State state = {.deadline = NEVER, .dma_width = WORD_BYTES};
 
 std::deque<RegisterAccess> accesses;
 bool driving_register = false;

