@@ -60,8 +60,15 @@ def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
                 "import sys; from hw.nic import Nic; from hw.verilog import convert; "
                 "sys.stdout.write(convert(Nic(), name='nic'))"
             )
+            # The order of names in the Verilog follows that of sets, which Python varies: the same source shall give the
+            # same file everywhere.
             result = subprocess.run(
-                [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+                [sys.executable, "-c", program],
+                cwd=REPOSITORY,
+                env=os.environ | {"PYTHONHASHSEED": "0"},
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if result.returncode:
                 (folder / "error.log").write_text(result.stderr)
