@@ -60,8 +60,8 @@ def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
                 "import sys; from hw.nic import Nic; from hw.verilog import convert; "
                 "sys.stdout.write(convert(Nic(), name='nic'))"
             )
-            # The order of names in the Verilog follows that of sets, which Python varies: the same source shall give the
-            # same file everywhere.
+            # The order of things in the Verilog follows that of sets, which Python varies from run to run: the same
+            # source shall give the same file everywhere.
             result = subprocess.run(
                 [sys.executable, "-c", program],
                 cwd=REPOSITORY,
