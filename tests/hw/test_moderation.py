@@ -66,6 +66,7 @@ def gateware_expiries(rule: InterruptDelay, events: Events, end: int) -> list[in
 cycles_near_units = st.builds(lambda unit, more: 128 * unit + more, st.integers(0, 8), st.integers(0, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PacketTimer, AbsoluteTimer])
 @settings(max_examples=40)
 @given(events=st.lists(cycles_near_units, min_size=1, max_size=12), delay=st.integers(1, 7))
@@ -80,6 +81,7 @@ def test_timer_is_as_golden(kind: type[PacketTimer] | type[AbsoluteTimer], event
     assert expired_in(gateware, 2000, drive) == timer.expiries(events, delay=delay)
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(
     packet=st.integers(0, 7),

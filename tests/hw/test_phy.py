@@ -136,6 +136,7 @@ accesses = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(accesses, min_size=1, max_size=12))
 @example([("write", 0, 0x1340), ("read", 0, 0)])

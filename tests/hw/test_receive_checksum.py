@@ -236,10 +236,12 @@ def frames_of_interest() -> Iterator[bytes]:
                 yield append_fcs(bytes(bad).ljust(60, b"\0"))
 
 
+@pytest.mark.slow
 def test_every_length_field() -> None:
     BENCH.check([(frame, CHECK_ALL, random.Random(1)) for frame in frames_of_interest()])
 
 
+@pytest.mark.slow
 def test_udp_without_checksum() -> None:
     """Neither 0 (no checksum) nor FFFF (a sum of 0) is taken for the other, over both IP versions."""
     frames = []

@@ -194,6 +194,7 @@ tables = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(tables, types, hashes, identifiers, st.lists(cases, min_size=10, max_size=25))
 def test_gateware_against_golden(
