@@ -26,7 +26,6 @@ struct State {
     // Told to Python.
     uint64_t cycle;               // rising clock edges so far
     uint64_t interrupt;           // level of the interrupt pin
-    uint64_t interrupt_cycle;     // cycle of its last rise
     uint64_t interrupts;          // rises so far
     uint64_t reads_done;          // register reads completed so far; niclab_read_value() has their values
     uint64_t frames_sent;         // by the NIC
@@ -177,7 +176,6 @@ extern "C" void niclab_tick(
         state.interrupt = interrupt;
         if (interrupt) {
             state.interrupts++;
-            state.interrupt_cycle = now;
             wake = true;
         }
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hw.registers import WINDOW_BYTES
 from sim.host import HostCpu
 from sim.memory import HostMemory
-from sim.rtl.engine import CYCLE_NS, RtlEngine, cycle_at
+from sim.rtl.engine import RtlEngine, cycle_at
 from stack.environment import Cause, Event
 
 __all__ = ["RtlBus"]
@@ -100,13 +100,3 @@ class RtlBus:
                 self.cpu.charge(Cause.INTERRUPT)
                 await self.cpu.settle()
                 await self._handler()
-
-    @property
-    def cycles(self) -> int:
-        """Clock cycles simulated so far."""
-        return self._state.cycle
-
-    @property
-    def time(self) -> int:
-        """Nanoseconds simulated so far."""
-        return self._state.cycle * CYCLE_NS

@@ -36,7 +36,6 @@ class RtlEngine(Scheduler):
         super().__init__(seed=seed)
         self.bench = bench
         self.observers: list[Callable[[], None]] = []
-        self.wakes = 0
         self._wake = wake
 
     async def run(self, main: Coroutine[Any, Any, T]) -> T:
@@ -49,7 +48,6 @@ class RtlEngine(Scheduler):
             when = self.next_call()
             state.deadline = NEVER if when is None else cycle_at(when)
             await change
-            self.wakes += 1
             time = state.cycle * CYCLE_NS
             self.run_until(time - CYCLE_NS)
             for observe in self.observers:

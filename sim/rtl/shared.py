@@ -27,7 +27,6 @@ class State(ctypes.Structure):
             "dma_width",
             "cycle",
             "interrupt",
-            "interrupt_cycle",
             "interrupts",
             "reads_done",
             "frames_sent",
@@ -44,7 +43,6 @@ class State(ctypes.Structure):
     dma_width: int
     cycle: int
     interrupt: int
-    interrupt_cycle: int
     interrupts: int
     reads_done: int
     frames_sent: int
