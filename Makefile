@@ -13,13 +13,14 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check bench synth clean
+.PHONY: help tools setup report test check bench coverage synth clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
 	@echo "make test    all tests"
 	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
 	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make setup   create .venv and install what requirements.lock pins (the others do it when needed)"
 	@echo "make clean   remove build/ and the caches of the tools"
@@ -63,6 +64,10 @@ synth: $(SYNTH_INSTALLED) | tools
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
+
+coverage: $(INSTALLED) | tools
+	@VERILOG_COVERAGE=1 $(RUN) pytest -q -n auto --dist loadfile tests/hw/test_nic_*.py
+	@$(RUN) sim.cli coverage
 
 clean:
 	rm -rf build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -23,17 +23,19 @@ def _wake(module: str) -> str:
     return _CONSTANT_PROCESS.sub(lambda found: f"always @* begin if ({look} ) begin end {found[1]} end", module)
 
 
-def convert(component: Component, *, name: str) -> str:
+def convert(component: Component, *, name: str, sources: bool = False) -> str:
     """The Verilog text of a component, as a module of this name.
 
     Its ports are the members of the component's signature, path joined by two underscores, and a clock and a reset for
     each domain that the component uses but does not declare (``clk`` and ``rst`` for ``sync``). Members that are
     constants, as ``ready`` of a stream that is always ready, are no ports; Amaranth's own ``convert`` refuses those.
+
+    With ``sources`` the text tells by attributes ``src`` which line of Python each part comes from.
     """
     ports = []
     for path, _, member in component.signature.flatten(component):
         value = Value.cast(member) if isinstance(member, ValueCastable) else member
         if isinstance(value, Signal):
             ports.append(("__".join(str(part) for part in path), value, None))
-    text = verilog.convert(component, name=name, ports=ports, emit_src=False)
+    text = verilog.convert(component, name=name, ports=ports, emit_src=sources)
     return "endmodule".join(map(_wake, text.split("endmodule")))

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from driver.itr import parse_interrupt_throttle_rate
 from sim import benchmarks, synthesis
+from sim import coverage as verilog_coverage
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
@@ -186,6 +187,21 @@ def synth() -> None:
     print(f"Figures: {path}")
     if short := synthesis.check(figures):
         raise RunFailedError("; ".join(short))
+
+
+@app.command()
+def coverage() -> None:
+    """Print what the tests run by `make coverage` reached, and write build/coverage.json and build/uncovered.md."""
+    figures, uncovered = verilog_coverage.measure()
+    for figure in figures:
+        of = f"{figure.conditions['reached']} of {figure.conditions['of']}"
+        print(f"{figure.name:24} {figure.value:6.2f} %  {of:>17}")
+    write(figures, build.BUILD / "coverage.json")
+    path = build.BUILD / "uncovered.md"
+    path.write_text(uncovered)
+    print(f"Not reached, one by one: {path}")
+    if short := verilog_coverage.check(figures):
+        raise RunFailedError(short)
 
 
 def _print_version(wanted: bool) -> None:

