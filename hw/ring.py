@@ -126,7 +126,8 @@ class RingPrefetch(wiring.Component):
         advance = Signal()
         handed = Signal()
 
-        beyond = Signal(17)  # the tail, counted on from this round of the ring
+        end = Signal(16)
+        beyond = Signal(17)  # the same, counted on from this round of the ring
         available = Signal(16)
         room = Signal.like(on_chip)
         planned = Signal.like(on_chip)
@@ -144,13 +145,13 @@ class RingPrefetch(wiring.Component):
             with m.State("WATCH"):
                 m.d.sync += [
                     abandoned.eq(0),
-                    available.eq(Mux(self.tail >= following, self.tail, beyond) - following),
+                    available.eq(Mux(end >= following, end, beyond) - following),
                     room.eq(self._depth - on_chip),
                     empty.eq(on_chip == 0),
                     below.eq(on_chip < in_descriptors(self.thresholds.pthresh, gran=self.thresholds.gran)),
                 ]
-                within = (following < size) & (self.tail < size)
-                with m.If(within & (following != self.tail) & self.enable & ~self.head_written):
+                within = (following < size) & (end < size)
+                with m.If(within & (following != end) & self.enable & ~self.head_written):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
                 m.d.sync += planned.eq(Mux(available < room, available, room))
@@ -183,6 +184,7 @@ class RingPrefetch(wiring.Component):
 
         m.d.comb += handed.eq(self.descriptors.valid & self.descriptors.ready)
         m.d.sync += [
+            end.eq(self.tail),
             beyond.eq(self.tail + size),
             on_chip.eq(on_chip + Mux(advance, count, 0) - handed),
         ]
