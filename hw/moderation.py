@@ -117,18 +117,19 @@ class DelayTimer(wiring.Component):
         The timer is idle from the next cycle, unless there is an event.
     delay : ``In(delay_bits)``
         In units; 0 does not start the timer.
+    running : ``Out(1)``
     expired : ``Out(1)``
-        High in the one cycle ``delay`` x 128 after that of the event that started it.
+        High in the one cycle ``delay`` x 128 after that of the event that started it, its last one running.
     """
 
     def __init__(self, *, restarts: bool, delay_bits: int = _DELAY_BITS) -> None:
         _check_bits(delay_bits)
         self._restarts = restarts
-        super().__init__({"event": In(1), "stop": In(1), "delay": In(delay_bits), "expired": Out(1)})
+        super().__init__({"event": In(1), "stop": In(1), "delay": In(delay_bits), "running": Out(1), "expired": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        running = Signal()
+        running = self.running
         left = Signal(len(self.delay) + _PRESCALER_BITS)  # cycles, of no meaning unless it is running
         m.d.comb += self.expired.eq(running & (left == 1))
         startable = 1 if self._restarts else ~running | self.stop | self.expired
@@ -217,6 +218,8 @@ class InterruptDelayTimers(wiring.Component):
     expired : ``Out(1)``
         Sets the cause. In the cycle of ``expire``, and of ``event`` if the packet delay is 0 (the manual forbids that
         for TIDV; here it means the same as for RDTR).
+    running : ``Out(1)``
+        ``expired`` is going to come.
     """
 
     def __init__(self, *, rule: InterruptDelay) -> None:
@@ -231,6 +234,7 @@ class InterruptDelayTimers(wiring.Component):
                 "packet_delay": In(rule.delay_bits),
                 "absolute_delay": In(rule.delay_bits),
                 "expired": Out(1),
+                "running": Out(1),
             }
         )
 
@@ -246,6 +250,7 @@ class InterruptDelayTimers(wiring.Component):
             packet.delay.eq(self.packet_delay),
             absolute.event.eq(self.event & delayed),
             absolute.delay.eq(self.absolute_delay),
+            self.running.eq(packet.running | absolute.running),
         ]
         m.d.comb += [timer.stop.eq(self.expired) for timer in (packet, absolute)]
         return m

@@ -116,7 +116,12 @@ class Nic(wiring.Component):
         connect(m, arbiter.memory, flipped(self.memory))
         connect(m, transmit_ring.memory, arbiter.clients[_TRANSMIT_RING])
         connect(m, transmit.memory, arbiter.clients[_TRANSMIT])
-        connect(m, receive_ring.memory, arbiter.clients[_RECEIVE_RING])
+        # The write-back has a client's write side to itself: the arbiter passes bursts on in the order in which they
+        # are asked for, so a frame's data comes before its descriptor.
+        for name in ("read_request", "read_data"):
+            connect(m, getattr(receive_ring.memory, name), getattr(arbiter.clients[_RECEIVE_RING], name))
+        for name in ("write_request", "write_data"):
+            connect(m, getattr(receive.descriptor_memory, name), getattr(arbiter.clients[_RECEIVE_RING], name))
         connect(m, receive.memory, arbiter.clients[_RECEIVE])
         m.submodules.eeprom_reader = eeprom_reader = engine(EepromReader())
         # Software waits until the station's address is in place.
@@ -204,12 +209,26 @@ class Nic(wiring.Component):
         receive: ReceivePath,
         receive_delay: InterruptDelayTimers,
     ) -> dict[str, Value]:
-        """Delay timers and small packets (3.2.7.1, 3.2.7.2, 13.4.43 LWTHRESH); returns the causes.
+        """Delay timers, write-back thresholds and small packets (3.2.5, 3.2.7.1, 3.2.7.2, 3.4.2, 13.4.43); returns the
+        causes.
 
-        A small packet does not wait, and sets RXT0 with SRPD.
+        When a timer runs out, what waits is written back before the cause is set. A small packet does not wait, and
+        sets RXT0 with SRPD.
         """
         small = Signal()
+        detected = Signal()
         m.d.sync += small.eq((file.rsrpd.value.size != 0) & (receive.stored_bytes <= file.rsrpd.value.size))
+        srpd = receive.flushed & (detected | (receive.stored & small))
+        m.d.sync += detected.eq((detected | (receive.stored & small)) & ~receive.flushed)
+        for path, delay, control in (
+            (transmit, transmit_delay, file.txdctl.value),
+            (receive, receive_delay, file.rxdctl.value),
+        ):
+            m.d.comb += [
+                *(path.thresholds[name].eq(control[name]) for name in path.thresholds.shape().members),
+                path.timer_running.eq(delay.running),
+                path.flush.eq(delay.expired),
+            ]
         m.d.comb += [
             transmit.low_threshold.eq(file.txdctl.value.lwthresh),
             transmit_delay.event.eq(transmit.written & transmit.delayed),
@@ -221,11 +240,7 @@ class Nic(wiring.Component):
             receive_delay.packet_delay.eq(file.rdtr.value.delay),
             receive_delay.absolute_delay.eq(file.radv.value.delay),
         ]
-        return {
-            "TXDW": transmit_delay.expired,
-            "RXT0": receive_delay.expired,
-            "SRPD": receive.stored & small,
-        }
+        return {"TXDW": transmit.flushed, "RXT0": receive.flushed, "SRPD": srpd}
 
     def _interrupts(
         self,
@@ -272,6 +287,7 @@ class Nic(wiring.Component):
             ring.head.eq(head.write_data),
             path.head_value.eq(head.write_data),
             head.hardware.head.eq(path.head),
+            ring.thresholds.eq(path.thresholds),
         ]
 
     def _transmit(

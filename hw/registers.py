@@ -191,19 +191,18 @@ def _ring(prefix: str, base: int, direction: str) -> tuple[Register, ...]:
     )
 
 
-def _thresholds(name: str, offset: int, built: str, *more: Field) -> Register:
+def _thresholds(name: str, offset: int, description: str, *more: Field) -> Register:
     return Register(
         name=name,
         offset=offset,
         fields=(
-            Field(name="PTHRESH", lsb=0, width=6),
-            Field(name="HTHRESH", lsb=8, width=6),
-            Field(name="WTHRESH", lsb=16, width=6),
-            Field(name="GRAN", lsb=24),
+            Field(name="PTHRESH", lsb=0, width=6, description="prefetch when fewer are on the chip; 0: when none is"),
+            Field(name="HTHRESH", lsb=8, width=6, description="prefetch when so many are in host memory"),
+            Field(name="WTHRESH", lsb=16, width=6, description="write back so many at a time; 0: each at once"),
+            Field(name="GRAN", lsb=24, description="1: in descriptors, 0: in cache lines of 4"),
             *more,
         ),
-        description=f"Descriptor prefetch, host and write-back thresholds; {built}",
-        status=Status.PARTIAL,
+        description=f"Descriptor prefetch, host and write-back thresholds{description}",
     )
 
 
@@ -535,7 +534,7 @@ REGISTERS: tuple[Register, ...] = (
         fields=(Field(name="DELAY", lsb=0, width=16), *_bits("FPD@31", Access.SC)),
         description="Receive packet delay timer, in units of 1.024 us; 0: no delay. FPD: expires at once",
     ),
-    _thresholds("RXDCTL", 0x2828, "stored only"),
+    _thresholds("RXDCTL", 0x2828, ""),
     Register(
         name="RADV",
         offset=0x282C,
@@ -558,7 +557,7 @@ REGISTERS: tuple[Register, ...] = (
     _thresholds(
         "TXDCTL",
         0x3828,
-        "LWTHRESH sets TXD_LOW, the others are stored only",
+        "; number of descriptors left for TXD_LOW",
         Field(name="LWTHRESH", lsb=25, width=7, description="in units of 8 descriptors"),
     ),
     Register(

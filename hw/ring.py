@@ -1,8 +1,10 @@
-"""Descriptor ring prefetch (8254x manual 317453, sections 3.2.4, 3.2.6 receive and 3.4 transmit).
+"""Descriptor ring prefetch (8254x manual 317453, sections 3.2.4 and 3.2.6 receive, 3.4 and 3.4.1 transmit).
 
 Used for both rings: fetches the descriptors from head up to tail, in order and in bursts, ahead of the engine that
-works on them.
+works on them. When, the thresholds say (13.4.43, 13.4.46).
 """
+
+from collections.abc import Iterator
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -11,10 +13,36 @@ from amaranth.lib.wiring import In, Out
 
 from hw.descriptors import DESCRIPTOR_BYTES
 from hw.interfaces import MAX_BURST_BYTES, Descriptor, MemoryPort
+from hw.thresholds import ON_CHIP, Thresholds, in_descriptors
 
-__all__ = ["RingPrefetch"]
+__all__ = ["RingPrefetch", "bursts", "fetch"]
 
 _BURST = MAX_BURST_BYTES // DESCRIPTOR_BYTES
+
+
+def fetch(*, on_chip: int, available: int, prefetch: int, host: int, depth: int = ON_CHIP) -> int:
+    """How many descriptors to fetch now, 0 for none (golden function).
+
+    ``on_chip`` have been asked for and not been taken by the engine, ``available`` lie between them and the tail;
+    ``prefetch`` and ``host`` are PTHRESH and HTHRESH in descriptors. The manual's text has "at least HTHRESH", its
+    figure 3-1 "more than"; the text counts.
+    """
+    if on_chip == 0 or (on_chip < prefetch and available >= host):
+        return min(available, depth - on_chip)
+    return 0
+
+
+def bursts(index: int, count: int, *, base: int, size: int) -> Iterator[tuple[int, int]]:
+    """The ``(address, bytes)`` of ``count`` descriptors from ``index`` on in a ring of ``size`` (golden function).
+
+    None crosses the end of the ring or a multiple of ``MAX_BURST_BYTES``.
+    """
+    while count:
+        address = base + DESCRIPTOR_BYTES * index
+        now = min(count, size - index, (MAX_BURST_BYTES - address % MAX_BURST_BYTES) // DESCRIPTOR_BYTES)
+        yield address, DESCRIPTOR_BYTES * now
+        index = (index + now) % size
+        count -= now
 
 
 class RingPrefetch(wiring.Component):
@@ -25,17 +53,13 @@ class RingPrefetch(wiring.Component):
     of the ring (so also a ring of no length) stops fetching until software writes better ones. Nothing outside
     ``base`` to ``base + length`` is ever read.
 
-    A request takes all descriptors up to the tail, but no more than the cache has room for, and none beyond the end of
-    the ring or the next multiple of ``MAX_BURST_BYTES``. It is made when the cache has room for it, or for ``batch``
-    descriptors of it. One request is in flight at a time: with latency L from request to last word, up to
-    ``depth`` descriptors come per L + 7 cycles or so.
+    ``fetch`` says when and how many, ``bursts`` in which requests. These do not wait for one another's answers, so a
+    fetch takes one latency of memory, however many there are.
 
     Parameters
     ----------
     depth : int
         Descriptors that the cache holds; a power of two from 2 to 1024.
-    batch : int
-        Room that makes a request worth its while, from 1 to ``depth``.
 
     Members
     -------
@@ -45,6 +69,7 @@ class RingPrefetch(wiring.Component):
         Length of the ring in bytes, a multiple of 16.
     tail : ``In(16)``
         Index one past the last descriptor that the NIC may use.
+    thresholds : ``In(Thresholds)``
     enable : ``In(1)``
         While low, no new request is made and no further descriptor offered; those in the cache are kept.
     head_written : ``In(1)``
@@ -62,19 +87,17 @@ class RingPrefetch(wiring.Component):
     base: In(64)
     length: In(20)
     tail: In(16)
+    thresholds: In(Thresholds)
     enable: In(1)
     head_written: In(1)
     head: In(16)
     memory: Out(MemoryPort())
     descriptors: Out(stream.Signature(Descriptor))
 
-    def __init__(self, *, depth: int = 32, batch: int = 8) -> None:
+    def __init__(self, *, depth: int = ON_CHIP) -> None:
         if depth & (depth - 1) or not 2 <= depth <= 1024:
             raise ValueError(f"depth must be a power of two from 2 to 1024, not {depth!r}")
-        if not 1 <= batch <= depth:
-            raise ValueError(f"batch must be from 1 to depth, which is {depth}, not {batch!r}")
         self._depth = depth
-        self._batch = batch
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
@@ -86,74 +109,116 @@ class RingPrefetch(wiring.Component):
         size = Signal(16)
         m.d.comb += size.eq(self.length[4:])
 
-        self._fetch(m, cache, size, stored, taken)
+        asking = Signal()  # a request is offered from the next cycle on
+        unanswered = Signal(range(self._depth + 1))
+        self._fetch(m, size, asking, unanswered)
+        self._store(m, cache, stored, asking, unanswered)
         self._offer(m, cache, size, stored, taken)
         with m.If(self.head_written):
             m.d.sync += [stored.eq(0), taken.eq(0)]
         return m
 
-    def _fetch(self, m: Module, cache: Memory, size: Signal, stored: Signal, taken: Signal) -> None:
-        """From memory into the cache."""
+    def _fetch(self, m: Module, size: Signal, asking: Signal, unanswered: Signal) -> None:
+        """Makes the requests."""
         request = self.memory.read_request
-        answer = self.memory.read_data
         following = Signal(16)
-        stale = Signal()  # the request in flight was made before head was written
+        on_chip = Signal(range(self._depth + 1))
+        advance = Signal()
+        handed = Signal()
 
-        write = cache.write_port()
-        m.d.comb += [write.addr.eq(stored), write.data.eq(answer.payload.data)]
-        with m.If(answer.valid & ~stale):
-            m.d.comb += write.en.eq(1)
-            m.d.sync += stored.eq(stored + 1)
-
+        end = Signal(16)
+        beyond = Signal(17)  # the same, counted on from this round of the ring
+        available = Signal(16)
+        room = Signal.like(on_chip)
+        planned = Signal.like(on_chip)
+        count = Signal(range(min(_BURST, self._depth) + 1))
         contiguous = Signal(16)
         aligned = Signal(range(_BURST + 1))
-        room = Signal(range(self._depth + 1))
-        wanted = Signal(range(_BURST + 1))
-        count = Signal(range(min(_BURST, self._depth) + 1))
         position = Signal(range(_BURST))
+        abandoned = Signal()  # the request on offer was made before head was written
+        empty = Signal()
+        below = Signal()
+        host = in_descriptors(self.thresholds.hthresh, gran=self.thresholds.gran)
         m.d.comb += position.eq(self.base[4:] + following)
 
         with m.FSM() as fsm:
-            with m.State("WAIT"):
+            with m.State("WATCH"):
                 m.d.sync += [
-                    stale.eq(0),
-                    contiguous.eq(Mux(self.tail > following, self.tail, size) - following),
-                    aligned.eq(_BURST - position),
-                    # A descriptor that is half taken still has its place.
-                    room.eq(self._depth - (stored[1:] - taken[1:])[: len(stored) - 1]),
+                    abandoned.eq(0),
+                    available.eq(Mux(end >= following, end, beyond) - following),
+                    room.eq(self._depth - on_chip),
+                    empty.eq(on_chip == 0),
+                    below.eq(on_chip < in_descriptors(self.thresholds.pthresh, gran=self.thresholds.gran)),
                 ]
-                within = (following < size) & (self.tail < size)
-                with m.If(within & (following != self.tail) & self.enable & ~self.head_written):
+                within = (following < size) & (end < size)
+                with m.If(within & (following != end) & self.enable & ~self.head_written):
+                    m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.d.sync += planned.eq(Mux(available < room, available, room))
+                m.next = "WATCH"
+                with m.If((empty | (below & (available >= host))) & (room != 0) & ~self.head_written):
                     m.next = "BOUND"
             with m.State("BOUND"):
+                m.d.sync += [contiguous.eq(size - following), aligned.eq(_BURST - position)]
+                m.next = "FIT"
+                with m.If(self.head_written | ~self.enable):
+                    m.next = "WATCH"
+            with m.State("FIT"):
+                most = Mux(contiguous < aligned, contiguous, aligned)
                 m.d.sync += [
-                    wanted.eq(Mux(contiguous < aligned, contiguous, aligned)),
+                    count.eq(Mux(planned < most, planned, most)),
                     request.payload.address.eq(self.base + Cat(Const(0, 4), following)),
                 ]
                 with m.If(self.head_written):
-                    m.next = "WAIT"
-                with m.Else():
-                    m.next = "FIT"
-            with m.State("FIT"):
-                m.d.sync += count.eq(Mux(wanted < room, wanted, room))
-                too_little = (room < self._batch) & (room < wanted)
-                with m.If(self.head_written | ~self.enable | too_little):
-                    m.next = "WAIT"
-                with m.Else():
+                    m.next = "WATCH"
+                with m.Elif(unanswered != self._depth):
+                    m.d.comb += asking.eq(1)
                     m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += [request.valid.eq(1), request.payload.length.eq(Cat(Const(0, 4), count))]
                 with m.If(request.ready):
-                    with m.If(~stale):
-                        m.d.sync += following.eq(Mux(following + count == size, 0, following + count))
-                    m.next = "RECEIVE"
-            with m.State("RECEIVE"), m.If(answer.valid & answer.payload.last):
-                m.next = "WAIT"
+                    m.d.comb += advance.eq(~abandoned)
+                    m.next = "WATCH"
+                    with m.If((planned != count) & ~abandoned & ~self.head_written):
+                        m.next = "BOUND"
 
+        m.d.comb += handed.eq(self.descriptors.valid & self.descriptors.ready)
+        m.d.sync += [
+            end.eq(self.tail),
+            beyond.eq(self.tail + size),
+            on_chip.eq(on_chip + Mux(advance, count, 0) - handed),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                following.eq(Mux(following + count == size, 0, following + count)),
+                planned.eq(planned - count),
+            ]
         with m.If(self.head_written):
-            m.d.sync += following.eq(self.head)
-            with m.If(fsm.ongoing("REQUEST") | fsm.ongoing("RECEIVE")):
-                m.d.sync += stale.eq(1)
+            m.d.sync += [following.eq(self.head), on_chip.eq(0), abandoned.eq(fsm.ongoing("REQUEST"))]
+
+    def _store(self, m: Module, cache: Memory, stored: Signal, asking: Signal, unanswered: Signal) -> None:
+        """From memory into the cache.
+
+        Answers come in the order of their requests, so the next ``stale`` ones are those that a head write made
+        useless.
+        """
+        answer = self.memory.read_data
+        stale = Signal.like(unanswered)
+        done = Signal()
+        write = cache.write_port()
+        m.d.comb += [
+            done.eq(answer.valid & answer.payload.last),
+            write.addr.eq(stored),
+            write.data.eq(answer.payload.data),
+            write.en.eq(answer.valid & (stale == 0)),
+        ]
+        with m.If(write.en):
+            m.d.sync += stored.eq(stored + 1)
+        m.d.sync += unanswered.eq(unanswered + asking - done)
+        with m.If(self.head_written):
+            m.d.sync += stale.eq(unanswered - done)
+        with m.Elif(stale != 0):
+            m.d.sync += stale.eq(stale - done)
 
     def _offer(self, m: Module, cache: Memory, size: Signal, stored: Signal, taken: Signal) -> None:
         """From the cache to the engine."""

@@ -1,7 +1,7 @@
-"""Receive DMA and descriptor write-back (manual 3.2.3 to 3.2.6, 13.4.22 BSIZE, BSEX and RDMTS, 13.4.28 RDH).
+"""Receive DMA (manual 3.2.3 to 3.2.6, 13.4.22 BSIZE and BSEX).
 
-A frame's data is written to its buffers before the descriptors say so. RXDCTL.WTHRESH = 0: each descriptor is written
-back when it is done.
+A buffer's data is handed to memory before its descriptor goes to the write-back, and writes become visible in order: so
+the data is there before DD is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,16 +15,17 @@ from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.interfaces import MAX_BURST_BYTES, Descriptor, PacketWord, WriteData, WriteRequest
 from hw.receive.align import WriteAligner
 from hw.receive.layouts import ReceiveControl, ReceiveInfo
+from hw.write_back import UsedDescriptor
 
-__all__ = ["ReceiveDescriptor", "ReceiveDma", "buffer_bytes", "store"]
+__all__ = ["WRITTEN_BACK", "ReceiveDescriptor", "ReceiveDma", "buffer_bytes", "store"]
 
 ReceiveDescriptor = data.FlexibleLayout(
     8 * DESCRIPTOR_BYTES, {name: data.Field(width, lsb) for name, (lsb, width) in RECEIVE.fields.items()}
 )
 """The receive descriptor for gateware."""
 
-_WRITTEN_BACK = 8
-"""Byte at which the half of a descriptor begins that the NIC writes."""
+WRITTEN_BACK = 8
+"""Byte at which the half of a descriptor begins that the NIC fills in."""
 
 _STATUS_LAST = ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "rxe", "pif", "vp", "special")
 """What only a frame's last descriptor carries, beside EOP."""
@@ -38,7 +39,8 @@ def buffer_bytes(*, bsize: int, bsex: int) -> int:
 def store(
     frame: bytes, info: Mapping[str, int], descriptors: Iterator[tuple[int, int]], *, base: int, size: int
 ) -> Iterator[tuple[int, bytes]]:
-    """What is written to memory for one frame, as ``(address, bytes)`` in order (golden function of ``ReceiveDma``).
+    """What is written to memory for one frame, as ``(address, bytes)`` in order, if each descriptor is written back as
+    soon as it is used (golden function of ``ReceiveDma``).
 
     ``info`` has the fields of ``ReceiveInfo``, ``descriptors`` gives ``(index, buffer address)``, ``base`` is the
     address of the ring and ``size`` that of the buffers.
@@ -59,7 +61,7 @@ def store(
             if end:
                 values |= {"eop": 1} | {name: info[name] for name in _STATUS_LAST}
             done += len(piece)
-        yield base + DESCRIPTOR_BYTES * index + _WRITTEN_BACK, RECEIVE.pack(**values)[_WRITTEN_BACK:]
+        yield base + DESCRIPTOR_BYTES * index + WRITTEN_BACK, RECEIVE.pack(**values)[WRITTEN_BACK:]
         if end:
             return
 
@@ -77,24 +79,12 @@ class ReceiveDma(wiring.Component):
     descriptors : ``In(stream.Signature(Descriptor))``
     write_request, write_data : ``Out``
         As in ``MemoryPort``. A burst's data is offered after its request has been taken.
+    used : ``Out(stream.Signature(UsedDescriptor))``
+        Each descriptor as it is to be written back; ``event`` for a frame's last.
     rctl : ``In(ReceiveControl)``
-        BSIZE and BSEX (buffer size), RDMTS.
-    base : ``In(64)``
-        Address of the ring in bytes.
-    length : ``In(20)``
-        Length of the ring in bytes.
-    tail : ``In(16)``
-        RDT.
-    head_written : ``In(1)``, head_value : ``In(16)``
-        Software writes RDH.
-    head : ``Out(16)``
-        Index of the next descriptor to be used up. It moves when a descriptor's write-back has been handed over.
-    stored : ``Out(1)``
-        Pulse when a frame's last descriptor has been handed over (cause RXT0).
-    stored_bytes : ``Out(15)``
-        Length of the frame that ``stored`` tells of, as it is in memory. Steady from the cycle before ``stored``.
-    minimum : ``Out(1)``
-        Pulse when the free descriptors have fallen to 1/2, 1/4 or 1/8 of the ring (RDMTS 0, 1, 2; cause RXDMT0).
+        BSIZE and BSEX (buffer size).
+    used_bytes : ``Out(15)``
+        Length in memory of the frame whose last descriptor was taken last from ``used``.
     """
 
     frames: In(stream.Signature(ReceiveInfo))
@@ -102,16 +92,9 @@ class ReceiveDma(wiring.Component):
     descriptors: In(stream.Signature(Descriptor))
     write_request: Out(stream.Signature(WriteRequest))
     write_data: Out(stream.Signature(WriteData))
+    used: Out(stream.Signature(UsedDescriptor))
     rctl: In(ReceiveControl)
-    base: In(64)
-    length: In(20)
-    tail: In(16)
-    head_written: In(1)
-    head_value: In(16)
-    head: Out(16)
-    stored: Out(1)
-    stored_bytes: Out(15)
-    minimum: Out(1)
+    used_bytes: Out(15)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -130,7 +113,7 @@ class ReceiveDma(wiring.Component):
         burst = Signal(range(MAX_BURST_BYTES + 1))
         room = Signal(range(MAX_BURST_BYTES + 1))
         size = Signal(16)
-        entry = Signal(64)
+        place = Signal(64)  # of the buffer, as the descriptor has it
         block_bits = exact_log2(MAX_BURST_BYTES)
         m.d.comb += [
             self.write_request.payload.address.eq(address),
@@ -139,12 +122,9 @@ class ReceiveDma(wiring.Component):
             size.eq(Mux(self.rctl.bsex & (self.rctl.bsize != 0), 32768, 2048) >> self.rctl.bsize),
             aligner.address.eq(address),
             aligner.length.eq(piece),
-            self.stored_bytes.eq(info.length),
         ]
 
         status = Signal(ReceiveDescriptor)
-        reporting = Signal()
-        advance = Signal()
         m.d.comb += status.dd.eq(1)
         with m.If(~null):
             m.d.comb += [
@@ -153,17 +133,14 @@ class ReceiveDma(wiring.Component):
                 status.eop.eq(final),
             ]
             m.d.comb += [status[name].eq(Mux(final, info[name], 0)) for name in _STATUS_LAST]
+        wiring.connect(m, aligner.output, wiring.flipped(self.write_data))
+        used = self.used.payload
         m.d.comb += [
-            self.write_data.valid.eq(reporting | aligner.output.valid),
-            self.write_data.payload.eq(aligner.output.payload),
-            aligner.output.ready.eq(self.write_data.ready & ~reporting),
+            used.data.eq(Cat(place, status.as_value()[8 * WRITTEN_BACK :])),
+            used.index.eq(index),
+            used.report.eq(1),
+            used.event.eq(final & ~null),
         ]
-        with m.If(reporting):
-            m.d.comb += [
-                self.write_data.payload.data.eq(status.as_value()[8 * _WRITTEN_BACK :]),
-                self.write_data.payload.strobe.eq(0xFF),
-                self.write_data.payload.last.eq(1),
-            ]
 
         with m.FSM():
             with m.State("FRAME"):
@@ -177,6 +154,7 @@ class ReceiveDma(wiring.Component):
                 m.d.sync += [
                     index.eq(self.descriptors.payload.index),
                     address.eq(self.descriptors.payload.data[:64]),
+                    place.eq(self.descriptors.payload.data[:64]),
                     piece.eq(Mux(left > size, size, left)),
                     final.eq(left <= size),
                 ]
@@ -185,11 +163,7 @@ class ReceiveDma(wiring.Component):
 
             with m.State("BUFFER"):
                 m.d.comb += aligner.begin.eq(1)
-                m.d.sync += [
-                    null.eq(address == 0),
-                    entry.eq(self.base + Cat(Const(_WRITTEN_BACK, 4), index)),
-                    unasked.eq(piece),
-                ]
+                m.d.sync += [null.eq(address == 0), unasked.eq(piece)]
                 with m.If((address == 0) | (piece == 0)):
                     m.next = "STATUS"
                 with m.Else():
@@ -216,42 +190,11 @@ class ReceiveDma(wiring.Component):
                         m.next = "STATUS"
 
             with m.State("STATUS"):
-                m.d.sync += [address.eq(entry), burst.eq(DESCRIPTOR_BYTES - _WRITTEN_BACK)]
-                with m.If(~aligner.output.valid):
-                    m.next = "STATUS REQUEST"
-
-            with m.State("STATUS REQUEST"):
-                m.d.comb += self.write_request.valid.eq(1)
-                with m.If(self.write_request.ready):
-                    m.d.sync += reporting.eq(1)
-                    m.next = "STATUS DATA"
-
-            with m.State("STATUS DATA"), m.If(self.write_data.ready):
-                m.d.sync += reporting.eq(0)
-                m.next = "ADVANCE"
-
-            with m.State("ADVANCE"):
-                m.d.comb += [advance.eq(1), self.stored.eq(final & ~null)]
-                m.d.sync += first.eq(first & null)
-                m.next = "DESCRIPTOR"
-                with m.If(self.stored):
-                    m.next = "FRAME"
-
-        self._head(m, index, advance)
+                m.d.comb += self.used.valid.eq(~aligner.output.valid)
+                with m.If(self.used.valid & self.used.ready):
+                    m.d.sync += first.eq(first & null)
+                    m.next = "DESCRIPTOR"
+                    with m.If(used.event):
+                        m.d.sync += self.used_bytes.eq(info.length)
+                        m.next = "FRAME"
         return m
-
-    def _head(self, m: Module, index: Signal, advance: Signal) -> None:
-        """RDH, and the threshold for RXDMT0, which is looked at in two steps after the head has moved."""
-        count = Signal(16)  # descriptors of the ring
-        free = Signal(16)
-        moved = Signal(2)
-        m.d.comb += count.eq(self.length >> exact_log2(DESCRIPTOR_BYTES))
-        m.d.sync += [
-            moved.eq(Cat(advance, moved)),
-            free.eq(self.tail - self.head + Mux(self.tail < self.head, count, 0)),
-            self.minimum.eq(moved[1] & (free == count >> (self.rctl.rdmts + 1))),
-        ]
-        with m.If(self.head_written):
-            m.d.sync += self.head.eq(self.head_value)
-        with m.Elif(advance):
-            m.d.sync += self.head.eq(Mux(index + 1 == count, 0, index + 1))

@@ -8,20 +8,24 @@ When a frame's last word has come, the filter's word decides whether the buffer 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.descriptors import DESCRIPTOR_BYTES
 from hw.frame_records import ReceivedRecord, ReceiveWatch
 from hw.interfaces import Descriptor, MemoryPort
 from hw.mac.fcs import FCS_BYTES
 from hw.mac.receive import ReceiveWord
 from hw.receive.buffer import ReceiveBuffer
 from hw.receive.checksum import ReceiveChecksum
-from hw.receive.dma import ReceiveDma
+from hw.receive.dma import WRITTEN_BACK, ReceiveDma
 from hw.receive.filter import ReceiveFilter
 from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl
 from hw.receive.strip import TagStripper
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
+from hw.thresholds import Thresholds
 from hw.vlan import TAG_BYTES
+from hw.write_back import DescriptorWriteBack
 
 __all__ = ["ReceivePath"]
 
@@ -41,14 +45,21 @@ class ReceivePath(wiring.Component):
         a frame's last (24 after its first, if that is later).
     descriptors : ``In(stream.Signature(Descriptor))``
         From the receive ring.
-    memory : ``Out(MemoryPort())``
-        Its read side is unused.
+    memory : ``Out(MemoryPort())``, descriptor_memory : ``Out(MemoryPort())``
+        For the frames' data, and for descriptors written back. Their read sides are unused. What one has written must
+        be visible before what the other one asks for later.
     rctl : ``In(ReceiveControl)``, rxcsum : ``In(ChecksumControl)``, types : ``In(TypeControl)``, link : ``In(1)``
         Register fields, and whether there is a link.
     ral, rah, mta, vfta : ``In(ArraySignature(...))``
         The tables of the filter, for the register file.
-    base, length, tail, head_written, head_value, head, stored, stored_bytes, minimum
-        As in ``ReceiveDma``.
+    base, length, tail, thresholds, timer_running, flush, flushed, head_written, head_value, head
+        As in ``DescriptorWriteBack``.
+    stored : ``Out(1)``
+        Pulse for each frame whose last descriptor counts as used (cause RXT0).
+    stored_bytes : ``Out(15)``
+        Length of the frame that ``stored`` tells of, as it is in memory. Steady from the cycle before ``stored``.
+    minimum : ``Out(1)``
+        Pulse when the free descriptors have fallen to 1/2, 1/4 or 1/8 of the ring (RDMTS 0, 1, 2; cause RXDMT0).
     missed : ``Out(1)``
         Pulse: a frame was lost since the buffer or the MAC had no room (cause RXO, statistic MPC).
     drops : ``Out(Drops)``
@@ -60,6 +71,7 @@ class ReceivePath(wiring.Component):
     words: In(stream.Signature(ReceiveWord))
     descriptors: In(stream.Signature(Descriptor))
     memory: Out(MemoryPort())
+    descriptor_memory: Out(MemoryPort())
     rctl: In(ReceiveControl)
     rxcsum: In(ChecksumControl)
     types: In(TypeControl)
@@ -71,6 +83,10 @@ class ReceivePath(wiring.Component):
     base: In(64)
     length: In(20)
     tail: In(16)
+    thresholds: In(Thresholds)
+    timer_running: In(1)
+    flush: In(1)
+    flushed: Out(1)
     head_written: In(1)
     head_value: In(16)
     head: Out(16)
@@ -93,6 +109,9 @@ class ReceivePath(wiring.Component):
         m.submodules.stripper = stripper = TagStripper()
         m.submodules.buffer = buffer = self._buffer
         m.submodules.dma = dma = ReceiveDma()
+        m.submodules.write_back = write_back = DescriptorWriteBack(
+            status_byte=WRITTEN_BACK, status_bytes=DESCRIPTOR_BYTES - WRITTEN_BACK
+        )
         m.submodules.watch = watch = ReceiveWatch()
 
         taken = Signal()
@@ -152,7 +171,7 @@ class ReceivePath(wiring.Component):
             *(buffer.info[name].eq(checksum.result[name]) for name in checksum.result.shape().members),
         ]
 
-        m.d.sync += watch.no_buffer.eq(dma.head == self.tail)
+        m.d.sync += watch.no_buffer.eq(write_back.left == 0)
         m.d.comb += [
             watch.word.eq(self.words.payload),
             watch.taken.eq(taken),
@@ -167,12 +186,18 @@ class ReceivePath(wiring.Component):
         wiring.connect(m, wiring.flipped(self.descriptors), dma.descriptors)
         wiring.connect(m, dma.write_request, wiring.flipped(self.memory.write_request))
         wiring.connect(m, dma.write_data, wiring.flipped(self.memory.write_data))
+        wiring.connect(m, dma.used, write_back.used)
+        wiring.connect(m, write_back.write_request, wiring.flipped(self.descriptor_memory.write_request))
+        wiring.connect(m, write_back.write_data, wiring.flipped(self.descriptor_memory.write_data))
+        for name in ("base", "length", "tail", "thresholds", "timer_running", "flush", "head_written", "head_value"):
+            m.d.comb += getattr(write_back, name).eq(getattr(self, name))
         m.d.comb += [
             dma.rctl.eq(self.rctl),
-            *(
-                getattr(dma, name).eq(getattr(self, name))
-                for name in ("base", "length", "tail", "head_written", "head_value")
-            ),
-            *(getattr(self, name).eq(getattr(dma, name)) for name in ("head", "stored", "stored_bytes", "minimum")),
+            self.flushed.eq(write_back.flushed),
+            self.head.eq(write_back.head),
+            self.stored.eq(write_back.event),
+            self.stored_bytes.eq(dma.used_bytes),
         ]
+        count = self.length >> exact_log2(DESCRIPTOR_BYTES)
+        m.d.sync += self.minimum.eq(write_back.moved & (write_back.left == count >> (self.rctl.rdmts + 1)))
         return m

@@ -213,9 +213,8 @@ class TransmitGather(wiring.Component):
             chunk.cso.eq(legacy.cso),
             chunk.vle.eq(legacy.vle),
             chunk.special.eq(legacy.special),
+            self.completions.payload.data.eq(item.data),
             self.completions.payload.index.eq(item.index),
-            self.completions.payload.report.eq(legacy.rs),
-            self.completions.payload.delayed.eq(legacy.ide),
         ]
 
         with m.If(self.plans.valid & self.plans.ready):

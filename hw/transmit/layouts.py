@@ -99,5 +99,5 @@ FrameInfo = data.StructLayout(
     {"length": 15, "ifcs": 1, "vle": 1, "special": 16, "ip": Insertion, "transport": Insertion}
 )
 
-Completion = data.StructLayout({"index": 16, "report": 1, "delayed": 1})
-"""A descriptor whose data has been taken; ``report`` is its RS bit, ``delayed`` its IDE bit."""
+Completion = data.StructLayout({"data": 128, "index": 16})
+"""A descriptor whose data has been taken."""

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..interfaces import Descriptor, MemoryPort, PacketWord, TransmitInfo
+from ..thresholds import Thresholds
 from .buffer import TransmitBuffer
 from .checksum import TransmitChecksum
 from .gather import TransmitGather
@@ -29,7 +30,8 @@ class TransmitPath(wiring.Component):
         One per packet, taken by the MAC before the packet's words. The packet is inside whole by then.
     packets : Out(stream of PacketWord)
         Before VLAN tag, padding and FCS. Bytes past ``count`` are undefined.
-    base, length, tail, head_written, head_value, head, low_threshold, written, delayed, empty, low
+    base, length, tail, thresholds, timer_running, flush, flushed, head_written, head_value, head, low_threshold,
+    written, delayed, empty, low
         As in ``TransmitWriteBack``.
     segmented, cut_short : Out(1), as in ``TransmitSegmenter``
     oversize : Out(1), as in ``TransmitBuffer``
@@ -49,6 +51,10 @@ class TransmitPath(wiring.Component):
                 "base": In(64),
                 "length": In(20),
                 "tail": In(16),
+                "thresholds": In(Thresholds),
+                "timer_running": In(1),
+                "flush": In(1),
+                "flushed": Out(1),
                 "head_written": In(1),
                 "head_value": In(16),
                 "head": Out(16),
@@ -88,17 +94,15 @@ class TransmitPath(wiring.Component):
         connect(m, writeback.write_request, flipped(self.memory.write_request))
         connect(m, writeback.write_data, flipped(self.memory.write_data))
         m.d.comb += [
-            writeback.base.eq(self.base),
-            writeback.length.eq(self.length),
-            writeback.tail.eq(self.tail),
-            writeback.head_written.eq(self.head_written),
-            writeback.head_value.eq(self.head_value),
-            self.head.eq(writeback.head),
-            writeback.low_threshold.eq(self.low_threshold),
-            self.written.eq(writeback.written),
-            self.delayed.eq(writeback.delayed),
-            self.empty.eq(writeback.empty),
-            self.low.eq(writeback.low),
+            *(
+                getattr(writeback, name).eq(getattr(self, name))
+                for name in ("base", "length", "tail", "thresholds", "timer_running", "flush", "low_threshold")
+            ),
+            *(getattr(writeback, name).eq(getattr(self, name)) for name in ("head_written", "head_value")),
+            *(
+                getattr(self, name).eq(getattr(writeback, name))
+                for name in ("flushed", "head", "written", "delayed", "empty", "low")
+            ),
             self.segmented.eq(segmenter.segmented),
             self.cut_short.eq(segmenter.cut_short),
             self.oversize.eq(buffer.oversize),

@@ -1,19 +1,22 @@
-"""Transmit descriptor write-back (manual 3.3.3.3 status field, 3.4.2.2 write-back, 13.4.39 TDH, 13.4.43 LWTHRESH).
+"""Transmit descriptor write-back (manual 3.3.3.2 status field, 3.4.2 write-back, 3.4.3 interrupts, 13.4.39 TDH, 13.4.43
+TXDCTL).
 
-WTHRESH = 0: the status byte of each descriptor with RS is written as soon as the descriptor is done.
+At WTHRESH = 0 the status byte of each descriptor with RS is written; else whole descriptors, and those with RS have DD.
 """
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
+from ..descriptors import TRANSMIT_LEGACY
 from ..interfaces import WriteData, WriteRequest
-from .layouts import Completion
+from ..thresholds import Thresholds
+from ..write_back import DescriptorWriteBack
+from .layouts import Completion, LegacyDescriptor
 
 __all__ = ["TransmitWriteBack"]
 
-_DD_BYTE, _DD_BIT = divmod(TRANSMIT_LEGACY.fields["dd"][0], 8)
+_DD_BYTE = TRANSMIT_LEGACY.fields["dd"][0] // 8
 
 
 class TransmitWriteBack(wiring.Component):
@@ -23,17 +26,13 @@ class TransmitWriteBack(wiring.Component):
     -------
     completions : In(stream of Completion), in ring order
     write_request, write_data : as in ``MemoryPort``
-    base : In(64), address of the ring, a multiple of 16
-    length : In(20), bytes of the ring (TDLEN)
-    tail : In(16), TDT
-    head_written : In(1), software writes ``head_value`` to TDH
-    head_value : In(16)
-    head : Out(16)
-        Index of the next descriptor to complete. Moves when a descriptor's status has been handed to the port, at
-        once if it has no RS.
+    base, length, tail, thresholds, timer_running, flush, flushed, head_written, head_value, head
+        As in ``DescriptorWriteBack``.
     low_threshold : In(7), TXDCTL.LWTHRESH, in units of 8 descriptors
-    written : Out(1), pulses per status written (cause TXDW)
-    delayed : Out(1), with ``written``: the descriptor has IDE, so the cause is to be delayed
+    written : Out(1)
+        Pulses for a descriptor with RS: with ``delayed`` it has IDE, and the delay timers start; else it has been
+        written back, and the cause TXDW is due. Several of a group may share a pulse without ``delayed``.
+    delayed : Out(1)
     empty : Out(1), pulses when the head meets the tail (cause TXQE)
     low : Out(1), pulses when the descriptors left have fallen to the threshold (cause TXD_LOW)
     """
@@ -47,6 +46,10 @@ class TransmitWriteBack(wiring.Component):
                 "base": In(64),
                 "length": In(20),
                 "tail": In(16),
+                "thresholds": In(Thresholds),
+                "timer_running": In(1),
+                "flush": In(1),
+                "flushed": Out(1),
                 "head_written": In(1),
                 "head_value": In(16),
                 "head": Out(16),
@@ -60,57 +63,31 @@ class TransmitWriteBack(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        completion = Signal(Completion)
-        following = Signal(16)
-        advance = Signal()
-        address = Signal(64)
+        m.submodules.write_back = write_back = DescriptorWriteBack(status_byte=_DD_BYTE, status_bytes=1)
+        connect(m, write_back.write_request, flipped(self.write_request))
+        connect(m, write_back.write_data, flipped(self.write_data))
+        completion = self.completions.payload
+        used = write_back.used.payload
+        descriptor = LegacyDescriptor(completion.data)
         m.d.comb += [
-            self.write_request.payload.address.eq(address),
-            self.write_request.payload.length.eq(1),
-            self.write_data.payload.data.eq(1 << (8 * (_DD_BYTE % 8) + _DD_BIT)),
-            self.write_data.payload.strobe.eq(1 << _DD_BYTE % 8),
-            self.write_data.payload.last.eq(1),
+            write_back.used.valid.eq(self.completions.valid),
+            self.completions.ready.eq(write_back.used.ready),
+            used.data.eq(completion.data),
+            used.index.eq(completion.index),
+            used.report.eq(descriptor.rs),
+            used.event.eq(descriptor.rs & descriptor.ide),
+            used.prompt.eq(descriptor.rs & ~descriptor.ide),
         ]
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.completions.ready.eq(1)
-                m.d.sync += completion.eq(self.completions.payload)
-                with m.If(self.completions.valid):
-                    m.next = "LOCATE"
-            with m.State("LOCATE"):
-                entry = DESCRIPTOR_BYTES * completion.index + _DD_BYTE
-                m.d.sync += address.eq(self.base + entry)
-                following_index = completion.index + 1
-                wraps = following_index == self.length // DESCRIPTOR_BYTES
-                m.d.sync += following.eq(Mux(wraps, 0, following_index))
-                with m.If(completion.report):
-                    m.next = "REQUEST"
-                with m.Else():
-                    m.next = "ADVANCE"
-            with m.State("REQUEST"):
-                m.d.comb += self.write_request.valid.eq(1)
-                with m.If(self.write_request.ready):
-                    m.next = "DATA"
-            with m.State("DATA"):
-                m.d.comb += self.write_data.valid.eq(1)
-                with m.If(self.write_data.ready):
-                    m.next = "ADVANCE"
-            with m.State("ADVANCE"):
-                m.d.sync += self.head.eq(following)
-                m.d.comb += [advance.eq(1), self.written.eq(completion.report), self.empty.eq(following == self.tail)]
-                m.next = "IDLE"
-        m.d.comb += self.delayed.eq(completion.delayed)
-        with m.If(self.head_written):
-            m.d.sync += self.head.eq(self.head_value)
-        self._low(m, advance)
+        with m.If(descriptor.rs):
+            m.d.comb += used.data[8 * _DD_BYTE : 8 * _DD_BYTE + 8].eq(1)
+        for name in ("base", "length", "tail", "thresholds", "timer_running", "flush", "head_written", "head_value"):
+            m.d.comb += getattr(write_back, name).eq(getattr(self, name))
+        m.d.comb += [
+            self.flushed.eq(write_back.flushed),
+            self.head.eq(write_back.head),
+            self.written.eq(write_back.event | write_back.prompt),
+            self.delayed.eq(write_back.event),
+            self.empty.eq(write_back.advanced & (write_back.head == self.tail)),
+            self.low.eq(write_back.moved & (write_back.left == 8 * self.low_threshold)),
+        ]
         return m
-
-    def _low(self, m: Module, advance: Signal) -> None:
-        """The threshold for TXD_LOW, which is looked at in two steps after the head has moved."""
-        left = Signal(16)
-        moved = Signal(2)
-        m.d.sync += [
-            moved.eq(Cat(advance, moved)),
-            left.eq(self.tail - self.head + Mux(self.tail < self.head, self.length // DESCRIPTOR_BYTES, 0)),
-        ]
-        m.d.comb += self.low.eq(moved[1] & (left == 8 * self.low_threshold))

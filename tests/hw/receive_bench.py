@@ -15,6 +15,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.eth import GmiiFrame, GmiiSource
 
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
+from hw.dma import DmaArbiter
 from hw.interfaces import Descriptor, MemoryPort
 from hw.mac.fcs import FCS_BYTES, append_fcs
 from hw.mac.receive import MacReceive
@@ -38,7 +39,7 @@ RING = 64
 
 
 class MacAndPath(wiring.Component):
-    """``MacReceive`` and ``ReceivePath``, as the NIC joins them."""
+    """``MacReceive`` and ``ReceivePath``, as the NIC joins them. The two sides of its memory go through an arbiter."""
 
     rxd: In(8)
     rx_dv: In(1)
@@ -72,8 +73,14 @@ class MacAndPath(wiring.Component):
         m = Module()
         m.submodules.mac = mac = MacReceive()
         m.submodules.path = path = self._path
+        m.submodules.arbiter = arbiter = DmaArbiter(clients=2)
         wiring.connect(m, mac.words, path.words)
+        wiring.connect(m, path.memory, arbiter.clients[0])
+        wiring.connect(m, path.descriptor_memory, arbiter.clients[1])
+        wiring.connect(m, arbiter.memory, wiring.flipped(self.memory))
         for name, member in self.signature.members.items():
+            if name == "memory":
+                continue
             if hasattr(mac, name):
                 m.d.comb += getattr(mac, name).eq(getattr(self, name))
             elif member.is_signature:
@@ -130,6 +137,29 @@ class Model:
             self.memory |= {address + offset: octet for offset, octet in enumerate(content)}
             self.writes.append((address, len(content)))
         self.stored += 1
+
+
+def _sorted(writes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[int]]:
+    """The writes of data, those of descriptors, and the bytes of data that each of these comes after."""
+    data, descriptors, before = [], [], []
+    for address, length in writes:
+        if BASE <= address < BASE + DESCRIPTOR_BYTES * RING:
+            descriptors.append((address, length))
+            before.append(sum(octets for _, octets in data))
+        else:
+            data.append((address, length))
+    return data, descriptors, before
+
+
+def _joined(writes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Bursts that end at a multiple of 512 joined with those that go on there."""
+    joined: list[tuple[int, int]] = []
+    for address, length in writes:
+        if joined and sum(joined[-1]) == address and address % 512 == 0:
+            joined[-1] = (joined[-1][0], joined[-1][1] + length)
+        else:
+            joined.append((address, length))
+    return joined
 
 
 class Bench:
@@ -280,15 +310,14 @@ class Bench:
         )
 
     def check(self) -> None:
-        """Everything that the model says, in its order, and nothing else."""
+        """Everything that the model says, and nothing else: data in its order, descriptors in theirs, and each of these
+        after its data. The next frame's data may come before."""
         model = self.model
-        merged: list[tuple[int, int]] = []
-        for address, length in self.memory.writes:
-            if merged and sum(merged[-1]) == address and address % 512 == 0:
-                merged[-1] = (merged[-1][0], merged[-1][1] + length)
-            else:
-                merged.append((address, length))
-        assert merged == model.writes
+        data, descriptors, before = _sorted(self.memory.writes)
+        model_data, model_descriptors, model_before = _sorted(model.writes)
+        assert descriptors == model_descriptors
+        assert _joined(data) == _joined(model_data)
+        assert all(seen >= least for seen, least in zip(before, model_before, strict=True))
         for address, length in model.writes:
             expected = bytes(model.memory[place] for place in range(address, address + length))
             assert self.octets(address, length) == expected, hex(address)

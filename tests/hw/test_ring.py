@@ -9,6 +9,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.interfaces import Descriptor
 from hw.ring import RingPrefetch
+from hw.thresholds import Thresholds
 from tests.hw.memory import HostMemory, fields, pattern
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 
@@ -30,7 +31,17 @@ class Bench:
 
     async def start(self) -> None:
         Clock(self.dut.clk, CLOCK_PERIOD_NS, "ns").start()
-        for name in ("rst", "enable", "head_written", "head", "tail", "base", "length", "descriptors__ready"):
+        for name in (
+            "rst",
+            "enable",
+            "head_written",
+            "head",
+            "tail",
+            "base",
+            "length",
+            "thresholds",
+            "descriptors__ready",
+        ):
             getattr(self.dut, name).value = 0
         cocotb.start_soon(self.memory.run())
         cocotb.start_soon(self._engine())
@@ -54,6 +65,9 @@ class Bench:
         self.base, self.size = base, size
         self.dut.base.value = base
         self.dut.length.value = 16 * size
+
+    def set_thresholds(self, **values: int) -> None:
+        self.dut.thresholds.value = sum(value << Thresholds[name.lower()].offset for name, value in values.items())
 
     async def set_head(self, head: int) -> None:
         self.dut.head.value = head
@@ -150,6 +164,7 @@ async def random_tails_and_heads(dut) -> None:
     for life in range(40):
         size = rng.choice((8, 32, 72, 256))
         pace = rng.choice((1.0, 0.3, 0.02))
+        bench.set_thresholds(PTHRESH=rng.choice((0, 7, 63)), HTHRESH=rng.choice((0, 4)), GRAN=rng.randrange(2))
         bench.want = lambda pace=pace: rng.random() < pace
         head = rng.randrange(size)
         dut.enable.value = 0
@@ -178,19 +193,21 @@ async def random_tails_and_heads(dut) -> None:
 
 
 @cocotb.test()
-async def line_rate(dut) -> None:
-    """Frames of 64 bytes at line rate take one descriptor each. None waits behind another one at read latencies of 1
-    and 4 us; at 8 us a short burst before a boundary lets a few wait, but they do not become more."""
+@cocotb.parametrize(prefetch=[0, 32])
+async def line_rate(dut, prefetch: int) -> None:
+    """Frames of 64 bytes at line rate take one descriptor each. With PTHRESH of half the cache none waits behind
+    another one at read latencies up to 20 us. With PTHRESH = 0 those wait that come while the next are fetched."""
     bench = Bench(dut, latency=lambda: latency)
     await bench.start()
+    bench.set_thresholds(PTHRESH=prefetch, HTHRESH=8, GRAN=1)
     dut.enable.value = 1
-    await bench.set_ring(0x12340, 64)
-    for latency, most_waiting in ((125, 1), (500, 1), (1000, 4)):
+    await bench.set_ring(0x12340, 256)
+    for latency in (125, 500, 1000, 2500):
         bench.want = lambda: False
         dut.tail.value = 0
         await bench.set_head(0)
         bench.taken.clear()
-        dut.tail.value = 63
+        dut.tail.value = 255
         await ClockCycles(dut.clk, 2 * latency + 100)
         first = bench.cycle
         waiting = []
@@ -204,9 +221,45 @@ async def line_rate(dut) -> None:
         bench.want = want
         for _ in range(25):
             await ClockCycles(dut.clk, 16 * FRAME_CYCLES)
-            dut.tail.value = (len(bench.taken) - 1) % 64  # software refills now and then
-        assert len(bench.taken) >= 399
-        assert max(waiting) <= most_waiting, (latency, max(waiting))
+            dut.tail.value = (len(bench.taken) - 1) % 256  # software refills now and then
+        fetched_late = 0 if prefetch else latency // FRAME_CYCLES
+        assert len(bench.taken) >= 398 - fetched_late
+        assert fetched_late <= max(waiting) <= fetched_late + 1, (latency, max(waiting))
+
+
+@cocotb.test()
+async def a_fetch_takes_one_latency(dut) -> None:
+    """64 descriptors that lie in three bursts, one of which ends at the end of the ring: all on their way at once."""
+    bench = Bench(dut, latency=lambda: 1000)
+    await bench.start()
+    dut.enable.value = 1
+    await bench.set_ring(0x1_0000_0000 - 16 * 16, 64)
+    dut.tail.value = 49
+    await bench.set_head(50)
+    await ClockCycles(dut.clk, 60)
+    assert [length // 16 for _, length, _ in bench.memory.reads] == [14, 16, 32, 1]
+    await bench.taken_all(63, 1000 + 5 * 63)
+    assert bench.taken == bench.expected(50, 49)
+
+
+@cocotb.test()
+async def largest_ring(dut) -> None:
+    """4096 descriptors and 65528, the most that 20 bits of RDLEN hold, to the last and around."""
+    bench = Bench(dut, latency=lambda: 20)
+    await bench.start()
+    for size in (4096, 65528):
+        dut.enable.value = 0
+        await bench.set_ring(0xFFFF_F000, size)
+        head = size - 70
+        dut.tail.value = 100
+        await bench.set_head(head)
+        bench.taken.clear()
+        bench.memory.reads.clear()
+        dut.enable.value = 1
+        await bench.taken_all(170, 3000)
+        await ClockCycles(dut.clk, 60)
+        assert bench.taken == bench.expected(head, 100)
+        bench.check_reads()
 
 
 @cocotb.test()
@@ -219,22 +272,25 @@ async def disabled(dut) -> None:
     dut.enable.value = 1
     dut.tail.value = 50
     await ClockCycles(dut.clk, 200)
-    assert sum(length for _, length, _ in bench.memory.reads) == 32 * 16
+    assert sum(length for _, length, _ in bench.memory.reads) == 50 * 16
     dut.enable.value = 0
     bench.want = lambda: True
     await ClockCycles(dut.clk, 100)
     assert bench.taken == bench.expected(0, 1)  # the one that was on offer
-    assert len(bench.memory.reads) == 1
+    assert len(bench.memory.reads) == 2
+    dut.tail.value = 60
+    await ClockCycles(dut.clk, 50)
+    assert len(bench.memory.reads) == 2
     dut.enable.value = 1
-    await bench.taken_all(50, 1000)
-    assert bench.taken == bench.expected(0, 50)
+    await bench.taken_all(60, 1000)
+    assert bench.taken == bench.expected(0, 60)
 
 
 def test_ring() -> None:
     simulate(RingPrefetch(), name="ring", test_module=__name__)
 
 
-@pytest.mark.parametrize(("depth", "batch"), [(0, 1), (3, 1), (2048, 8), (32, 0), (32, 33)])
-def test_bad_arguments(depth: int, batch: int) -> None:
-    with pytest.raises(ValueError, match=rf"not {batch if depth == 32 else depth}"):
-        RingPrefetch(depth=depth, batch=batch)
+@pytest.mark.parametrize("depth", [0, 1, 3, 2048])
+def test_bad_arguments(depth: int) -> None:
+    with pytest.raises(ValueError, match=f"not {depth}"):
+        RingPrefetch(depth=depth)

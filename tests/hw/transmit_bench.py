@@ -61,6 +61,8 @@ class Bench:
         dut.tail.value = (self.first_index + len(self.chain.descriptors)) % self.ring_entries
         dut.head_value.value = self.first_index
         dut.head_written.value = 0
+        for name in ("thresholds", "timer_running", "flush"):
+            getattr(dut, name).value = 0
         dut.rst.value = 1
         await RisingEdge(dut.clk)
         await RisingEdge(dut.clk)
