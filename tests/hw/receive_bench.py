@@ -118,7 +118,7 @@ class Model:
         info = {name: int(value) for name, value in vars(sums).items()} | {
             "ce": crc_error,
             "rxe": rx_error,
-            "pif": is_inexact(frame, self.settings),
+            "pif": is_inexact(frame, crc_error=crc_error, rx_error=rx_error, settings=self.settings),
             "vp": tag is not None,
             "special": tag or 0,
         }
@@ -163,6 +163,7 @@ class Bench:
             multicast=multicast,
             vlan=vlan,
             vet=self.types["vet"],
+            rfce=bool(self.types["rfce"]),
             fct=self.types["fct"],
             fca=self.types["fca"].to_bytes(6, "little"),
         )
