@@ -1,8 +1,10 @@
 """What the statistics counters are told of each frame, and which of them it moves (manual 13.7).
 
-TPR and TOR count every frame that comes while the receiver is on. Errors count before the address is looked at, as the
-receive filter does it. Good frames passed the filter, are in the packet buffer (not necessarily in host memory yet)
-and have a legal length and no error. Octets run from the destination address through the CRC.
+TPR and TOR count every frame that comes while the receiver is on. Error counters count frames that passed the filters
+(13.7.1, 13.7.4, 13.7.15, 13.7.34 to 13.7.37). Good frames did too, are in the packet buffer (not necessarily in host
+memory yet) and have a legal length and no error. MAC control frames that CTRL.RFCE makes the NIC look at, and the pause
+frames that it sends, have counters of their own, and are in none of those of good frames nor in RNBC (13.7.16 to
+13.7.20, 13.7.33). Octets run from the destination address through the CRC.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.mac.fcs import PREAMBLE_BYTES
 from hw.mac.receive import ReceiveWord
-from hw.receive.layouts import Drops
+from hw.receive.layouts import Drops, MacControl
 
 __all__ = [
     "SHORTEST",
@@ -48,16 +50,22 @@ ReceivedRecord = data.StructLayout(
         "kept": 1,
         "lost": 1,
         "no_buffer": 1,
+        "unwanted": 1,
         "broadcast": 1,
         "multicast": 1,
+        "xon": 1,
+        "xoff": 1,
+        "unsupported": 1,
     }
 )
 """A frame that came while the receiver was on. ``length`` in bytes with FCS (past the longest legal frame it may stay
 behind); ``long`` longer than RCTL.LPE allows; ``kept`` it is in the packet buffer; ``lost`` there was no room for it;
-``no_buffer`` it was wanted, and RDH was equal to RDT. Broadcast is not multicast."""
+``no_buffer`` it was wanted, and RDH was equal to RDT; ``unwanted`` it did not pass the filters of VLAN and address;
+``xon``, ``xoff``, ``unsupported`` as in ``MacControl``. Broadcast is not multicast."""
 
-TransmittedRecord = data.StructLayout({"length": 15, "error": 1, "broadcast": 1, "multicast": 1})
-"""A frame that was sent: ``length`` in bytes with FCS; ``error`` with TX_ER. Broadcast is not multicast."""
+TransmittedRecord = data.StructLayout({"length": 15, "error": 1, "broadcast": 1, "multicast": 1, "xon": 1, "xoff": 1})
+"""A frame that was sent: ``length`` in bytes with FCS; ``error`` with TX_ER; ``xon``, ``xoff`` it is a pause frame that
+the NIC made. Broadcast is not multicast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +79,12 @@ class Received:
     kept: bool = False
     lost: bool = False
     no_buffer: bool = False
+    unwanted: bool = False
     broadcast: bool = False
     multicast: bool = False
+    xon: bool = False
+    xoff: bool = False
+    unsupported: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +95,8 @@ class Transmitted:
     error: bool = False
     broadcast: bool = False
     multicast: bool = False
+    xon: bool = False
+    xoff: bool = False
 
 
 def size_class(length: Any) -> Any:
@@ -93,10 +107,15 @@ def size_class(length: Any) -> Any:
 def receive_increments(frame: Received) -> dict[str, int]:
     """What a received frame adds to which counter."""
     counts = {"TPR": 1, "TOR": frame.length}
-    if frame.no_buffer:
+    control = frame.xon or frame.xoff or frame.unsupported
+    if control:
+        counts["XONRXC" if frame.xon else "XOFFRXC" if frame.xoff else "FCRUC"] = 1
+    if frame.no_buffer and not control:
         counts["RNBC"] = 1
     if frame.lost:
         return counts | {"MPC": 1}
+    if frame.unwanted or control:
+        return counts
     short = frame.length < SHORTEST
     if frame.crc_error and not short:
         counts["CRCERRS"] = 1
@@ -120,6 +139,8 @@ def receive_increments(frame: Received) -> dict[str, int]:
 def transmit_increments(frame: Transmitted) -> dict[str, int]:
     """What a frame that was sent adds to which counter. Good ones have at least 64 bytes."""
     counts = {"TPT": 1, "TOT": frame.length}
+    if frame.xon or frame.xoff:
+        return counts | {"XONTXC" if frame.xon else "XOFFTXC": 1}
     if frame.error:
         return counts
     if frame.length >= SHORTEST:
@@ -140,7 +161,7 @@ class ReceiveWatch(wiring.Component):
         A word of a frame goes by in each cycle of ``taken``.
     drops : ``In(Drops)``
         Pulse: the filter drops the frame.
-    length, crc_error, rx_error : ``In``
+    length, crc_error, rx_error, control : ``In``
         Of the frame, in the cycle of a pulse.
     kept, lost : ``In(1)``
         Pulses: the frame has passed the filter, and is in the packet buffer, or has found no room there.
@@ -156,6 +177,7 @@ class ReceiveWatch(wiring.Component):
     length: In(15)
     crc_error: In(1)
     rx_error: In(1)
+    control: In(MacControl)
     kept: In(1)
     lost: In(1)
     no_buffer: In(1)
@@ -179,8 +201,10 @@ class ReceiveWatch(wiring.Component):
             record.kept.eq(self.kept),
             record.lost.eq(self.lost | self.drops.overrun),
             record.no_buffer.eq(self.no_buffer & (self.kept | self.lost)),
+            record.unwanted.eq(self.drops.vlan | self.drops.no_match),
             record.broadcast.eq(ones),
             record.multicast.eq(group & ~ones),
+            *(record[name].eq(self.control[name]) for name in MacControl.members),
         ]
         return m
 
@@ -192,6 +216,8 @@ class TransmitWatch(wiring.Component):
     -------
     txd, tx_en, tx_er : ``In``
         GMII as in ``MacTransmit``.
+    xon, xoff : ``In(1)``
+        As in ``PauseInserter``.
     records : ``Out(stream.Signature(TransmittedRecord))``
         Always ready.
     """
@@ -199,6 +225,8 @@ class TransmitWatch(wiring.Component):
     txd: In(8)
     tx_en: In(1)
     tx_er: In(1)
+    xon: In(1)
+    xoff: In(1)
     records: Out(stream.Signature(TransmittedRecord, always_ready=True))
 
     def elaborate(self, platform: object) -> Module:
@@ -223,5 +251,7 @@ class TransmitWatch(wiring.Component):
             record.error.eq(error),
             record.broadcast.eq(ones),
             record.multicast.eq(group & ~ones),
+            record.xon.eq(self.xon),
+            record.xoff.eq(self.xoff),
         ]
         return m

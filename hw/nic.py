@@ -14,6 +14,7 @@ from hw.eeprom_read import EepromReader
 from hw.frame_records import TransmitWatch
 from hw.interfaces import GmiiSignature, MemoryPort, RegisterPort
 from hw.interrupt import InterruptController, InterruptThrottle, Semantics
+from hw.mac.flow_control import FlowControl
 from hw.mac.receive import MacReceive
 from hw.mac.transmit import MacTransmit
 from hw.mdio import CYCLES_PER_MDC, MdioMaster, MdioSignature
@@ -109,6 +110,7 @@ class Nic(wiring.Component):
         m.submodules.receive_delay = receive_delay = engine(InterruptDelay().create())
         m.submodules.mac_transmit = mac_transmit = engine(MacTransmit())
         m.submodules.mac_receive = mac_receive = engine(MacReceive())
+        m.submodules.flow_control = flow_control = engine(FlowControl())
         m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())
         m.submodules.statistics = statistics = engine(Statistics())
 
@@ -134,8 +136,9 @@ class Nic(wiring.Component):
         self._interrupts(m, file, interrupts, transmit, receive, delayed)
         self._ring(m, file, "td", transmit_ring, transmit)
         self._ring(m, file, "rd", receive_ring, receive)
-        self._transmit(m, file, transmit_ring, transmit, mac_transmit)
+        self._transmit(m, file, transmit_ring, transmit, mac_transmit, flow_control)
         self._receive(m, file, receive_ring, receive, mac_receive)
+        self._flow_control(m, file, flow_control, receive, mac_transmit, transmit_watch)
         self._statistics(m, file, statistics, transmit, transmit_watch, receive)
         return m
 
@@ -291,11 +294,19 @@ class Nic(wiring.Component):
         ]
 
     def _transmit(
-        self, m: Module, file: RegisterFile, ring: RingPrefetch, path: TransmitPath, mac: MacTransmit
+        self,
+        m: Module,
+        file: RegisterFile,
+        ring: RingPrefetch,
+        path: TransmitPath,
+        mac: MacTransmit,
+        flow_control: FlowControl,
     ) -> None:
         connect(m, ring.descriptors, path.descriptors)
-        connect(m, path.info, mac.info)
-        connect(m, path.packets, mac.packets)
+        connect(m, path.info, flow_control.info)
+        connect(m, path.packets, flow_control.packets)
+        connect(m, flow_control.mac_info, mac.info)
+        connect(m, flow_control.mac_packets, mac.packets)
         m.d.comb += [
             ring.enable.eq(file.tctl.value.en),
             mac.enable.eq(file.tctl.value.en),
@@ -308,6 +319,45 @@ class Nic(wiring.Component):
             self.gmii.tx_er.eq(mac.tx_er),
         ]
 
+    def _flow_control(
+        self,
+        m: Module,
+        file: RegisterFile,
+        unit: FlowControl,
+        receive: ReceivePath,
+        mac: MacTransmit,
+        watch: TransmitWatch,
+    ) -> None:
+        """Pause frames both ways (8.7.2 to 8.7.6)."""
+        station = Signal(48)
+        for port, part in ((receive.ral, station[:32]), (receive.rah, station[32:])):
+            with m.If(port.write & (port.address == 0)):
+                m.d.sync += part.eq(port.write_data)
+        m.d.comb += [
+            unit.tick.eq(1),  # a byte takes a cycle
+            unit.idle.eq(mac.idle),
+            unit.sent.eq(mac.sent),
+            unit.enable.eq(file.tctl.value.en),
+            unit.destination.eq(Cat(file.fcal.value.value, file.fcah.value.value)),
+            unit.source.eq(station),
+            unit.fct.eq(file.fct.value.value),
+            unit.rfce.eq(file.ctrl.value.rfce),
+            unit.pause.eq(receive.pause),
+            unit.quanta.eq(receive.quanta),
+            unit.control.tfce.eq(file.ctrl.value.tfce),
+            unit.control.xone.eq(file.fcrtl.value.xone),
+            unit.control.rtl.eq(file.fcrtl.value.rtl),
+            unit.control.rth.eq(file.fcrth.value.rth),
+            unit.control.ttv.eq(file.fcttv.value.ttv),
+            unit.fill.eq(receive.fill),
+            unit.overflow.eq(receive.missed),
+            unit.software.eq(file.tctl.value.swxoff),
+            file.tctl.hardware.swxoff.eq(unit.software_waits),
+            file.status.hardware.txoff.eq(unit.paused),
+            watch.xon.eq(unit.xon),
+            watch.xoff.eq(unit.xoff),
+        ]
+
     def _receive(self, m: Module, file: RegisterFile, ring: RingPrefetch, path: ReceivePath, mac: MacReceive) -> None:
         connect(m, ring.descriptors, path.descriptors)
         connect(m, mac.words, path.words)
@@ -317,6 +367,7 @@ class Nic(wiring.Component):
             ring.enable.eq(file.rctl.value.en),
             path.link.eq(file.status.hardware.lu),
             path.types.vme.eq(file.ctrl.value.vme),
+            path.types.rfce.eq(file.ctrl.value.rfce),
             path.types.vet.eq(file.vet.value.value),
             path.types.fct.eq(file.fct.value.value),
             path.types.fca.eq(Cat(file.fcal.value.value, file.fcah.value.value)),

@@ -6,6 +6,7 @@ What a field becomes follows from its access kind alone:
 RW                        stored here; ``value`` has it
 RW with ``updated``       lives in an engine: ``written`` reloads it, ``hardware`` is what reads back
 SC                        ``value`` has it for the one cycle after a write of 1; reads 0
+SC with ``updated``       the same, and ``hardware`` is what reads back
 RO RC W1S W1C STATISTIC   lives in an engine: ``hardware`` is what reads back, ``read`` and ``written`` tell of accesses
 WO                        ``written`` and ``write_data`` only; reads 0
 ========================= ==========================================================================================
@@ -265,6 +266,8 @@ class RegisterFile(wiring.Component):
             name = item.name.lower()
             if item.access is Access.SC:
                 m.d.sync += member.value[name].eq(Mux(written, access.data[place], 0))
+                if item.updated:
+                    m.d.comb += word[place].eq(member.hardware[name])
             elif _is_stored(item):
                 stored = Signal(item.width, init=item.reset, name=f"{_member(register)}_{name}")
                 with m.If(self.reset):

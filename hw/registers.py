@@ -41,7 +41,8 @@ class Field:
     """A named run of bits.
 
     ``lsb`` is the lowest bit, ``width`` the number of bits, ``reset`` the value after reset (in the field's units).
-    ``updated`` says that the NIC moves the value itself: software's write reloads it, a read returns where it is now.
+    ``updated`` says that the NIC moves the value itself: software's write reloads it, a read returns where it is now
+    (of a field that clears itself: whether that has happened).
     """
 
     name: str
@@ -207,7 +208,6 @@ def _thresholds(name: str, offset: int, description: str, *more: Field) -> Regis
 
 
 _FULL_DUPLEX = "stays 0: half duplex only"
-_NO_PAUSE = "stays 0: flow control is not built"
 _NO_MANAGEMENT = "stays 0: management is not built"
 
 _COUNTERS: tuple[tuple[str, str], ...] = (
@@ -229,11 +229,11 @@ _COUNTERS: tuple[tuple[str, str], ...] = (
     ("CEXTERR", f"carrier extension errors; {_FULL_DUPLEX}"),
     ("RLEC", "receive length errors: frames shorter than 64 bytes, or longer than RCTL.LPE allows"),
     ("-", ""),
-    ("XONRXC", f"XON frames received; {_NO_PAUSE}"),
-    ("XONTXC", f"XON frames sent; {_NO_PAUSE}"),
-    ("XOFFRXC", f"XOFF frames received; {_NO_PAUSE}"),
-    ("XOFFTXC", f"XOFF frames sent; {_NO_PAUSE}"),
-    ("FCRUC", f"unsupported flow control frames received; {_NO_PAUSE}"),
+    ("XONRXC", "XON frames received: pause frames with time 0; only with CTRL.RFCE"),
+    ("XONTXC", "XON frames sent"),
+    ("XOFFRXC", "XOFF frames received: other pause frames; only with CTRL.RFCE"),
+    ("XOFFTXC", "XOFF frames sent"),
+    ("FCRUC", "MAC control frames received that are not pause frames; only with CTRL.RFCE"),
     ("PRC64", "good packets received of 64 bytes"),
     ("PRC127", "good packets received of 65 to 127 bytes"),
     ("PRC255", "good packets received of 128 to 255 bytes"),
@@ -284,7 +284,7 @@ STATISTICS: tuple[Register, ...] = tuple(
         offset=0x4000 + 4 * index,
         fields=_whole("COUNT", 32, access=Access.STATISTIC),
         description=description,
-        status=Status.PARTIAL if _NO_PAUSE in description or _NO_MANAGEMENT in description else Status.COMPLETE,
+        status=Status.PARTIAL if _NO_MANAGEMENT in description else Status.COMPLETE,
         block="STATISTICS",
     )
     for index, (name, description) in enumerate(_COUNTERS)
@@ -376,13 +376,16 @@ REGISTERS: tuple[Register, ...] = (
         description="MDI (PHY) control; a write while a command is carried out (READY is 0) has no effect",
     ),
     *(
-        Register(
-            name=name, offset=offset, fields=_whole("VALUE", width), description=description, status=Status.PARTIAL
-        )
+        Register(name=name, offset=offset, fields=_whole("VALUE", width), description=description)
         for name, offset, width, description in (
-            ("FCAL", 0x0028, 32, "Flow control address, low: tells MAC control frames; no pause frames are sent"),
+            (
+                "FCAL",
+                0x0028,
+                32,
+                "Flow control address, low: one destination of MAC control frames, and that of pause frames sent",
+            ),
             ("FCAH", 0x002C, 16, "Flow control address, high"),
-            ("FCT", 0x0030, 16, "Flow control type: that of MAC control frames; 0 is none. No pause frames are sent"),
+            ("FCT", 0x0030, 16, "Flow control type: that of MAC control frames both ways; 0 tells none"),
         )
     ),
     Register(
@@ -427,8 +430,7 @@ REGISTERS: tuple[Register, ...] = (
         name="FCTTV",
         offset=0x0170,
         fields=_whole("TTV", 16),
-        description="Flow control transmit timer value; stored only, pause is not built",
-        status=Status.PARTIAL,
+        description="Flow control transmit timer value: the time of pause frames sent, in units of 512 bit times",
     ),
     Register(
         name="TXCW",
@@ -451,7 +453,14 @@ REGISTERS: tuple[Register, ...] = (
             *_bits("EN@1 PSP@3"),
             Field(name="CT", lsb=4, width=8, description="half duplex only"),
             Field(name="COLD", lsb=12, width=10, description="half duplex only"),
-            *_bits("SWXOFF@22 RTLC@24"),
+            Field(
+                name="SWXOFF",
+                lsb=22,
+                access=Access.SC,
+                updated=True,
+                description="sends a pause frame with the time FCTTV; reads 1 until the MAC takes it",
+            ),
+            Field(name="RTLC", lsb=24, description="half duplex only"),
         ),
         description="Transmit control",
         status=Status.PARTIAL,
@@ -506,15 +515,16 @@ REGISTERS: tuple[Register, ...] = (
         name="FCRTL",
         offset=0x2160,
         fields=(Field(name="RTL", lsb=3, width=13), *_bits("XONE@31")),
-        description="Flow control receive threshold, low; stored only, pause is not built",
-        status=Status.PARTIAL,
+        description="Flow control receive threshold, low (units of 8 bytes): at that fill XON is sent if XONE",
     ),
     Register(
         name="FCRTH",
         offset=0x2168,
-        fields=(Field(name="RTH", lsb=3, width=13), *_bits("FCE@31")),
-        description="Flow control receive threshold, high; stored only, pause is not built",
-        status=Status.PARTIAL,
+        fields=(
+            Field(name="RTH", lsb=3, width=13),
+            Field(name="FCE", lsb=31, description="stored only: for pins that this NIC does not have"),
+        ),
+        description="Flow control receive threshold, high (units of 8 bytes): at that fill XOFF is sent; 0 is off",
     ),
     *(
         Register(

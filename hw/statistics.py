@@ -5,7 +5,7 @@ as one number of 64 bits and are both cleared by the read of the high word.
 
 Which counters a frame moves is told by ``hw.frame_records``. Those of events that this
 NIC cannot see stay 0: of half duplex (SCC, ECOL, MCC, LATECOL, COLC, DC, TNCRS), of 10 and 100 Mb/s and fibre
-(ALGNERRC, SYMERRS, SEC, CEXTERR), of pause frames (XON*, XOFF*, FCRUC) and of management (MGT*).
+(ALGNERRC, SYMERRS, SEC, CEXTERR) and of management (MGT*).
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -95,7 +95,7 @@ def _pair(name: str, amount: Value) -> tuple[_Step, ...]:
 class Statistics(wiring.Component):
     """The counters. Each record is walked through in a fixed list of steps, one a cycle, and so is software's read.
 
-    A walk takes 20 cycles for a frame received, 14 for one sent, 5 for a read or for segmentation. So no record is lost
+    A walk takes 19 cycles for a frame received, 14 for one sent, 5 for a read or for segmentation. So no record is lost
     while they come no faster than the receive filter decides (24 cycles) and the MAC sends frames of 64 bytes.
     After reset the memory is swept for 64 cycles. Records are kept, and reads wait, meanwhile.
 
@@ -184,15 +184,27 @@ class Statistics(wiring.Component):
         m.d.comb += [queue.w_data.eq(self.received.payload), queue.w_en.eq(self.received.valid)]
         record = Signal(ReceivedRecord, name="received_record")
         size = Signal(range(len(SIZE_NAMES)))
-        short, whole, good = (Signal(name=name) for name in ("short", "whole", "good"))
+        short, whole, control, good = (Signal(name=name) for name in ("short", "whole", "control", "good"))
         counted = Signal(15)
+        # At most one moves of the counters of size, of length errors and of MAC control frames.
+        place, moves = Signal(range(_SLOTS)), Signal()
         m.d.sync += [
             record.eq(queue.r_data),
             size.eq(size_class(record.length)),
             short.eq(record.length < SHORTEST),
+            moves.eq(good | control | (whole & (short | record.long))),
         ]
+        with m.If(control):
+            # XONRXC, XOFFRXC and FCRUC stand two words apart.
+            m.d.sync += place.eq(_slot("XONRXC") + Cat(0, record.xoff, record.unsupported))
+        with m.Elif(good):
+            m.d.sync += place.eq(_slot("PRC64") + size)
+        with m.Else():
+            # RUC, RFC, ROC and RJC stand side by side.
+            m.d.sync += place.eq(_slot("RUC") + Cat(record.crc_error, ~short))
         m.d.comb += [
-            whole.eq(~record.lost),
+            control.eq(record.xon | record.xoff | record.unsupported),
+            whole.eq(~(record.lost | record.unwanted | control)),
             good.eq(record.kept & whole & ~(short | record.long | record.crc_error | record.rx_error)),
             counted.eq(Mux(good, record.length, 0)),
         ]
@@ -203,14 +215,12 @@ class Statistics(wiring.Component):
                 (_slot("RXERRC"), _Action.ADD, whole & record.rx_error & ~short),
                 (_slot("MPC"), _Action.ADD, record.lost),
                 (_slot("RLEC"), _Action.ADD, whole & (short | record.long)),
-                # RUC, RFC, ROC and RJC stand side by side.
-                (_slot("RUC") + Cat(record.crc_error, ~short), _Action.ADD, whole & (short | record.long)),
-                (_slot("PRC64") + size, _Action.ADD, good),
+                (place, _Action.ADD, moves),
                 (_slot("GPRC"), _Action.ADD, good),
                 (_slot("BPRC"), _Action.ADD, good & record.broadcast),
                 (_slot("MPRC"), _Action.ADD, good & record.multicast),
                 *_pair("GORC", counted),
-                (_slot("RNBC"), _Action.ADD, record.no_buffer),
+                (_slot("RNBC"), _Action.ADD, record.no_buffer & ~control),
                 *_pair("TOR", record.length),
                 (_slot("TPR"), _Action.ADD, 1),
             ),
@@ -223,19 +233,21 @@ class Statistics(wiring.Component):
         m.d.comb += [queue.w_data.eq(self.transmitted.payload), queue.w_en.eq(self.transmitted.valid)]
         record = Signal(TransmittedRecord, name="transmitted_record")
         size = Signal(range(len(SIZE_NAMES)))
-        good = Signal()
+        control, good = Signal(name="control"), Signal(name="good")
+        m.d.comb += control.eq(record.xon | record.xoff)
         m.d.sync += [
             record.eq(queue.r_data),
             size.eq(size_class(record.length)),
-            good.eq((record.length >= SHORTEST) & ~record.error),
+            good.eq((record.length >= SHORTEST) & ~record.error & ~control),
         ]
+        kind = Mux(control, _slot("XONTXC") + Cat(0, record.xoff), _slot("PTC64") + size)
         walk = _Walk(
             waits=queue.r_rdy,
             steps=(
-                (_slot("PTC64") + size, _Action.ADD, good),
+                (kind, _Action.ADD, good | control),
                 (_slot("GPTC"), _Action.ADD, good),
-                (_slot("MPTC"), _Action.ADD, record.multicast & ~record.error),
-                (_slot("BPTC"), _Action.ADD, record.broadcast & ~record.error),
+                (_slot("MPTC"), _Action.ADD, record.multicast & ~record.error & ~control),
+                (_slot("BPTC"), _Action.ADD, record.broadcast & ~record.error & ~control),
                 *_pair("GOTC", Mux(good, record.length, 0)),
                 *_pair("TOT", record.length),
                 (_slot("TPT"), _Action.ADD, 1),

@@ -58,6 +58,8 @@ class MacTransmit(wiring.Component):
         GMII, registered.
     sent : ``Out(1)``
         High for one cycle when a frame's last byte goes out.
+    idle : ``Out(1)``
+        A frame may begin: the gap behind the last one is over.
     """
 
     info: In(stream.Signature(TransmitInfo))
@@ -71,6 +73,7 @@ class MacTransmit(wiring.Component):
     tx_en: Out(1)
     tx_er: Out(1)
     sent: Out(1)
+    idle: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -107,6 +110,7 @@ class MacTransmit(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += self.idle.eq(1)
                 m.d.sync += [count.eq(0), short.eq(MINIMUM_BYTES)]
                 with m.If(self.info.valid & self.enable):
                     m.d.comb += self.info.ready.eq(1)

@@ -4,7 +4,7 @@ A frame lies in the memory as one word of ``ReceiveInfo`` followed by its data. 
 last, when the fate of the frame is known.
 """
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -38,6 +38,9 @@ class ReceiveBuffer(wiring.Component):
         the last of them. Not together with ``write``, not if ``overflowed``.
     rewind : ``In(1)``
         The frame is forgotten. Not together with ``write``.
+    fill : ``Out(13)``
+        Words in use, the word of information of each frame among them, and those of the frame that comes in; three
+        cycles behind.
     frames : ``Out(stream.Signature(ReceiveInfo))``
         Frames in order; after each one taken its words come from ``packets``.
     packets : ``Out(stream.Signature(PacketWord))``
@@ -54,12 +57,13 @@ class ReceiveBuffer(wiring.Component):
     info: In(ReceiveInfo)
     drop_last: In(1)
     rewind: In(1)
+    fill: Out(13)
     frames: Out(stream.Signature(ReceiveInfo))
     packets: Out(stream.Signature(PacketWord))
 
     def __init__(self, *, words: int = 6144, bank_words: int = 2048) -> None:
-        if words < 16:
-            raise ValueError(f"words is at least 16, not {words!r}")
+        if not 16 <= words <= 1 << 13:
+            raise ValueError(f"words is 16 to 8192, not {words!r}")
         if bank_words < 1 or bank_words & (bank_words - 1):
             raise ValueError(f"bank_words is a power of two, not {bank_words!r}")
         self._words = words
@@ -102,6 +106,12 @@ class ReceiveBuffer(wiring.Component):
         full = Signal()
         # One word always stays free: equal pointers mean empty.
         m.d.sync += full.eq((place == reading) | (self._after(place) == reading))
+        # ``place`` is past the word of information that comes last; that one is not in use yet.
+        ahead = Signal(signed(len(place) + 1))
+        m.d.sync += [
+            ahead.eq(place - reading),
+            self.fill.eq(ahead + Mux(ahead < 0, self._words - 1, -1)),
+        ]
         append = Signal()
         m.d.comb += [
             append.eq(self.write & ~full),

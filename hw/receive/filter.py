@@ -1,7 +1,9 @@
 """Which frames are received (manual 3.2.1, 9.4, 13.4.22 RCTL, 13.5.1 MTA, 13.5.2 RAL and RAH, 13.5.3 VFTA).
 
-The order of the stages: enabled, whole, length, errors, MAC control, VLAN, address. The address has to be wanted as one
-of its kind (UPE, MPE, BAM), or stand in the address table, or, if it is of a group, in the multicast hash table.
+The order of the stages: enabled, whole, MAC control, VLAN, address, length, errors. Length and errors come last since
+their counters count frames that pass the filters (13.7.1, 13.7.4, 13.7.15, 13.7.34 to 13.7.37). The address has to be
+wanted as one of its kind (UPE, MPE, BAM), or stand in the address table, or, if it is of a group, in the multicast hash
+table. Broadcast is a kind of its own: RCTL.MPE does not take it (13.4.22 BAM).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +16,11 @@ from amaranth.lib.wiring import In, Out
 
 from hw.mac.receive import ReceiveWord
 from hw.receive.bit_table import HASH_SHIFTS, BitTable, address_hash, table_bit
-from hw.receive.layouts import Drops, ReceiveControl, TypeControl
+from hw.receive.layouts import Drops, MacControl, ReceiveControl, TypeControl
+from hw.receive.mac_control import Fate, MacControlDecoder, MacControlFrame, mac_control
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
-from hw.vlan import ADDRESS_BYTES, TAG_BYTES, tag_of
+from hw.vlan import tag_of
 
 __all__ = [
     "LONGEST",
@@ -26,7 +29,7 @@ __all__ = [
     "TABLE_ENTRIES",
     "FilterSettings",
     "ReceiveFilter",
-    "accepts",
+    "control_frame",
     "drop_reason",
     "is_inexact",
 ]
@@ -39,7 +42,6 @@ LONGEST_JUMBO = 16384
 TABLE_ENTRIES = BY_NAME["RAL"].count
 
 _BROADCAST = b"\xff" * 6
-_PAUSE = 0x0001  # opcode, IEEE 802.3 annex 31A
 _CFI = 12
 _IDENTIFIER_BITS = 12
 _FIRST_COUNTED = 2  # step of the search in which entry 0 is counted
@@ -50,8 +52,8 @@ class FilterSettings:
     """The registers that the filter obeys.
 
     ``rctl`` has the fields of ``ReceiveControl`` (EN set), ``table`` the ``(address, AS, AV)`` of RAL and RAH,
-    ``multicast`` and ``vlan`` the 128 registers of MTA and VFTA; ``vet``, ``fct`` and ``fca`` (6 bytes) are those of
-    ``TypeControl``.
+    ``multicast`` and ``vlan`` the 128 registers of MTA and VFTA; ``vet``, ``rfce``, ``fct`` and ``fca`` (6 bytes) are
+    those of ``TypeControl``.
     """
 
     rctl: Mapping[str, int]
@@ -59,6 +61,7 @@ class FilterSettings:
     multicast: Sequence[int] = (0,) * 128
     vlan: Sequence[int] = (0,) * 128
     vet: int = 0
+    rfce: bool = False
     fct: int = 0
     fca: bytes = bytes(6)
 
@@ -77,26 +80,31 @@ def _is_hashed(address: bytes, settings: FilterSettings) -> bool:
     return bool(address[0] & 1) and table_bit(settings.multicast, address_hash(address, settings.rctl["mo"]))
 
 
-def _mac_control(frame: bytes, settings: FilterSettings) -> bool | None:
-    """Whether a frame is passed as a MAC control frame; ``None`` if it is to be filtered like any other.
+def _is_good(frame: bytes, *, crc_error: bool, rx_error: bool, settings: FilterSettings) -> bool:
+    longest = LONGEST_JUMBO if settings.rctl["lpe"] else LONGEST
+    return SHORTEST <= len(frame) <= longest and not crc_error and not rx_error
 
-    They are those of type FCT to FCAH:FCAL or to the station (RAH:RAL of entry 0).
-    """
-    end = ADDRESS_BYTES + TAG_BYTES
-    if len(frame) < end or not settings.fct or int.from_bytes(frame[12:14], "big") != settings.fct:
+
+def control_frame(
+    frame: bytes, *, crc_error: bool = False, rx_error: bool = False, settings: FilterSettings
+) -> MacControlFrame | None:
+    """What a whole frame with FCS is as MAC control frame; ``None`` if it is none, or not a good one."""
+    if not _is_good(frame, crc_error=crc_error, rx_error=rx_error, settings=settings):
         return None
-    if frame[:6] != settings.fca and not _is_exact(frame[:6], settings.table[:1]):
-        return None
-    if int.from_bytes(frame[14:16], "big") == _PAUSE:
-        return False if settings.rctl["dpf"] else None
-    return bool(settings.rctl["pmcf"])
+    own, select, valid = settings.table[0]
+    return mac_control(
+        frame,
+        fct=settings.fct,
+        fca=settings.fca,
+        own=own if valid and select == 0 else None,
+        rfce=settings.rfce,
+        dpf=bool(settings.rctl["dpf"]),
+        pmcf=bool(settings.rctl["pmcf"]),
+    )
 
 
-def accepts(frame: bytes, settings: FilterSettings) -> str | None:
-    """The stages behind errors: the field of ``Drops`` for a frame, or ``None`` if it is received."""
-    control = _mac_control(frame, settings)
-    if control is not None:
-        return None if control else "mac_control"
+def _misses(frame: bytes, settings: FilterSettings) -> str | None:
+    """The filter proper: the field of ``Drops`` for a frame whose VLAN or address is not wanted."""
     rctl = settings.rctl
     tag = tag_of(frame, settings.vet)
     if tag is not None and rctl["vfe"]:
@@ -108,11 +116,13 @@ def accepts(frame: bytes, settings: FilterSettings) -> str | None:
     return None if passes or _is_hashed(address, settings) else "no_match"
 
 
-def is_inexact(frame: bytes, settings: FilterSettings) -> bool:
+def is_inexact(frame: bytes, *, crc_error: bool, rx_error: bool, settings: FilterSettings) -> bool:
     """Whether a frame that is received owes it to the multicast hash table alone (descriptor bit PIF)."""
     address = frame[:6].ljust(6, b"\0")
-    passes = _is_promiscuous(address, settings) or _is_exact(address, settings.table)
-    return not passes and _mac_control(frame, settings) is None
+    control = control_frame(frame, crc_error=crc_error, rx_error=rx_error, settings=settings)
+    if control and control.fate is Fate.PASSED:
+        return False
+    return not (_is_promiscuous(address, settings) or _is_exact(address, settings.table))
 
 
 def drop_reason(
@@ -122,6 +132,11 @@ def drop_reason(
     rctl = settings.rctl
     if overrun:
         return "overrun"
+    control = control_frame(frame, crc_error=crc_error, rx_error=rx_error, settings=settings)
+    if control and control.fate is not Fate.FILTERED:
+        return None if control.fate is Fate.PASSED else "mac_control"
+    if missed := _misses(frame, settings):
+        return missed
     if len(frame) < SHORTEST and not rctl["sbp"]:
         return "fragment" if crc_error else "undersize"
     if len(frame) > (LONGEST_JUMBO if rctl["lpe"] else LONGEST):
@@ -130,14 +145,14 @@ def drop_reason(
         return "rx_error"
     if crc_error and not rctl["sbp"]:
         return "crc_error"
-    return accepts(frame, settings)
+    return None
 
 
 class ReceiveFilter(wiring.Component):
     """Watches frames go by and says of each whether to keep it.
 
-    Frames longer than the limit are dropped even with RCTL.SBP: drivers reckon with no more in their buffers. RCTL.EN
-    and the link count at a frame's first word.
+    Frames longer than the limit are dropped even with RCTL.SBP: LPE says that they are (13.4.22), and drivers reckon
+    with no more in their buffers. RCTL.EN and the link count at a frame's first word.
 
     Members
     -------
@@ -158,6 +173,10 @@ class ReceiveFilter(wiring.Component):
         multicast hash table alone, and whether it has a tag and CTRL.VME asks to take that out.
     tag : ``Out(16)``
         While ``decided``: with ``vp``, the tag control information; else 0.
+    control : ``Out(MacControl)``
+        While ``decided``: what the frame is as MAC control frame, whether it is kept or not.
+    pause : ``Out(1)``, quanta : ``Out(16)``
+        Pulse with the decision: a pause frame, which asks for ``quanta`` x 512 bit times.
     drops : ``Out(Drops)``
         Pulse with the decision. Nothing is told while the receiver or the link is down.
     """
@@ -179,6 +198,9 @@ class ReceiveFilter(wiring.Component):
     pif: Out(1)
     vp: Out(1)
     tag: Out(16)
+    control: Out(MacControl)
+    pause: Out(1)
+    quanta: Out(16)
     drops: Out(Drops)
 
     def elaborate(self, platform: object) -> Module:
@@ -190,7 +212,7 @@ class ReceiveFilter(wiring.Component):
         enabled = Signal()
         begin = Signal()
         m.d.comb += begin.eq(self.taken & first)
-        m.d.sync += self.drops.eq(0)
+        m.d.sync += [self.drops.eq(0), self.pause.eq(0)]
         with m.If(self.taken):
             m.d.sync += [
                 first.eq(self.word.last),
@@ -210,11 +232,21 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.length.eq(self.length + self.word.count)
 
         walked, own, exact = self._walk(m, address, begin)
-        tagged, information, control, discard = self._types(m, address, first, own)
+        tagged, information = self._tag(m, first)
         hashed, vlan_wanted = self._tables(m, address, information)
+        m.submodules.decoder = decoder = MacControlDecoder()
+        m.d.comb += [
+            decoder.word.eq(self.word),
+            decoder.taken.eq(self.taken),
+            decoder.address.eq(address),
+            decoder.own.eq(own),
+            decoder.rctl.eq(self.rctl),
+            decoder.types.eq(self.types),
+            self.quanta.eq(decoder.quanta),
+        ]
 
         # Registered once more, since the decision is a long chain.
-        short, long, passes, judge = (Signal(name=name) for name in ("short", "long", "passes", "judge"))
+        short, long, good, passes, judge = (Signal(name=name) for name in ("short", "long", "good", "passes", "judge"))
         with m.If(self.rctl.lpe):
             m.d.sync += long.eq(self.length > LONGEST_JUMBO)
         with m.Else():
@@ -228,24 +260,34 @@ class ReceiveFilter(wiring.Component):
         settled = Signal(4)  # a one comes through it when the tables have answered for the last word, too
         m.d.sync += [
             short.eq(self.length < SHORTEST),
+            good.eq(~(short | long | self.ce | self.rxe)),
             settled.eq(Cat(ended, settled)),
             judge.eq(ended & walked & settled.all() & ~judge),
         ]
 
+        passed, discarded = good & decoder.passed, good & decoder.discarded
         with m.If(judge):
             m.d.sync += [
                 ended.eq(0),
                 settled.eq(0),
                 self.decided.eq(1),
                 self.keep.eq(0),
-                self.pif.eq(~passes & ~exact & ~control),
+                self.pif.eq(~passes & ~exact & ~passed),
                 self.vp.eq(tagged & self.types.vme),
                 self.tag.eq(Mux(tagged & self.types.vme, information, 0)),
+                self.control.eq(Mux(good & ~overrun, decoder.kind.as_value(), 0)),
+                self.pause.eq(enabled & good & ~overrun & (decoder.kind.xon | decoder.kind.xoff)),
             ]
             with m.If(~enabled):
                 pass
             with m.Elif(overrun):
                 m.d.sync += self.drops.overrun.eq(1)
+            with m.Elif(discarded):
+                m.d.sync += self.drops.mac_control.eq(1)
+            with m.Elif(tagged & ~vlan_wanted & ~passed):
+                m.d.sync += self.drops.vlan.eq(1)
+            with m.Elif(~passes & ~exact & ~hashed & ~passed):
+                m.d.sync += self.drops.no_match.eq(1)
             with m.Elif(short & ~self.rctl.sbp):
                 m.d.sync += [self.drops.fragment.eq(self.ce), self.drops.undersize.eq(~self.ce)]
             with m.Elif(long):
@@ -254,20 +296,12 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.drops.rx_error.eq(1)
             with m.Elif(self.ce & ~self.rctl.sbp):
                 m.d.sync += self.drops.crc_error.eq(1)
-            with m.Elif(discard):
-                m.d.sync += self.drops.mac_control.eq(1)
-            with m.Elif(tagged & ~vlan_wanted & ~control):
-                m.d.sync += self.drops.vlan.eq(1)
-            with m.Elif(~passes & ~exact & ~hashed & ~control):
-                m.d.sync += self.drops.no_match.eq(1)
             with m.Else():
                 m.d.sync += self.keep.eq(1)
         return m
 
-    def _types(self, m: Module, address: Signal, first: Signal, own: Signal) -> tuple[Signal, Signal, Signal, Signal]:
-        """VLAN and MAC control frames, told by the second word. Returns: there is a tag; its control information;
-        passed or discarded as a MAC control frame; discarded as one.
-        """
+    def _tag(self, m: Module, first: Signal) -> tuple[Signal, Signal]:
+        """The VLAN tag, told by the second word. Returns: there is one; its control information."""
         second = Signal()
         complete = Signal()
         kind, information = Signal(16), Signal(16)
@@ -281,20 +315,9 @@ class ReceiveFilter(wiring.Component):
                     kind.eq(Cat(self.word.data[40:48], self.word.data[32:40])),
                     information.eq(Cat(self.word.data[56:64], self.word.data[48:56])),
                 ]
-        tagged, typed, to_group, pause = (Signal(name=name) for name in ("tagged", "typed", "to_group", "pause"))
-        control, discard = Signal(), Signal()
-        m.d.sync += [
-            tagged.eq(complete & (self.types.vet != 0) & (kind == self.types.vet)),
-            typed.eq(complete & (self.types.fct != 0) & (kind == self.types.fct)),
-            to_group.eq(address == self.types.fca),
-            pause.eq(information == _PAUSE),
-        ]
-        ours = typed & (to_group | own)
-        m.d.sync += [
-            control.eq(ours & Mux(pause, self.rctl.dpf, 1)),
-            discard.eq(ours & Mux(pause, self.rctl.dpf, ~self.rctl.pmcf)),
-        ]
-        return tagged, information, control, discard
+        tagged = Signal()
+        m.d.sync += tagged.eq(complete & (self.types.vet != 0) & (kind == self.types.vet))
+        return tagged, information
 
     def _tables(self, m: Module, address: Signal, information: Signal) -> tuple[Signal, Signal]:
         """Returns, each from a register: the multicast table has the address; the VLAN is wanted."""

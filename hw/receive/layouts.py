@@ -5,7 +5,7 @@ Field names are those of the manual in lower case.
 
 from amaranth.lib import data
 
-__all__ = ["ChecksumControl", "Drops", "ReceiveControl", "ReceiveInfo", "TypeControl"]
+__all__ = ["ChecksumControl", "Drops", "MacControl", "ReceiveControl", "ReceiveInfo", "TypeControl"]
 
 ReceiveControl = data.StructLayout(
     {
@@ -32,8 +32,12 @@ ReceiveControl = data.StructLayout(
 ChecksumControl = data.StructLayout({"pcss": 8, "ipofl": 1, "tuofl": 1})
 """Fields of RXCSUM."""
 
-TypeControl = data.StructLayout({"vme": 1, "vet": 16, "fct": 16, "fca": 48})
-"""By what VLAN and MAC control frames are told: CTRL.VME, VET, FCT, and FCAL with FCAH above it."""
+TypeControl = data.StructLayout({"vme": 1, "rfce": 1, "vet": 16, "fct": 16, "fca": 48})
+"""By what VLAN and MAC control frames are told: CTRL.VME and RFCE, VET, FCT, and FCAL with FCAH above it."""
+
+MacControl = data.StructLayout({"xon": 1, "xoff": 1, "unsupported": 1})
+"""What a MAC control frame is: a pause frame with time 0 (XONRXC) or another (XOFFRXC), or one of an opcode that is not
+PAUSE (FCRUC)."""
 
 ReceiveInfo = data.StructLayout(
     {
@@ -56,18 +60,18 @@ ReceiveInfo = data.StructLayout(
 Drops = data.StructLayout(
     {
         "overrun": 1,
+        "mac_control": 1,
+        "vlan": 1,
+        "no_match": 1,
         "undersize": 1,
         "fragment": 1,
         "oversize": 1,
         "jabber": 1,
         "rx_error": 1,
         "crc_error": 1,
-        "mac_control": 1,
-        "vlan": 1,
-        "no_match": 1,
     }
 )
-"""Why a frame was dropped, at most one of them. Too short with a good (``undersize``, RUC) or bad CRC (``fragment``,
-RFC), too long with a good (``oversize``, ROC) or bad CRC (``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS), a MAC
-control frame (RCTL.DPF and PMCF), a VLAN that is not wanted, not for this station, or cut short since words came
-faster than they were taken (MPC)."""
+"""Why a frame was dropped, at most one of them, the first that holds: cut short since words came faster than they were
+taken (MPC), a MAC control frame (RCTL.DPF and PMCF), a VLAN that is not wanted, not for this station, too short with a
+good (``undersize``, RUC) or bad CRC (``fragment``, RFC), too long with a good (``oversize``, ROC) or bad CRC
+(``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS)."""

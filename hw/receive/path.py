@@ -64,6 +64,10 @@ class ReceivePath(wiring.Component):
         Pulse: a frame was lost since the buffer or the MAC had no room (cause RXO, statistic MPC).
     drops : ``Out(Drops)``
         Pulses: frames that the filter dropped.
+    pause, quanta : ``Out``
+        Pause frames, as in ``ReceiveFilter``.
+    fill : ``Out(13)``
+        As in ``ReceiveBuffer``.
     records : ``Out(stream.Signature(ReceivedRecord))``
         One for each frame that comes while the receiver is on.
     """
@@ -95,6 +99,9 @@ class ReceivePath(wiring.Component):
     minimum: Out(1)
     missed: Out(1)
     drops: Out(Drops)
+    pause: Out(1)
+    quanta: Out(16)
+    fill: Out(13)
     records: Out(stream.Signature(ReceivedRecord, always_ready=True))
 
     def __init__(self, *, buffer_words: int = 6144) -> None:
@@ -137,6 +144,9 @@ class ReceivePath(wiring.Component):
             filter_.types.eq(self.types),
             filter_.link.eq(self.link),
             self.drops.eq(filter_.drops),
+            self.pause.eq(filter_.pause),
+            self.quanta.eq(filter_.quanta),
+            self.fill.eq(buffer.fill),
             buffer.word.eq(stripper.output),
             buffer.write.eq(stripper.write),
         ]
@@ -176,6 +186,7 @@ class ReceivePath(wiring.Component):
             watch.word.eq(self.words.payload),
             watch.taken.eq(taken),
             watch.drops.eq(filter_.drops),
+            watch.control.eq(filter_.control),
             watch.length.eq(filter_.length),
             watch.crc_error.eq(filter_.ce),
             watch.rx_error.eq(filter_.rxe),

@@ -16,7 +16,7 @@ from tests.hw.memory import HostMemory
 from tests.hw.register_port import Registers
 from tests.hw.simulate import CLOCK_PERIOD_NS
 
-__all__ = ["OWN", "RECEIVE_RING", "RING", "TRANSMIT_RING", "NicBench"]
+__all__ = ["OWN", "PREAMBLE_AND_SFD", "RECEIVE_RING", "RING", "TRANSMIT_RING", "NicBench"]
 
 OWN = bytes.fromhex("020000000001")
 """What ``Nic`` has as its station address unless told."""
@@ -30,7 +30,7 @@ _RECEIVE_BUFFERS = 0x100_0000
 _RECEIVE_BUFFER_STRIDE = 0x4000
 _TRANSMIT_DATA = 0x200_0000
 
-_PREAMBLE = bytes.fromhex("55555555555555d5")
+PREAMBLE_AND_SFD = bytes.fromhex("55555555555555d5")
 
 
 class NicBench:
@@ -199,13 +199,14 @@ class NicBench:
 
     # Wire
 
-    def put(self, whole: bytes, *, error_at: int | None = None) -> GmiiFrame:
+    def put(self, whole: bytes, *, error_at: int | None = None, preamble: bytes = PREAMBLE_AND_SFD) -> GmiiFrame:
         """Queue a frame that has its FCS (or a wrong one) for the NIC to receive. ``error_at``: the byte, counted from
-        the destination address, with RX_ER. ``sim_time_end`` of the result tells later when its last byte began."""
-        errors = [0] * (len(_PREAMBLE) + len(whole))
+        the destination address (the preamble's last is -1), with RX_ER. ``sim_time_end`` of the result tells later when
+        its last byte began."""
+        errors = [0] * (len(preamble) + len(whole))
         if error_at is not None:
-            errors[len(_PREAMBLE) + error_at] = 1
-        frame = GmiiFrame(_PREAMBLE + whole, errors)
+            errors[len(preamble) + error_at] = 1
+        frame = GmiiFrame(preamble + whole, errors)
         self.source.send_nowait(frame)
         return frame
 

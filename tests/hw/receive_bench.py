@@ -17,17 +17,16 @@ from cocotbext.eth import GmiiFrame, GmiiSource
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.dma import DmaArbiter
 from hw.interfaces import Descriptor, MemoryPort
-from hw.mac.fcs import FCS_BYTES, append_fcs
+from hw.mac.fcs import append_fcs
 from hw.mac.receive import MacReceive
-from hw.receive.checksum import receive_checksum
 from hw.receive.dma import buffer_bytes, store
-from hw.receive.filter import FilterSettings, drop_reason, is_inexact
+from hw.receive.filter import FilterSettings
 from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl
 from hw.receive.path import ReceivePath
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
-from hw.vlan import strip, tag_of
 from tests.hw.memory import HostMemory, fields
+from tests.hw.receive_model import outcome
 from tests.hw.simulate import CLOCK_PERIOD_NS
 from tests.hw.streams import pack
 
@@ -107,33 +106,20 @@ class Model:
     stored: int = 0
 
     def frame(self, frame: bytes, *, crc_error: bool = False, rx_error: bool = False) -> None:
-        rctl, vet = self.settings.rctl, self.settings.vet
-        reason = drop_reason(frame, crc_error=crc_error, rx_error=rx_error, overrun=False, settings=self.settings)
-        if reason:
-            self.drops[reason] += 1
-            return
-        sums = receive_checksum(
+        result = outcome(
             frame,
-            pcss=self.rxcsum["pcss"],
-            ip_offload=bool(self.rxcsum["ipofl"]),
-            tcp_offload=bool(self.rxcsum["tuofl"]),
-            strip_crc=bool(rctl["secrc"]),
-            strip_tag=bool(self.vme),
-            vet=vet,
+            crc_error=crc_error,
+            rx_error=rx_error,
+            settings=self.settings,
+            rxcsum=self.rxcsum,
+            vme=bool(self.vme),
         )
-        tag = tag_of(frame, vet) if self.vme else None
-        info = {name: int(value) for name, value in vars(sums).items()} | {
-            "ce": crc_error,
-            "rxe": rx_error,
-            "pif": is_inexact(frame, self.settings),
-            "vp": tag is not None,
-            "special": tag or 0,
-        }
-        data = strip(frame, vet) if self.vme else frame
-        if rctl["secrc"]:
-            data = data[: max(len(data) - FCS_BYTES, 0)]
+        if result.dropped:
+            self.drops[result.dropped] += 1
+            return
+        rctl = self.settings.rctl
         size = buffer_bytes(bsize=rctl["bsize"], bsex=rctl["bsex"])
-        for address, content in store(data, info, self.descriptors, base=BASE, size=size):
+        for address, content in store(result.data, result.info, self.descriptors, base=BASE, size=size):
             self.memory |= {address + offset: octet for offset, octet in enumerate(content)}
             self.writes.append((address, len(content)))
         self.stored += 1
@@ -193,6 +179,7 @@ class Bench:
             multicast=multicast,
             vlan=vlan,
             vet=self.types["vet"],
+            rfce=bool(self.types["rfce"]),
             fct=self.types["fct"],
             fca=self.types["fca"].to_bytes(6, "little"),
         )

@@ -62,7 +62,7 @@ def spoilt(whole: bytes) -> bytes:
 
 @cocotb.test()
 async def lengths_and_errors(dut: Any) -> None:
-    """Stages 1 to 3: enabled, length, errors; RCTL.SBP stores what is short or bad, and says what is wrong with it."""
+    """Enabled, length, errors; RCTL.SBP stores what is short or bad, and says what is wrong with it."""
     bench = await started(dut)
     await control(bench, EN=0)
     assert await receive(bench, frame(OWN)) is None
@@ -94,21 +94,27 @@ async def lengths_and_errors(dut: Any) -> None:
 
 @cocotb.test()
 async def mac_control(dut: Any) -> None:
-    """Stage 4: pause frames go with RCTL.DPF, others come with PMCF; only from the right addresses, of type FCT."""
+    """MAC control frames: with CTRL.RFCE pause frames to the station go with RCTL.DPF, those of other opcodes come with
+    PMCF; only from the right addresses, of type FCT. Without RFCE they are frames like any other.
+    """
     bench = await started(dut)
     pause, other = (bytes.fromhex(text) for text in ("8808000100ff", "8808000200ff"))
-    for fields, to_own, to_group in (
-        ({}, (True, False), (False, False)),
-        ({"DPF": 1}, (False, False), (False, False)),
-        ({"PMCF": 1}, (True, True), (False, True)),
-        ({"MPE": 1}, (True, False), (True, False)),
-        ({"MPE": 1, "DPF": 1, "PMCF": 1}, (False, True), (False, True)),
+    for rfce, fields, to_own, to_group in (
+        (1, {}, (True, False), (False, False)),
+        (1, {"DPF": 1}, (False, False), (False, False)),
+        (1, {"PMCF": 1}, (True, True), (False, True)),
+        (1, {"MPE": 1}, (True, False), (True, False)),
+        (1, {"MPE": 1, "DPF": 1, "PMCF": 1}, (False, True), (True, True)),
+        (0, {"DPF": 1}, (True, True), (False, False)),
+        (0, {"MPE": 1, "DPF": 1}, (True, True), (True, True)),
     ):
+        await bench.write_fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1, RFCE=rfce)
         await control(bench, **fields)
         for to, wanted in ((OWN, to_own), (FLOW_CONTROL, to_group)):
             got = [await receive(bench, frame(to, behind)) for behind in (pause, other)]
             assert tuple(item is not None for item in got) == wanted, (fields, to)
             assert not any(item[0]["pif"] for item in got if item)
+    await bench.write_fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1, RFCE=1)
     await control(bench, MPE=1, DPF=1)
     assert await receive(bench, frame(GROUP, pause))
     assert await receive(bench, frame(OWN, bytes.fromhex("8809000100ff")))
@@ -116,7 +122,7 @@ async def mac_control(dut: Any) -> None:
 
 @cocotb.test()
 async def vlan_filter(dut: Any) -> None:
-    """Stage 5: VFTA by VLAN identifier alone, CFI if asked for, whatever VME is; untagged frames are not concerned."""
+    """VFTA by VLAN identifier alone, CFI if asked for, whatever VME is; untagged frames are not concerned."""
     bench = await started(dut)
     wanted = (0, 5, 0x123, 0xFFF)
     for index in range(128):
@@ -142,7 +148,7 @@ async def vlan_filter(dut: Any) -> None:
 
 @cocotb.test()
 async def addresses(dut: Any) -> None:
-    """Stage 6: UPE, MPE, BAM, the address table, then the hash table with all four offsets."""
+    """UPE, MPE, BAM, the address table, then the hash table with all four offsets."""
     bench = await started(dut)
     for fields, wanted in (({}, "o"), ({"UPE": 1}, "ou"), ({"MPE": 1}, "og"), ({"BAM": 1}, "ob")):
         await control(bench, **fields)
@@ -171,7 +177,7 @@ async def addresses(dut: Any) -> None:
 
 @cocotb.test()
 async def strip(dut: Any) -> None:
-    """Stage 7: the outer tag goes to the descriptor; checksums are checked behind it; truncated tags are none."""
+    """The outer tag goes to the descriptor; checksums are checked behind it; truncated tags are none."""
     bench = await started(dut, SECRC=1)
     await bench.write_fields("RXCSUM", IPOFL=1, TUOFL=1, PCSS=14)
     ether = {"dst": "02:00:00:00:00:01", "src": "02:00:00:00:00:02"}

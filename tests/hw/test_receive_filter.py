@@ -16,10 +16,11 @@ from hw.receive.filter import (
     TABLE_ENTRIES,
     FilterSettings,
     ReceiveFilter,
+    control_frame,
     drop_reason,
     is_inexact,
 )
-from hw.receive.layouts import Drops, ReceiveControl
+from hw.receive.layouts import Drops, MacControl, ReceiveControl
 from hw.vlan import tag_of
 from tests.hw.streams import words_of
 
@@ -73,6 +74,8 @@ class Bench:
         self.used = False
         self.simulator.add_testbench(self._run)
         self.process: Callable[[Any], Coroutine[Any, Any, None]]
+        self.pauses: list[int] = []
+        """The quanta of the last frame, if it was a pause frame."""
 
     async def _run(self, context: Any) -> None:
         await self.process(context)
@@ -135,11 +138,13 @@ class Bench:
             if context.get(dut.decided):
                 break
             await context.tick()
+        self.pauses = [context.get(dut.quanta)] if context.get(dut.pause) else []
         drops = context.get(dut.drops)
         reasons = [name for name, _ in Drops if drops[name]]
         assert len(reasons) <= 1
         await context.tick()
         assert not context.get(dut.drops.as_value())
+        assert not context.get(dut.pause)
         assert context.get(dut.decided)
         values = (bool(context.get(dut.keep)), *(context.get(getattr(dut, name)) for name in ("length", "ce", "rxe")))
         return (reasons[0] if reasons else None, *values)
@@ -148,9 +153,17 @@ class Bench:
 BENCH = Bench()
 
 
+def shown_control(context: Any) -> str | None:
+    """What the filter says of a frame as MAC control frame."""
+    control = context.get(BENCH.dut.control)
+    kinds = [name for name, _ in MacControl if control[name]]
+    assert len(kinds) <= 1
+    return kinds[0] if kinds else None
+
+
 def bytes_of(case: Case) -> bytes:
-    """The frame: ``kind`` and ``information`` are what stands behind the addresses."""
-    behind = b"".join(case.get(name, 0x5A5A).to_bytes(2, "big") for name in ("kind", "information"))
+    """The frame: ``kind``, ``information`` and ``quanta`` are what stands behind the addresses."""
+    behind = b"".join(case.get(name, 0x5A5A).to_bytes(2, "big") for name in ("kind", "information", "quanta"))
     frame = bytes(case["address"]).ljust(12, b"\x5a") + behind
     return frame[: case["length"]].ljust(case["length"], b"\x5a")
 
@@ -171,7 +184,8 @@ cases = st.fixed_dictionaries(
         "rx_error": st.sampled_from((0, 0, 0, 1)),
         "overrun": st.sampled_from((0, 0, 0, 0, 1)),
         "kind": st.sampled_from((VET, VET, FCT, FCT, 0x0800, 0)),
-        "information": st.sampled_from((*INFORMATION, 1)),
+        "information": st.sampled_from((*INFORMATION, 1, 1, 1)),
+        "quanta": st.sampled_from((0, 1, 0x100, 0x1234)),
         "rctl": st.fixed_dictionaries(
             {name: st.integers(0, 1) for name in FLAGS} | {"mo": st.integers(0, 3), "en": st.just(1)}
         ),
@@ -180,6 +194,7 @@ cases = st.fixed_dictionaries(
 types = st.fixed_dictionaries(
     {
         "vme": st.integers(0, 1),
+        "rfce": st.sampled_from((1, 1, 0)),
         "vet": st.sampled_from((VET, VET, VET, FCT, 0)),
         "fct": st.sampled_from((FCT, FCT, 0)),
         "fca": st.just(int.from_bytes(FLOW_CONTROL, "little")),
@@ -219,19 +234,23 @@ def test_gateware_against_golden(
                 multicast=[multicast.get(index, 0) for index in range(128)],
                 vlan=[vlan.get(index, 0) for index in range(128)],
                 vet=types["vet"],
+                rfce=bool(types["rfce"]),
                 fct=types["fct"],
                 fca=FLOW_CONTROL,
             )
-            errors = {name: bool(case[name]) for name in ("crc_error", "rx_error", "overrun")}
+            errors = {name: bool(case[name]) for name in ("crc_error", "rx_error")}
             frame = bytes_of(case)
-            assert reason == drop_reason(frame, **errors, settings=registers), case
+            assert reason == drop_reason(frame, **errors, overrun=bool(case["overrun"]), settings=registers), case
             assert keep == (reason is None)
+            control = None if case["overrun"] else control_frame(frame, **errors, settings=registers)
+            assert shown_control(context) == (control.kind if control else None)
+            assert BENCH.pauses == ([control.quanta] if control and control.kind != "unsupported" else [])
             if keep:
                 assert (length, ce, rxe) == (case["length"], case["crc_error"], case["rx_error"])
                 tag = tag_of(frame, types["vet"]) if types["vme"] else None
                 shown = (context.get(BENCH.dut.vp), context.get(BENCH.dut.tag))
                 assert shown == (int(tag is not None), tag or 0)
-                assert context.get(BENCH.dut.pif) == is_inexact(frame, registers)
+                assert context.get(BENCH.dut.pif) == is_inexact(frame, **errors, settings=registers)
 
     BENCH.run(process)
 

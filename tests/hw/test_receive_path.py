@@ -127,7 +127,7 @@ async def tags_and_groups(dut: Any, rctl: dict[str, int], vme: int) -> None:
     groups = [b"\x01\0\x5e" + rng.randbytes(3) for _ in range(4)]
     offset = rctl.get("mo", 0)
     multicast = words_of_bits({address_hash(group, offset) for group in groups[:2]})
-    types = {"vme": vme, "vet": 0x8100, "fct": 0x8808, "fca": int.from_bytes(FLOW_CONTROL, "little")}
+    types = {"vme": vme, "rfce": 1, "vet": 0x8100, "fct": 0x8808, "fca": int.from_bytes(FLOW_CONTROL, "little")}
     bench = Bench(
         dut,
         rctl=rctl,

@@ -19,7 +19,7 @@ from hw.frame_records import (
     transmit_increments,
 )
 from hw.mac.transmit import line_bytes
-from hw.receive.layouts import Drops
+from hw.receive.layouts import Drops, MacControl
 from hw.registers import BY_NAME, STATISTICS
 from hw.statistics import PAIRS, Counters, Statistics
 
@@ -30,14 +30,22 @@ LONGEST_WALK = 20
 QUEUED = 8 * LONGEST_WALK
 """Cycles after which nothing waits any more."""
 
+
+def one_of(*names: str) -> st.SearchStrategy[dict[str, bool]]:
+    """None of these flags, or one."""
+    return st.sampled_from([{}, {}, *({name: True} for name in names)])
+
+
 RECEIVED = st.builds(
-    Received,
+    lambda control, **fields: Received(**fields, **control),
+    one_of(*MacControl.members),
     length=LENGTHS | st.integers(1, 0x7FFF),
-    **{name: st.booleans() for name in ("crc_error", "rx_error", "long", "kept", "lost", "no_buffer")},
+    **{name: st.booleans() for name in ("crc_error", "rx_error", "long", "kept", "lost", "no_buffer", "unwanted")},
     **{name: st.booleans() for name in ("broadcast", "multicast")},
 )
 TRANSMITTED = st.builds(
-    Transmitted,
+    lambda control, **fields: Transmitted(**fields, **control),
+    one_of("xon", "xoff"),
     length=LENGTHS | st.integers(1, 0x7FFF),
     **{name: st.booleans() for name in ("error", "broadcast", "multicast")},
 )
@@ -304,6 +312,18 @@ def test_receive_rules() -> None:
     long = {"TPR": 1, "TOR": 1523, "RLEC": 1}
     assert receive_increments(Received(length=1523, long=True)) == long | {"ROC": 1}
     assert receive_increments(Received(length=1523, long=True, crc_error=True)) == long | {"RJC": 1, "CRCERRS": 1}
+    for fields in ({"crc_error": True}, {"rx_error": True}, {"long": True}):
+        assert receive_increments(Received(length=2000, unwanted=True, **fields)) == {"TPR": 1, "TOR": 2000}
+    for kind, name in (("xon", "XONRXC"), ("xoff", "XOFFRXC"), ("unsupported", "FCRUC")):
+        counts = {"TPR": 1, "TOR": 64, name: 1}
+        for kept in (False, True):
+            frame = Received(length=64, kept=kept, no_buffer=True, multicast=True, **{kind: True})
+            assert receive_increments(frame) == counts
+        assert receive_increments(Received(length=64, lost=True, **{kind: True})) == counts | {"MPC": 1}
+        assert receive_increments(Received(length=64, unwanted=True, **{kind: True})) == counts
+    for kind, name in (("xon", "XONTXC"), ("xoff", "XOFFTXC")):
+        sent = Transmitted(length=64, multicast=True, **{kind: True})
+        assert transmit_increments(sent) == {"TPT": 1, "TOT": 64, name: 1}
     both = receive_increments(Received(length=80, crc_error=True, rx_error=True, kept=True))
     assert both == {"TPR": 1, "TOR": 80, "CRCERRS": 1, "RXERRC": 1}
     for length, name in ((65, 127), (127, 127), (128, 255), (512, 1023), (1024, 1522), (1522, 1522), (9018, 1522)):
@@ -321,20 +341,28 @@ ADDRESSES = [
 @settings(max_examples=30)
 @given(
     frames=st.lists(
-        st.tuples(st.sampled_from(ADDRESSES), st.sampled_from([0, 1, 40, 90]), st.booleans(), st.integers(4, 12)),
+        st.tuples(
+            st.sampled_from(ADDRESSES),
+            st.sampled_from([0, 1, 40, 90]),
+            st.booleans(),
+            st.integers(4, 12),
+            one_of("xon", "xoff"),
+        ),
         min_size=1,
         max_size=6,
     )
 )
-def test_transmit_watch(frames: list[tuple[bytes, int, bool, int]]) -> None:
+def test_transmit_watch(frames: list[tuple[bytes, int, bool, int, dict[str, bool]]]) -> None:
     """Every frame on the wire gives its record, however close the next one is."""
     dut = TransmitWatch()
     seen: list[Transmitted] = []
     expected = []
 
     async def process(context: Any) -> None:
-        for address, rest, error, gap in frames:
+        for address, rest, error, gap, control in frames:
             octets = line_bytes(address + bytes(rest), pad=rest > 1, fcs=True)
+            for name in ("xon", "xoff"):
+                context.set(getattr(dut, name), control.get(name, 0))
             for index, octet in enumerate(octets + bytes(gap)):
                 running = index < len(octets)
                 context.set(dut.tx_en, running)
@@ -350,6 +378,7 @@ def test_transmit_watch(frames: list[tuple[bytes, int, bool, int]]) -> None:
                     error=error,
                     broadcast=address == b"\xff" * 6,
                     multicast=bool(address[0] & 1) and address != b"\xff" * 6,
+                    **control,
                 )
             )
 
@@ -375,6 +404,7 @@ def test_receive_watch(fate: str, address: bytes) -> None:
         context.set(dut.length, 16)
         context.set(dut.crc_error, 1)
         context.set(dut.no_buffer, 1)
+        context.set(dut.control.xoff, 1)
         await context.tick()
         pulse = getattr(dut, fate) if fate in ("kept", "lost") else dut.drops[fate]
         context.set(pulse, 1)
@@ -398,6 +428,8 @@ def test_receive_watch(fate: str, address: bytes) -> None:
             kept=fate == "kept",
             lost=fate in ("lost", "overrun"),
             no_buffer=fate in ("kept", "lost"),
+            unwanted=fate in ("vlan", "no_match"),
+            xoff=True,
             broadcast=address == b"\xff" * 6,
             multicast=bool(address[0] & 1) and address != b"\xff" * 6,
         )
