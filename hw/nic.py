@@ -126,8 +126,13 @@ class Nic(wiring.Component):
             connect(m, getattr(receive.descriptor_memory, name), getattr(arbiter.clients[_RECEIVE_RING], name))
         connect(m, receive.memory, arbiter.clients[_RECEIVE])
         m.submodules.eeprom_reader = eeprom_reader = engine(EepromReader())
-        # Software waits until the station's address is in place.
-        m.d.comb += [arbiter.flush.eq(reset), file.reset.eq(reset | eeprom_reader.loading)]
+        # Software waits until the station's address is in place, and no access to memory is on its way any more.
+        draining = Signal()
+        with m.If(reset):
+            m.d.sync += draining.eq(1)
+        with m.Elif(arbiter.idle):
+            m.d.sync += draining.eq(0)
+        m.d.comb += [arbiter.flush.eq(reset), file.reset.eq(reset | draining | eeprom_reader.loading)]
 
         link = self._phy(m, file, reset)
         self._control(m, file, reset, link)
@@ -136,7 +141,7 @@ class Nic(wiring.Component):
         self._interrupts(m, file, interrupts, transmit, receive, delayed)
         self._ring(m, file, "td", transmit_ring, transmit)
         self._ring(m, file, "rd", receive_ring, receive)
-        self._transmit(m, file, transmit_ring, transmit, mac_transmit, flow_control)
+        self._transmit(m, file, reset, transmit_ring, transmit, mac_transmit, flow_control)
         self._receive(m, file, receive_ring, receive, mac_receive)
         self._flow_control(m, file, flow_control, receive, mac_transmit, transmit_watch)
         self._statistics(m, file, statistics, transmit, transmit_watch, receive)
@@ -297,6 +302,7 @@ class Nic(wiring.Component):
         self,
         m: Module,
         file: RegisterFile,
+        reset: Signal,
         ring: RingPrefetch,
         path: TransmitPath,
         mac: MacTransmit,
@@ -309,6 +315,7 @@ class Nic(wiring.Component):
         connect(m, flow_control.mac_packets, mac.packets)
         m.d.comb += [
             ring.enable.eq(file.tctl.value.en),
+            mac.reset.eq(reset),
             mac.enable.eq(file.tctl.value.en),
             mac.pad.eq(file.tctl.value.psp),
             mac.gap.eq(file.tipg.value.ipgt),

@@ -28,7 +28,7 @@ class MacReceive(wiring.Component):
     """Receives frames: from domain ``gmii_rx`` (RX_CLK; rename with ``DomainRenamer``) into domain ``sync``.
 
     What comes before the start frame delimiter may be any number of octets of preamble; a carrier with anything else
-    there is ignored until it ends. Reset of ``sync`` in mid-frame drops the rest of that frame.
+    there is ignored until it ends. Reset of either domain in mid-frame drops the rest of that frame.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ class MacReceive(wiring.Component):
         push = Signal()
         m.d.comb += crc.data.eq(octet)
 
-        with m.FSM(domain="gmii_rx"):
+        # After a reset in the middle of a frame, the rest of it must not be searched for a delimiter.
+        with m.FSM(domain="gmii_rx", init="IGNORE"):
             with m.State("IDLE"):
                 m.d.comb += crc.start.eq(1)
                 m.d.gmii_rx += [position.eq(0), started.eq(0), first.eq(1), rx_error.eq(error & carrier)]

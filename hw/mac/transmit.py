@@ -2,6 +2,8 @@
 
 A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
 with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
+A reset cuts the frame that is on the wire, and the last byte that goes out has TX_ER (clause 35.2.2.5): no receiver may
+take what there is of it for a frame, whatever its bytes.
 
 A VLAN tag is inserted on the way out (manual 9.3 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
@@ -44,6 +46,9 @@ class MacTransmit(wiring.Component):
         Taken once per frame, before its words.
     packets : ``In(stream.Signature(PacketWord))``
         Frames without preamble, inserted tag and FCS.
+    reset : ``In(1)``
+        High in each cycle in which the component is reset by a ``ResetInserter``, which leaves the registers of the
+        GMII alone.
     enable : ``In(1)``
         TCTL.EN. A frame that has begun is finished.
     pad : ``In(1)``
@@ -64,6 +69,7 @@ class MacTransmit(wiring.Component):
 
     info: In(stream.Signature(TransmitInfo))
     packets: In(stream.Signature(PacketWord))
+    reset: In(1)
     enable: In(1)
     pad: In(1)
     gap: In(10)
@@ -92,9 +98,14 @@ class MacTransmit(wiring.Component):
 
         octet = Signal(8)
         sending = Signal()
+        missing = Signal()
         finish = Signal()
+        txd = Signal(8, reset_less=True)
+        tx_en = Signal(reset_less=True)
+        tx_er = Signal(reset_less=True)
         m.d.comb += [crc.data.eq(octet), pad_more.eq(self.pad & (short > 1))]
-        m.d.sync += [self.txd.eq(octet), self.tx_en.eq(sending), self.tx_er.eq(0), self.sent.eq(finish)]
+        m.d.comb += [self.txd.eq(txd), self.tx_en.eq(tx_en), self.tx_er.eq(tx_er)]
+        m.d.sync += [txd.eq(octet), tx_en.eq(sending), tx_er.eq(sending & (missing | self.reset)), self.sent.eq(finish)]
 
         tag_octets = Cat(self.vet[8:], self.vet[:8], tag[8:], tag[:8])
 
@@ -134,7 +145,7 @@ class MacTransmit(wiring.Component):
             with m.State("DATA"):
                 m.d.comb += [sending.eq(1), octet.eq(word.data[:8])]
                 with m.If(bytes_left == 0):
-                    m.d.sync += self.tx_er.eq(1)
+                    m.d.comb += missing.eq(1)
                     take_word()
                 with m.Else():
                     count_byte()

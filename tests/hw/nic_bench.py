@@ -39,12 +39,15 @@ class NicBench:
     Cycles are those of ``sync``: ``cycle()`` is the one that begins now, and what a register of the NIC is seen to
     change to "in cycle n" changed at the rising edge that begins n.
 
-    ``latency`` gives the cycles that host memory takes to answer a read.
+    ``latency`` gives the cycles that host memory takes to answer a read. ``memory`` and ``registers`` replace what is
+    at the NIC's own ports.
     """
 
-    def __init__(self, dut: Any, *, latency: Callable[[], int] = lambda: 20) -> None:
+    def __init__(
+        self, dut: Any, *, latency: Callable[[], int] = lambda: 20, memory: Any = None, registers: Any = None
+    ) -> None:
         self.dut = dut
-        self.memory = HostMemory(dut, "memory", latency)
+        self.memory = memory or HostMemory(dut, "memory", latency)
         self.source = GmiiSource(dut.gmii__rxd, dut.gmii__rx_er, dut.gmii__rx_dv, dut.gmii_rx_clk)
         self.sink = GmiiSink(dut.gmii__txd, dut.gmii__tx_er, dut.gmii__tx_en, dut.clk)
         for end in (self.source, self.sink):
@@ -59,7 +62,7 @@ class NicBench:
         """The receive descriptor that ``received`` looks at next."""
         self.transmit_tail = 0
         self._transmit_free = _TRANSMIT_DATA
-        self._registers = Registers(dut, port="registers")
+        self._registers = registers or Registers(dut, port="registers")
         self._access = Lock()
 
     async def start(self, *, link: bool = True, receive_clock_ps: int = 1000 * CLOCK_PERIOD_NS) -> None:

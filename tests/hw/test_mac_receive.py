@@ -244,6 +244,26 @@ async def reset_of_reader(dut: Any) -> None:
         bench.collector.frames.clear()
 
 
+@cocotb.test()
+async def reset_of_both(dut: Any) -> None:
+    """Reset of both domains in mid-frame: what is left of the frame is no frame, even if it looks like one."""
+    bench = Bench(dut)
+    await bench.start()
+    for moment in range(20):
+        carrier = PREAMBLE + bytes(40) + PREAMBLE + good(100)
+        cocotb.start_soon(bench.line(carrier))
+        await ClockCycles(dut.clk, 20 + moment)
+        dut.rst.value = dut.gmii_rx_rst.value = 1
+        await ClockCycles(dut.clk, 8)
+        dut.rst.value = dut.gmii_rx_rst.value = 0
+        bench.collector.part = b""
+        await ClockCycles(dut.clk, 2 * len(carrier))
+        await bench.line(PREAMBLE + good(70))
+        await bench.settle()
+        bench.expect(Frame(good(70)))
+        bench.collector.frames.clear()
+
+
 def test_mac_receive() -> None:
     simulate(MacReceive(depth=DEPTH), name="mac_receive", test_module=__name__)
 
