@@ -2,13 +2,12 @@
 
 import warnings
 
-import hypothesis
 import pytest
 from amaranth.hdl import UnusedElaboratable
 
-# Hypothesis draws the same examples in every run, on every machine.
-hypothesis.settings.register_profile("niclab", derandomize=True, deadline=None, print_blob=True)
-hypothesis.settings.load_profile("niclab")
+from tests.examples import load_profile
+
+load_profile()
 
 
 def pytest_configure(config: pytest.Config) -> None:

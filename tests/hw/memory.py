@@ -60,6 +60,15 @@ class HostMemory:
     """Write bursts completed, as (address, length)."""
     unanswered: dict[int, int] = field(default_factory=dict)
     """Reads taken whose last word was not sent, by tag."""
+    _waiting: dict[int, deque[_Burst]] = field(default_factory=dict)
+    _writing: deque[_Burst] = field(default_factory=deque)
+    _received: deque[dict[str, int]] = field(default_factory=deque)
+
+    def forget(self) -> None:
+        """As after a reset of the whole machine: contents, records, and what is on its way are gone."""
+        parts = (self.words, self.reads, self.writes, self.unanswered, self._waiting, self._writing, self._received)
+        for part in parts:
+            part.clear()
 
     def load(self, address: int, content: bytes) -> None:
         """Put bytes at an address that is a multiple of 8; so is their number."""
@@ -81,9 +90,7 @@ class HostMemory:
             port[stream]["ready"].value = 0
         port["read_data"]["valid"].value = 0
         ready = dict.fromkeys(("read_request", "write_request", "write_data"), False)
-        waiting: dict[int, deque[_Burst]] = {}
-        writing: deque[_Burst] = deque()
-        received: deque[dict[str, int]] = deque()
+        waiting, writing, received = self._waiting, self._writing, self._received
         cycle = 0
         while True:
             await RisingEdge(self.dut.clk)

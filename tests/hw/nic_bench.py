@@ -78,6 +78,20 @@ class NicBench:
         await ClockCycles(dut.clk, 4)
         cocotb.start_soon(self._watch_pin())
 
+    async def restart(self) -> None:
+        """As after ``start()``: for another try in the same simulation, whatever became of the last one."""
+        dut = self.dut
+        self.source.clear()
+        await self.source.wait()
+        dut.rst.value = dut.gmii_rx_rst.value = 1
+        self._registers.forget()
+        self._access = Lock()
+        await ClockCycles(dut.clk, 4)
+        self.memory.forget()
+        dut.rst.value = dut.gmii_rx_rst.value = 0
+        await ClockCycles(dut.clk, 4)
+        self.sink.clear()
+
     async def _watch_pin(self) -> None:
         while True:
             await RisingEdge(self.dut.interrupt)

@@ -16,6 +16,10 @@ class Registers:
         self._clock = dut.clk
         self._request = {part: getattr(dut, f"{port}__request__{part}") for part in ("valid", "ready", "payload")}
         self._response = {part: getattr(dut, f"{port}__response__{part}") for part in ("valid", "ready", "payload")}
+        self.forget()
+
+    def forget(self) -> None:
+        """Take back what is offered, for the sake of an access that was given up."""
         self._request["valid"].value = 0
         self._response["ready"].value = 0
 

@@ -49,9 +49,11 @@ class Bench:
     pulses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PULSES, 0))
     outstanding: int = 0
 
-    async def start(self) -> None:
+    async def start(self, *, clock: bool = True) -> None:
+        """Reset, and first of all the clock, if there is none yet."""
         dut = self.dut
-        Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
+        if clock:
+            Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         for name in ("descriptors", "memory__read_data"):
             getattr(dut, f"{name}__valid").value = 0
         for name in ("memory__read_request", "memory__write_request", "memory__write_data", "info", "packets"):
@@ -209,10 +211,10 @@ def _reports(bench: Bench) -> list[int]:
     ]
 
 
-async def check(bench: Bench, expected: list[tuple[bytes, dict[str, int]]], *, limit: int) -> None:
+async def check(bench: Bench, expected: list[tuple[bytes, dict[str, int]]], *, limit: int, clock: bool = True) -> None:
     """Runs the bench until ``expected``, frames and what else the MAC is told of them, have been sent; they and the
     reports must be right."""
-    await bench.start()
+    await bench.start(clock=clock)
     await bench.run(frames=len(expected), limit=limit)
     assert len(bench.frames) == len(expected)
     for number, ((frame, info), (wanted, wanted_info)) in enumerate(zip(bench.frames, expected, strict=True)):

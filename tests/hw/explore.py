@@ -1,0 +1,34 @@
+"""Hypothesis inside of a simulation: it draws examples, the simulator plays them one after the other, and shrinks."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from cocotb.task import bridge, resume
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from tests.examples import count, load_profile, seeded
+
+__all__ = ["explore"]
+
+Example = TypeVar("Example")
+
+
+async def explore(
+    strategy: SearchStrategy[Example], play: Callable[[Example], Awaitable[None]], *, examples: int
+) -> None:
+    """Play ``examples`` examples. ``play`` begins each with a reset, and raises if the example fails.
+
+    Raises what the simplest failing example raised, with a note that tells which that is.
+    """
+    load_profile()
+    blocking = resume(play)
+
+    @seeded
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(strategy)
+    def run(example: Example) -> None:
+        count()
+        blocking(example)
+
+    await bridge(run)()
