@@ -13,12 +13,13 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check bench coverage synth clean
+.PHONY: help tools setup report test check fuzz bench coverage synth clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
 	@echo "make test    all tests"
 	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
+	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
@@ -53,6 +54,10 @@ check: $(INSTALLED) | tools
 	@$(RUN) mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
+
+fuzz: $(INSTALLED) | tools
+	@$(RUN) tests.fuzz $(if $(SECONDS),--seconds $(call quote,$(SECONDS))) $(if $(SEED),--seed $(call quote,$(SEED))) \
+		$(if $(ONLY),--only $(call quote,$(ONLY)))
 
 $(SYNTH_INSTALLED): requirements-synth.lock $(INSTALLED)
 	@echo "Installing Yosys and nextpnr into $(VENV)"

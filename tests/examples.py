@@ -1,17 +1,20 @@
 """How Hypothesis draws its examples: the same ones in every run, or with ``NICLAB_FUZZ_SEED`` set, those of that seed.
 
-``tests.fuzz`` sets that, and in ``NICLAB_FUZZ_COUNT`` the name of a file that grows by a byte with each example.
+``tests.fuzz`` sets that, in ``NICLAB_FUZZ_COUNT`` the name of a file that grows by a byte with each example, and in
+``NICLAB_FUZZ_END``, if there is an end, the time of the monotonic clock from which on no example is run.
 """
 
 import os
+import time
 from typing import Any
 
 import hypothesis
 
-__all__ = ["COUNT", "SEED", "count", "load_profile", "seeded"]
+__all__ = ["COUNT", "END", "SEED", "begin", "load_profile", "over", "seeded"]
 
 SEED = "NICLAB_FUZZ_SEED"
 COUNT = "NICLAB_FUZZ_COUNT"
+END = "NICLAB_FUZZ_END"
 
 
 def load_profile() -> None:
@@ -28,9 +31,18 @@ def seeded(test: Any) -> Any:
     return test if seed is None else hypothesis.seed(int(seed))(test)
 
 
-def count() -> None:
-    """One more example has been begun."""
+def over() -> bool:
+    """Whether the time for examples is over."""
+    end = os.environ.get(END)
+    return end is not None and time.monotonic() >= float(end)
+
+
+def begin() -> bool:
+    """Whether to run one more example; it is counted then."""
+    if over():
+        return False
     path = os.environ.get(COUNT)
     if path:
         with open(path, "ab") as file:
             file.write(b".")
+    return True

@@ -7,7 +7,7 @@ from cocotb.task import bridge, resume
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from tests.examples import count, load_profile, seeded
+from tests.examples import begin, load_profile, seeded
 
 __all__ = ["explore"]
 
@@ -28,7 +28,7 @@ async def explore(
     @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
     @given(strategy)
     def run(example: Example) -> None:
-        count()
-        blocking(example)
+        if begin():
+            blocking(example)
 
     await bridge(run)()
