@@ -31,6 +31,7 @@ CYCLES_PER_UNIT = 32
 """ITR counts units of 256 ns, which is 32 cycles of 125 MHz."""
 
 _UNIT_BITS = CYCLES_PER_UNIT.bit_length() - 1
+_ITR_BITS = BY_NAME["ITR"]["INTERVAL"].width
 
 
 class Semantics(Enum):
@@ -64,7 +65,7 @@ class InterruptThrottle:
     """
 
     semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT
-    interval_bits: int = BY_NAME["ITR"]["INTERVAL"].width
+    interval_bits: int = _ITR_BITS
 
     def __post_init__(self) -> None:
         if not isinstance(self.semantics, Semantics):
@@ -204,8 +205,10 @@ class InterruptController(wiring.Component):
     """
 
     def __init__(self, *, throttle: InterruptThrottle) -> None:
-        if throttle.interval_bits != BY_NAME["ITR"]["INTERVAL"].width:
-            raise ValueError(f"interval_bits must be those of ITR, not {throttle.interval_bits!r}")
+        if not isinstance(throttle, InterruptThrottle) or throttle.interval_bits != _ITR_BITS:
+            raise ValueError(
+                f"throttle must be an InterruptThrottle with the {_ITR_BITS} bits of ITR, not {throttle!r}"
+            )
         self._gate = throttle.create()
         registers = {name: In(RegisterSignature(BY_NAME[name.upper()])) for name in ("icr", "ics", "ims", "imc", "itr")}
         super().__init__({"causes": In(CAUSES), "interrupt": Out(1), **registers})

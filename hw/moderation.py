@@ -124,6 +124,8 @@ class DelayTimer(wiring.Component):
 
     def __init__(self, *, restarts: bool, delay_bits: int = _DELAY_BITS) -> None:
         _check_bits(delay_bits)
+        if not isinstance(restarts, bool):
+            raise ValueError(f"restarts must be True or False, not {restarts!r}")
         self._restarts = restarts
         super().__init__({"event": In(1), "stop": In(1), "delay": In(delay_bits), "running": Out(1), "expired": Out(1)})
 

@@ -76,6 +76,8 @@ class Nic(wiring.Component):
         builtin_phy: bool = True,
         cycles_per_mdc: int = CYCLES_PER_MDC,
     ) -> None:
+        if not isinstance(builtin_phy, bool):
+            raise ValueError(f"builtin_phy must be True or False, not {builtin_phy!r}")
         self._eeprom = Eeprom(words=image(mac_address))
         self._throttle = InterruptThrottle(semantics=semantics)
         self._builtin_phy = builtin_phy
