@@ -140,7 +140,7 @@ async def ids_overtake(dut: Any) -> None:
     assert all(memory.memory.read(address, 1)[0] == byte for address, byte in model.items())
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_write_is_done_when_answered(dut: Any) -> None:
     """What ``write_done`` tells of is in memory, though this performs it late."""
     memory = ReorderingRam(dut, "axi_", seed=4, delay=50)
