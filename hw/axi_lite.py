@@ -78,7 +78,6 @@ class AxiLiteSubordinate(wiring.Component):
         data = Signal(32)
         strobe = Signal(4)
         before = Signal.like(self.writes_pending)
-        read_next = Signal()
         write_taken = Signal()
         read_taken = Signal()
 
@@ -105,6 +104,7 @@ class AxiLiteSubordinate(wiring.Component):
         with m.If(axi.rready):
             m.d.sync += axi.rvalid.eq(0)
 
+        # The answer of an access still stands when the next is chosen, so that is one of the other kind if there is one.
         can_write = Signal()
         can_read = Signal()
         m.d.comb += [
@@ -114,7 +114,7 @@ class AxiLiteSubordinate(wiring.Component):
         ]
         with m.FSM():
             with m.State("CHOOSE"):
-                with m.If(can_write & ~(can_read & read_next)):
+                with m.If(can_write):
                     m.next = "WRITE"
                 with m.Elif(can_read):
                     m.next = "READ"
@@ -126,14 +126,13 @@ class AxiLiteSubordinate(wiring.Component):
                     write_taken.eq(request.ready | ~request.valid),
                 ]
                 with m.If(write_taken):
-                    m.d.sync += [axi.bvalid.eq(1), axi.bresp.eq(Response.OKAY), read_next.eq(1)]
+                    m.d.sync += [axi.bvalid.eq(1), axi.bresp.eq(Response.OKAY)]
                     with m.If((strobe != _ALL) & (strobe != 0)):
                         m.d.sync += axi.bresp.eq(Response.SLVERR)
                     m.next = "CHOOSE"
             with m.State("READ"):
                 m.d.comb += [access.address[2:].eq(read_address), request.valid.eq(1), read_taken.eq(request.ready)]
                 with m.If(request.ready):
-                    m.d.sync += read_next.eq(0)
                     m.next = "RESULT"
             with m.State("RESULT"):
                 m.d.comb += response.ready.eq(1)

@@ -30,7 +30,7 @@ from tests.hw.receive_model import outcome
 from tests.hw.simulate import CLOCK_PERIOD_NS
 from tests.hw.streams import pack
 
-__all__ = ["OWN", "Bench", "MacAndPath", "Model"]
+__all__ = ["BASE", "OWN", "Bench", "MacAndPath", "Model", "join_bursts", "sort_writes"]
 
 OWN = bytes.fromhex("020000000001")
 BASE = 0x1_2345_6000
@@ -125,11 +125,13 @@ class Model:
         self.stored += 1
 
 
-def _sorted(writes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[int]]:
-    """The writes of data, those of descriptors, and the bytes of data that each of these comes after."""
+def sort_writes(
+    writes: list[tuple[int, int]], *, ring: int = RING
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]], list[int]]:
+    """The writes of data, those of the ``ring`` descriptors, and the bytes of data that each of these comes after."""
     data, descriptors, before = [], [], []
     for address, length in writes:
-        if BASE <= address < BASE + DESCRIPTOR_BYTES * RING:
+        if BASE <= address < BASE + DESCRIPTOR_BYTES * ring:
             descriptors.append((address, length))
             before.append(sum(octets for _, octets in data))
         else:
@@ -137,7 +139,7 @@ def _sorted(writes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[
     return data, descriptors, before
 
 
-def _joined(writes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def join_bursts(writes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Bursts that end at a multiple of 512 joined with those that go on there."""
     joined: list[tuple[int, int]] = []
     for address, length in writes:
@@ -300,10 +302,10 @@ class Bench:
         """Everything that the model says, and nothing else: data in its order, descriptors in theirs, and each of these
         after its data. The next frame's data may come before."""
         model = self.model
-        data, descriptors, before = _sorted(self.memory.writes)
-        model_data, model_descriptors, model_before = _sorted(model.writes)
+        data, descriptors, before = sort_writes(self.memory.writes)
+        model_data, model_descriptors, model_before = sort_writes(model.writes)
         assert descriptors == model_descriptors
-        assert _joined(data) == _joined(model_data)
+        assert join_bursts(data) == join_bursts(model_data)
         assert all(seen >= least for seen, least in zip(before, model_before, strict=True))
         for address, length in model.writes:
             expected = bytes(model.memory[place] for place in range(address, address + length))

@@ -10,10 +10,10 @@ from cocotb.triggers import with_timeout
 
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.interfaces import MAX_BURST_BYTES
-from hw.mac.fcs import append_fcs
+from hw.mac.fcs import PREAMBLE_BYTES, append_fcs
 from hw.nic import Nic
 from hw.registers import BY_NAME
-from tests.hw.nic_bench import OWN, NicBench
+from tests.hw.nic_bench import OWN, PREAMBLE_AND_SFD, NicBench
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 
 PEER = bytes.fromhex("020000000002")
@@ -41,7 +41,7 @@ async def both_ways(bench: NicBench, rng: random.Random, sizes: list[int], *, cy
     outgoing = [frame(rng, size, to=PEER, source=OWN) for size in reversed(sizes)]
     await bench.give(len(sizes))
     for data in incoming:
-        bench.put(append_fcs(data), preamble=rng.randrange(1, 8))
+        bench.put(append_fcs(data), preamble=PREAMBLE_AND_SFD[rng.randrange(PREAMBLE_BYTES) :])
     await bench.transmit(*(bench.legacy(data, rs=rng.randrange(2)) for data in outgoing))
     await with_timeout(bench.settle(2500), cycles * CLOCK_PERIOD_NS, "ns")
     assert [data for _, data in bench.received()] == list(map(append_fcs, incoming))
@@ -183,7 +183,7 @@ async def starvation(dut: Any) -> None:
     await bench.open(buffers=3)
     sent = [frame(rng, rng.choice((LONGEST, LONGEST, 60, 300))) for _ in range(60)]
     for data in sent:
-        bench.put(append_fcs(data), preamble=1)
+        bench.put(append_fcs(data), preamble=PREAMBLE_AND_SFD[-2:])
     await bench.settle()
     assert await bench.read("ICR") & BY_NAME["ICR"].mask("RXO")
     got = [data for _, data in bench.received()]
@@ -214,7 +214,7 @@ async def descriptors_one_by_one(dut: Any) -> None:
     bench.source.ifg = SMALLEST_GAP
     sent = [frame(rng, rng.randrange(60, 200)) for _ in range(80)]
     for data in sent:
-        bench.put(append_fcs(data), preamble=rng.randrange(1, 8))
+        bench.put(append_fcs(data), preamble=PREAMBLE_AND_SFD[rng.randrange(PREAMBLE_BYTES) :])
     got: list[bytes] = []
     for _ in range(len(sent)):
         await bench.give(1)

@@ -14,15 +14,16 @@ from cocotb.triggers import with_timeout
 from hypothesis import strategies as st
 
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
-from hw.mac.fcs import FCS_BYTES, append_fcs
+from hw.mac.fcs import PREAMBLE_BYTES, append_fcs
 from hw.mac.transmit import line_bytes
 from hw.nic import Nic
 from hw.receive.filter import FilterSettings
 from hw.receive.layouts import ReceiveControl
 from tests.hw.explore import explore
 from tests.hw.frames import make_packet, spoil
-from tests.hw.nic_bench import OWN, RING, TRANSMIT_RING, NicBench
-from tests.hw.receive_bench import BASE, Model
+from tests.hw.nic_bench import OWN, PREAMBLE_AND_SFD, RING, TRANSMIT_RING, NicBench
+from tests.hw.receive_bench import BASE, Model, join_bursts, sort_writes
+from tests.hw.receive_model import has_good_fcs
 from tests.hw.simulate import CLOCK_PERIOD_NS, simulate
 from tests.hw.transmit_model import MEMORY_BASE, Chain, random_chain
 
@@ -49,6 +50,8 @@ class Scenario:
     ready: float
     head: int
     """Where both rings begin to be used."""
+    thresholds: tuple[int, int]
+    """PTHRESH and HTHRESH of both rings in descriptors; WTHRESH is 0."""
     gap: int
     """Bytes between frames from the wire."""
     vme: int
@@ -63,6 +66,7 @@ scenarios = st.builds(
     latency=st.sampled_from([(1, 1), (1, 20), (1, 200), (300, 500), (1, 2000)]),
     ready=st.sampled_from([1.0, 1.0, 0.5, 0.2]),
     head=st.integers(0, RING - 1),
+    thresholds=st.tuples(st.integers(0, 63), st.integers(0, 63)),
     gap=st.integers(8, 40),
     vme=st.integers(0, 1),
     rctl=st.fixed_dictionaries(
@@ -122,6 +126,9 @@ class Play:
         await bench.write_fields("CTRL", SLU=1, FD=1, SPEED=2, VME=scenario.vme)
         for name, value in (("VET", VET), ("RXCSUM", 0x300), ("FCAL", 0), ("FCAH", 0), ("FCT", 0)):
             await bench.write(name, value)
+        prefetch, host = scenario.thresholds
+        for name in ("TXDCTL", "RXDCTL"):
+            await bench.write_fields(name, GRAN=1, PTHRESH=prefetch, HTHRESH=host)
         end = (scenario.head + len(self.buffers)) % RING
         for prefix, base in (("TD", TRANSMIT_RING), ("RD", BASE)):
             await bench.write(f"{prefix}BAL", base % (1 << 32))
@@ -157,9 +164,8 @@ class Play:
         else:
             whole = spoil(rng, bytes(make_packet(rng)))
         error = rng.randrange(len(whole)) if rng.randrange(8) == 0 else None
-        self.bench.put(whole, error_at=error, preamble=rng.randrange(1, 8))
-        good = len(whole) >= FCS_BYTES and append_fcs(whole[:-FCS_BYTES]) == whole
-        self.model.frame(whole, crc_error=not good, rx_error=error is not None)
+        self.bench.put(whole, error_at=error, preamble=PREAMBLE_AND_SFD[rng.randrange(PREAMBLE_BYTES) :])
+        self.model.frame(whole, crc_error=not has_good_fcs(whole), rx_error=error is not None)
 
     async def _transmit(self) -> None:
         bench, chain = self.bench, self.chain
@@ -199,15 +205,12 @@ class Play:
             for n, raw in enumerate(self.chain.descriptors)
             if raw[11] & 0x08
         ]
-        merged: list[tuple[int, int]] = []
-        for address, length in memory.writes:
-            if address in ring:
-                continue
-            if merged and sum(merged[-1]) == address and address % 512 == 0:
-                merged[-1] = (merged[-1][0], merged[-1][1] + length)
-            else:
-                merged.append((address, length))
-        assert merged == model.writes
+        writes = [burst for burst in memory.writes if burst[0] not in ring]
+        data, descriptors, before = sort_writes(writes, ring=RING)
+        model_data, model_descriptors, model_before = sort_writes(model.writes, ring=RING)
+        assert descriptors == model_descriptors
+        assert join_bursts(data) == join_bursts(model_data)
+        assert all(seen >= least for seen, least in zip(before, model_before, strict=True))
         for address, length in model.writes:
             expected = bytes(model.memory[place] for place in range(address, address + length))
             assert self.bench.octets(address, length) == expected, hex(address)

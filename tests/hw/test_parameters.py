@@ -20,6 +20,7 @@ CTRL = BY_NAME["CTRL"]
 IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "AxiNic": {"nic": (None, 3)},
     "DelayTimer": {"restarts": (2, None), "delay_bits": (0, -1)},
+    "DescriptorWriteBack": {"status_byte": (0, 7, 16), "status_bytes": (0, -1, 9)},
     "DmaArbiter": {"clients": (0, -1, 5), "outstanding": (0, -3)},
     "Eeprom": {"words": ([], [0] * 63, [0] * 65, [0] * 63 + [1 << 16], [-1] + [0] * 63)},
     "InternetChecksumProcessor": {"parameters": (None, 9)},
@@ -36,7 +37,7 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "ReceiveBuffer": {"words": (0, -1, 15), "bank_words": (0, -2, 3)},
     "ReceivePath": {"buffer_words": (0, -1, 15)},
     "RegisterFile": {"registers": ((CTRL, CTRL),)},
-    "RingPrefetch": {"depth": (0, 1, -2, 3, 2048), "batch": (0, -1, 33)},
+    "RingPrefetch": {"depth": (0, 1, -2, 3, 2048)},
     "ThrottleGate": {"throttle": (None, 5)},
     "TransmitBuffer": {"words": (0, -8, 4, 12), "packets": (0, 1, -2)},
     "TransmitPath": {
@@ -49,7 +50,11 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 """For each component with parameters, values that it must refuse, the others being as they should."""
 
-PROPER: dict[str, dict[str, Any]] = {"DelayTimer": {"restarts": True}, "DmaArbiter": {"clients": 1}}
+PROPER: dict[str, dict[str, Any]] = {
+    "DelayTimer": {"restarts": True},
+    "DescriptorWriteBack": {"status_byte": 8, "status_bytes": 1},
+    "DmaArbiter": {"clients": 1},
+}
 """What has no default, where another parameter is the impossible one."""
 
 QUOTED = {("RegisterFile", "registers"): "CTRL and CTRL are both at 0x00000"}
