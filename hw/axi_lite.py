@@ -104,7 +104,7 @@ class AxiLiteSubordinate(wiring.Component):
         with m.If(axi.rready):
             m.d.sync += axi.rvalid.eq(0)
 
-        # The answer of an access still stands when the next is chosen, so that is one of the other kind if there is one.
+        # An answer still stands when the next access is chosen, so that is one of the other kind if there is one.
         can_write = Signal()
         can_read = Signal()
         m.d.comb += [
