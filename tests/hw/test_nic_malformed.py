@@ -1,4 +1,4 @@
-"""The whole NIC and malformed frames: the table, row by row, and a fuzz against the golden model of the receive side."""
+"""The whole NIC and malformed frames: the table, row by row, and a fuzz against the golden model of the receiver."""
 
 import random
 from typing import Any

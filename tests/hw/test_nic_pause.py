@@ -148,10 +148,10 @@ async def thresholds(dut: Any) -> None:
     """CTRL.TFCE: XOFF when the fill reaches FCRTH, again at half of its time, XON when it has fallen to FCRTL."""
     bench = await started(dut, tfce=1)
     await bench.write_fields("FCRTH", RTH=4096 // 8)
-    await bench.write_fields("FCRTL", RTL=2048 // 8, XONE=1)
+    await bench.write_fields("FCRTL", RTL=2000 // 8, XONE=1)
     await bench.write("FCTTV", 200)
     incoming = OWN + PEER + bytes(1002)
-    # A frame takes its bytes, and 8 for what is known of it.
+    # A frame takes its bytes, and 8 for what is known of it; of one that waits up to 24 are in hand already.
     for _ in range(3):
         bench.send(incoming)
     await bench.settle(300)
@@ -174,7 +174,7 @@ async def thresholds(dut: Any) -> None:
     assert len(bench.received()) == 4
 
     # Without XONE nothing tells the end; without TFCE nothing is sent at all.
-    await bench.write_fields("FCRTL", RTL=2048 // 8)
+    await bench.write_fields("FCRTL", RTL=2000 // 8)
     for _ in range(4):
         bench.send(incoming)
     await bench.settle(300)

@@ -42,6 +42,7 @@ def test_frame_by_hand() -> None:
     assert len(frame) == PAUSE_FRAME_BYTES
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     events=st.lists(
@@ -126,6 +127,7 @@ requests = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     steps=requests,
@@ -310,7 +312,7 @@ def gaps(seen: list[tuple[int, bytes]]) -> list[int]:
 
 
 @pytest.mark.parametrize("xon_after", [None, 100])
-@pytest.mark.parametrize("at", [*range(0, 100, 7), 83, 85])
+@pytest.mark.parametrize("at", [0, 20, 71, 72, 76, 83, 85])
 def test_pause_between_frames(at: int, xon_after: int | None) -> None:
     """A pause at any moment: the frame on the wire is finished, the rest wait for it to end, or for XON; nothing is
     lost, and where there is no pause the gap stays 12."""
@@ -339,7 +341,7 @@ def test_pause_between_frames(at: int, xon_after: int | None) -> None:
 
 
 @pytest.mark.parametrize("pause", [0, 10])
-@pytest.mark.parametrize("at", [0, 5, 80, 82, 84, 90, 100])
+@pytest.mark.parametrize("at", [0, 5, 80, 84, 100])
 def test_pause_frame_among_others(at: int, pause: int) -> None:
     """A pause frame goes out between frames, before those that wait, and even during a pause."""
     traffic = Traffic(list(FRAMES))

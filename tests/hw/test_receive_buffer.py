@@ -107,8 +107,51 @@ def test_capacity() -> None:
     assert WORDS - 9 <= used <= WORDS + 2
 
 
+def test_fill() -> None:
+    """Words in use, wherever in the memory they lie: of a frame that comes in, of one that waits (of which the reader
+    has up to three words in hand), none when it is forgotten or taken out."""
+    dut = ReceiveBuffer(words=WORDS, bank_words=16)
+
+    async def put(context: Any, words: int) -> None:
+        for _ in range(words):
+            context.set(dut.write, 1)
+            await context.tick()
+            context.set(dut.write, 0)
+            await context.tick().repeat(3)
+
+    async def finish(context: Any, signal: Any) -> None:
+        context.set(signal, 1)
+        await context.tick()
+        context.set(signal, 0)
+        await context.tick().repeat(8)
+
+    async def process(context: Any) -> None:
+        for words in (*range(1, 40), 50, 59):
+            assert context.get(dut.fill) == 0
+            await put(context, words)
+            assert context.get(dut.fill) == words
+            await finish(context, dut.rewind)
+            assert context.get(dut.fill) == 0
+            await put(context, words)
+            context.set(dut.info.length, 8 * words)
+            await finish(context, dut.commit)
+            assert words - 2 <= context.get(dut.fill) <= words + 1
+            context.set(dut.frames.ready, 1)
+            context.set(dut.packets.ready, 1)
+            await context.tick().repeat(words + 12)
+            context.set(dut.frames.ready, 0)
+            context.set(dut.packets.ready, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(8e-9)
+    simulator.add_testbench(process)
+    simulator.run()
+
+
 def test_size_is_checked() -> None:
     with pytest.raises(ValueError, match="3"):
         ReceiveBuffer(words=3)
+    with pytest.raises(ValueError, match="8193"):
+        ReceiveBuffer(words=8193)
     with pytest.raises(ValueError, match="24"):
         ReceiveBuffer(bank_words=24)
