@@ -15,8 +15,8 @@ from typing import Any
 from sim.experiment import Experiment, main_job
 from sim.measurement import Figure, commit
 from sim.rtl import build
+from sim.rtl.line_rate import LATENCIES, largest_latency, wire_rate
 from sim.rtl.line_rate import measure as measure_line_rate
-from sim.rtl.line_rate import wire_rate
 from sim.runner import run_all
 from sim.tcp_loop import tcp_bits_per_second
 
@@ -28,6 +28,8 @@ _SOFTWARE_BYTES = 8_000_000
 _LINE_RATE_FRAMES = {64: 6000, 1518: 600}
 """Frames each way by size: many more than the NIC's buffers hold."""
 _READ_LATENCY = 1000
+_LATENCY_FRAMES = {64: 2500, 1518: 300}
+"""Frames each way by size for each latency tried: less than four milliseconds."""
 
 
 def _conditions(**more: Any) -> dict[str, Any]:
@@ -109,6 +111,23 @@ def _line_rate() -> list[Figure]:
     return figures
 
 
+def _latency() -> Iterator[Figure]:
+    for size, frames in _LATENCY_FRAMES.items():
+        yield Figure(
+            name=f"rtl.line_rate.latency.{size}",
+            value=largest_latency(size, frames=frames, folder=build.BUILD / "line_rate"),
+            unit="ns",
+            limit=LATENCIES[-1],
+            conditions=_conditions(
+                limit="the longest tried; the value is the longest DMA read latency at which no frame is lost or late",
+                step_ns=LATENCIES.step,
+                frame_bytes=size,
+                frames=frames,
+                ring=256,
+            ),
+        )
+
+
 def _software() -> Figure:
     value, limit = tcp_bits_per_second(_SOFTWARE_BYTES), 1e9
     return Figure(
@@ -125,10 +144,11 @@ def _software() -> Figure:
 
 
 def measure() -> Iterator[Figure]:
-    """All figures, each when it is known. Takes a minute or two; nothing else should run meanwhile."""
+    """All figures, each when it is known. Takes some minutes; nothing else should run meanwhile."""
     file = build.nic_verilog()
     build.bench()
     yield _software()
     yield from _line_rate()
+    yield from _latency()
     yield _cosimulation(file)
     yield _whole_main_job(file)

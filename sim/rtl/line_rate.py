@@ -1,11 +1,12 @@
 """Line rate of the Verilated NIC: frames of one size, both directions at once, by descriptors alone.
 
-No driver and no stack: rings of 256 whose tails are moved on, so that what is measured is the hardware's doing. Runs
-inside the simulator; ``measure`` starts it.
+No driver and no stack: rings of 256 whose tails are moved on, so that what is measured is the hardware's doing. The
+descriptor thresholds are those that the driver sets. Runs inside the simulator; ``measure`` starts it.
 """
 
 import json
 import os
+from bisect import bisect_right
 from pathlib import Path
 
 import cocotb
@@ -21,14 +22,20 @@ from sim.rtl.port import GmiiPort
 from sim.rtl.shared import Bench
 from sim.wire import GAP_BYTES, PREAMBLE_BYTES, Direction, Link, fcs, fcs_is_good
 
-__all__ = ["line_rate", "measure", "wire_rate"]
+__all__ = ["LATENCIES", "largest_latency", "line_rate", "measure", "wire_rate"]
+
+LATENCIES = range(1000, 64_001, 1000)
+"""The read latencies in ns among which ``largest_latency`` looks."""
 
 _RING = 256
 _BUFFER_BYTES = 2048
 _STEP = 20_000
 """Nanoseconds between two looks at the heads."""
 _DELIVERY = 10_000
-"""Nanoseconds after the last frame's end at which all must be in memory: a backlog in the buffer shows as loss."""
+"""Nanoseconds after the last frame's end, and a read latency, at which all must be in memory: a backlog in the buffer
+shows as loss."""
+_TXDCTL = BY_NAME["TXDCTL"].value(GRAN=1, WTHRESH=1)
+_RXDCTL = 0
 _FCS_BYTES = 4
 _BIT_RATE = 1_000_000_000
 
@@ -65,6 +72,20 @@ def measure(size: int, *, frames: int, read_latency: int, folder: Path) -> tuple
     return sent, received
 
 
+def largest_latency(size: int, *, frames: int, folder: Path) -> int:
+    """The largest of ``LATENCIES`` at which no frame of ``size`` bytes is lost or late either way, 0 if none.
+
+    By bisection: a longer latency is taken to be no better. Arguments and errors are those of ``measure``.
+    """
+
+    def too_long(read_latency: int) -> bool:
+        rates = measure(size, frames=frames, read_latency=read_latency, folder=folder)
+        return any(abs(rate / wire_rate(size) - 1) > 1e-9 for rate in rates)
+
+    good = bisect_right(LATENCIES, False, key=too_long)
+    return LATENCIES[good - 1] if good else 0
+
+
 class _Registers:
     """Register accesses by name."""
 
@@ -81,11 +102,12 @@ class _Registers:
 class _Run:
     """Frames both ways, and what came of them."""
 
-    def __init__(self, env: RtlEngine, bus: RtlBus, link: Link, size: int, frames: int) -> None:
+    def __init__(self, env: RtlEngine, bus: RtlBus, link: Link, size: int, frames: int, delivery: int) -> None:
         self.env = env
         self.bus = bus
         self.link = link
         self.frames = frames
+        self.delivery = delivery
         self.registers = _Registers(bus)
         self.frame = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xB5]).ljust(size - _FCS_BYTES, b"\xa5")
         self.sent_starts: list[int] = []
@@ -114,10 +136,12 @@ class _Run:
                 buffers = [memory.allocate(_BUFFER_BYTES) for _ in range(_RING)]
                 memory.write(ring, b"".join(RECEIVE.pack(address=buffer) for buffer in buffers))
             registers.write(f"{prefix}T", _RING - 1)
+        registers.write("TXDCTL", _TXDCTL)
+        registers.write("RXDCTL", _RXDCTL)
         registers.write("RCTL", BY_NAME["RCTL"].value(EN=1, UPE=1))
         registers.write("TCTL", BY_NAME["TCTL"].value(EN=1, PSP=1))
         end = [self.link.b_to_a.send(self.frame + fcs(self.frame)) for _ in range(self.frames)][-1]
-        stored = await self._keep_rings_full(end + _DELIVERY)
+        stored = await self._keep_rings_full(end + self.delivery)
         if self.bad:
             raise RuntimeError(f"{self.bad} of {len(self.sent_starts)} frames were sent wrong")
         starts = self.sent_starts[: self.frames]
@@ -156,5 +180,5 @@ async def line_rate(dut: HierarchyObject) -> None:
     bus = RtlBus(env, HostCpu(env, costs))
     link = Link(env)
     GmiiPort(env, outgoing=link.a_to_b, incoming=link.b_to_a)
-    rates = await env.run(_Run(env, bus, link, size, frames).run())
+    rates = await env.run(_Run(env, bus, link, size, frames, _DELIVERY + read_latency).run())
     (folder / "line_rate.json").write_text(json.dumps(rates))
