@@ -3,7 +3,7 @@
 A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
 with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
 
-A VLAN tag is inserted on the way out (manual 9.3 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
+A VLAN tag is inserted on the way out (manual 9.2.1 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
 
 from amaranth.hdl import Cat, Module, Signal
