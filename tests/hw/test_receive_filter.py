@@ -344,9 +344,11 @@ def test_source_address() -> None:
             assert (await BENCH.frame(context, case | {"source": OWN}))[0] == reason
             assert not context.get(BENCH.dut.verdict.exact)
             assert (await BENCH.frame(context, case | {"address": OWN}))[0] == (None if select == 0 else "no_match")
+        round_ = OWN[:2] + bytes(4)
+        await BENCH.write(context, 5, round_, 1, True)
+        for length, reason in ((12, None), (13, None), (64, None), (8, "no_match"), (11, "no_match"), (9, "no_match")):
+            assert (await BENCH.frame(context, case | {"source": round_, "length": length}))[0] == reason
         await BENCH.write(context, 5, OWN, 1, True)
-        for length, reason in ((11, "no_match"), (12, None), (13, None)):
-            assert (await BENCH.frame(context, case | {"source": OWN, "length": length}))[0] == reason
         await BENCH.write_tables(context, words_to_bits({address_hash(FLOW_CONTROL, 0)}), {})
         assert (await BENCH.frame(context, case | {"source": OWN}))[0] is None
         assert not context.get(BENCH.dut.pif)
