@@ -23,7 +23,18 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CHECKSUM_WORD", "SUM", "WORDS", "Eeprom", "Microwire", "image"]
+__all__ = [
+    "CHECKSUM_WORD",
+    "CONTROL_1",
+    "CONTROL_2",
+    "CONTROL_3",
+    "SIGNATURE",
+    "SUM",
+    "WORDS",
+    "Eeprom",
+    "Microwire",
+    "image",
+]
 
 WORDS = 64
 
@@ -45,8 +56,15 @@ _LAST_BIT = _INSTRUCTION_BITS + 16
 """Bits from the start bit on: of an instruction, and with its data."""
 
 
+CONTROL_1, CONTROL_2, CONTROL_3 = 0x0A, 0x0F, 0x24
+"""Words of initialisation control (manual 5.6): the third is that of the first port."""
+
+SIGNATURE = 0b01
+"""Bits 15:14 of control 1 in a valid EEPROM."""
+
+
 def image(mac_address: bytes) -> list[int]:
-    """The 64 words of an EEPROM for a station with this address (manual 5.6).
+    """The 64 words of an EEPROM for a station with this address (manual 5.6). Wake-up by APM is off.
 
     Raises ``ValueError`` unless it is 6 bytes of a unicast address.
     """
@@ -56,12 +74,14 @@ def image(mac_address: bytes) -> list[int]:
     for index in range(3):
         words[index] = int.from_bytes(mac_address[2 * index : 2 * index + 2], "little")
     words[0x04] = 0xFFFF  # LEDs: as the driver thinks best
-    words[0x0A] = 0x4403  # initialisation control 1: valid; full duplex; load subsystem and device ids
+    words[CONTROL_1] = (
+        SIGNATURE << 14 | 0x0403
+    )  # initialisation control 1: valid; full duplex; load subsystem and device ids
     words[0x0B] = 0x100E  # subsystem
     words[0x0C] = 0x8086  # subsystem vendor
     words[0x0D] = 0x100E  # device
     words[0x0E] = 0x8086  # vendor
-    words[0x0F] = 0x3000  # initialisation control 2: pause both ways
+    words[CONTROL_2] = 0x3000  # initialisation control 2: pause both ways
     words[CHECKSUM_WORD] = (SUM - sum(words)) & 0xFFFF
     return words
 

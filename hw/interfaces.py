@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = [
     "MAX_BURST_BYTES",
+    "BufferPointers",
     "Descriptor",
     "GmiiSignature",
     "MemoryPort",
@@ -37,6 +38,11 @@ FCS, whether to insert a VLAN tag, and its tag control information."""
 
 Descriptor = data.StructLayout({"data": 128, "index": 16})
 """One descriptor as fetched from memory, with its place in the ring."""
+
+BufferPointers = data.StructLayout({"head": 13, "tail": 13, "head_saved": 13, "tail_saved": 13, "packets": 13})
+"""What the diagnostic registers show of a packet buffer, places in words of 64 bits: ``head`` is read next, ``tail`` is
+one past the last whole packet, the saved ones are where the packet read last and the last whole packet begin; and how
+many whole packets wait to be read."""
 
 ReadRequest = data.StructLayout({"address": 64, "length": 10, "tag": 2})
 """Read ``length`` bytes (1..512) from byte ``address``."""

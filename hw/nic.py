@@ -14,18 +14,22 @@ from hw.eeprom_read import EepromReader
 from hw.frame_records import TransmitWatch
 from hw.interfaces import GmiiSignature, MemoryPort, RegisterPort
 from hw.interrupt import InterruptController, InterruptThrottle, Semantics
+from hw.io_window import IoPort, IoWindow
+from hw.leds import LED_COUNT, Leds
 from hw.mac.flow_control import FlowControl
 from hw.mac.receive import MacReceive
 from hw.mac.transmit import MacTransmit
 from hw.mdio import CYCLES_PER_MDC, MdioMaster, MdioSignature
 from hw.moderation import InterruptDelay, InterruptDelayTimers
 from hw.phy import Phy
+from hw.pins import Pins, PinSignature
 from hw.receive.path import ReceivePath
 from hw.register_file import RegisterFile
 from hw.registers import BY_NAME
 from hw.ring import RingPrefetch
 from hw.statistics import Statistics
 from hw.transmit.path import TransmitPath
+from hw.wake.unit import WakeUp
 
 __all__ = ["Nic"]
 
@@ -59,6 +63,9 @@ class Nic(wiring.Component):
     -------
     memory : ``Out(MemoryPort())``
     registers : ``Out(RegisterPort())``
+        The memory window (BAR0).
+    io : ``Out(IoPort())``
+        The I/O window.
     interrupt : ``Out(1)``
         Level, high when asserted.
     gmii : ``Out(GmiiSignature())``
@@ -66,6 +73,12 @@ class Nic(wiring.Component):
         The PHY has a link; with the built-in PHY: there is a partner at the far end. Synchronised here.
     mdio : ``Out(MdioSignature())``
         Management of the PHY. With the built-in PHY its ``i`` is not used.
+    leds : ``Out(4)``
+        High is on.
+    sdp : ``Out(PinSignature())``
+        Software-definable pins.
+    pme : ``Out(1)``
+        PME#, drawn active high: something asks for the host to be woken.
     """
 
     def __init__(
@@ -86,10 +99,14 @@ class Nic(wiring.Component):
             {
                 "memory": Out(MemoryPort()),
                 "registers": Out(RegisterPort()),
+                "io": Out(IoPort()),
                 "interrupt": Out(1),
                 "gmii": Out(GmiiSignature()),
                 "link": In(1),
                 "mdio": Out(MdioSignature()),
+                "leds": Out(LED_COUNT),
+                "sdp": Out(PinSignature()),
+                "pme": Out(1),
             }
         )
 
@@ -116,7 +133,10 @@ class Nic(wiring.Component):
         m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())
         m.submodules.statistics = statistics = engine(Statistics())
 
-        connect(m, flipped(self.registers), file.port)
+        m.submodules.io_window = io_window = IoWindow()
+        connect(m, flipped(self.registers), io_window.memory)
+        connect(m, flipped(self.io), io_window.io)
+        connect(m, io_window.registers, file.port)
         connect(m, arbiter.memory, flipped(self.memory))
         connect(m, transmit_ring.memory, arbiter.clients[_TRANSMIT_RING])
         connect(m, transmit.memory, arbiter.clients[_TRANSMIT])
@@ -128,13 +148,17 @@ class Nic(wiring.Component):
             connect(m, getattr(receive.descriptor_memory, name), getattr(arbiter.clients[_RECEIVE_RING], name))
         connect(m, receive.memory, arbiter.clients[_RECEIVE])
         m.submodules.eeprom_reader = eeprom_reader = engine(EepromReader())
-        # Software waits until the station's address is in place, and no access to memory is on its way any more.
+        # Software waits until the EEPROM has given its values, and no access to memory is on its way any more.
         draining = Signal()
         with m.If(reset):
             m.d.sync += draining.eq(1)
         with m.Elif(arbiter.idle):
             m.d.sync += draining.eq(0)
-        m.d.comb += [arbiter.flush.eq(reset), file.reset.eq(reset | draining | eeprom_reader.loading)]
+        m.d.comb += [
+            arbiter.flush.eq(reset),
+            file.reset.eq(reset),
+            file.hold.eq(draining | eeprom_reader.loading),
+        ]
 
         link = self._phy(m, file, reset)
         self._control(m, file, reset, link)
@@ -147,10 +171,13 @@ class Nic(wiring.Component):
         self._receive(m, file, receive_ring, receive, mac_receive)
         self._flow_control(m, file, flow_control, receive, mac_transmit, transmit_watch)
         self._statistics(m, file, statistics, transmit, transmit_watch, receive)
+        self._diagnostics(m, file, transmit, receive)
+        self._leds(m, file, mac_receive)
+        self._wake(m, file, eeprom_reader, receive, mac_receive, reset, link)
         return m
 
     def _control(self, m: Module, file: RegisterFile, reset: Signal, link: Signal) -> None:
-        """CTRL, STATUS and PBA (13.4.1, 13.4.2, 13.4.23)."""
+        """CTRL, STATUS and PBA (13.4.1, 13.4.2, 13.4.16)."""
         left = Signal(range(_RESET_CYCLES + 1))
         m.d.comb += reset.eq(left != 0)
         with m.If(file.ctrl.value.rst):
@@ -159,7 +186,7 @@ class Nic(wiring.Component):
             m.d.sync += left.eq(left - 1)
 
         # Takes effect at a reset, so it is no use if that clears it.
-        receive_kib = Signal(16, init=BY_NAME["PBA"]["RXA"].reset)
+        receive_kib = Signal(BY_NAME["PBA"]["RXA"].width, init=BY_NAME["PBA"]["RXA"].reset)
         with m.If(file.pba.written):
             m.d.sync += receive_kib.eq(file.pba.write_data)
         m.d.comb += [
@@ -192,7 +219,7 @@ class Nic(wiring.Component):
         return phy.link
 
     def _eeprom_access(self, m: Module, file: RegisterFile, reader: EepromReader, receive: ReceivePath) -> None:
-        """EECD, EERD and the station's address (13.4.3, 13.4.4 and 13.5.2)."""
+        """EECD, EERD, the station's address, and what else the EEPROM gives (5.6, 13.4.3, 13.4.4, 13.5.2)."""
         m.submodules.eeprom = eeprom = self._eeprom
         connect(m, file.eerd, reader.eerd)
         connect(m, file.ral, reader.ral_access)
@@ -208,6 +235,12 @@ class Nic(wiring.Component):
             eeprom.address.eq(reader.address),
             reader.valid.eq(eeprom.valid),
             reader.data.eq(eeprom.data),
+            reader.restart.eq(file.ctrl_ext.value.ee_rst),
+            file.ctrl.load.eq(reader.load),
+            *(
+                file.ctrl.load_data[BY_NAME["CTRL"][name.upper()].lsb].eq(reader.defaults[name])
+                for name in ("fd", "lrst", "frcspd", "asde")
+            ),
         ]
 
     def _moderation(
@@ -273,6 +306,7 @@ class Nic(wiring.Component):
             "RXO": receive.missed,
             "MDAC": self._mdio.done,
             "TXD_LOW": transmit.low,
+            **self._pins(m, file),
             **delayed,
         }
         m.d.comb += [
@@ -283,7 +317,7 @@ class Nic(wiring.Component):
     def _ring(
         self, m: Module, file: RegisterFile, prefix: str, ring: RingPrefetch, path: TransmitPath | ReceivePath
     ) -> None:
-        """A ring's registers (13.4.25 to 13.4.29, 13.4.35 to 13.4.39) to its prefetcher and to its path."""
+        """A ring's registers (13.4.25 to 13.4.29, 13.4.36 to 13.4.40) to its prefetcher and to its path."""
         low, high, length, head, tail = (getattr(file, prefix + name) for name in ("bal", "bah", "len", "h", "t"))
         for part in (ring, path):
             m.d.comb += [
@@ -406,4 +440,81 @@ class Nic(wiring.Component):
             watch.txd.eq(self.gmii.txd),
             watch.tx_en.eq(self.gmii.tx_en),
             watch.tx_er.eq(self.gmii.tx_er),
+        ]
+
+    def _pins(self, m: Module, file: RegisterFile) -> dict[str, Value]:
+        """Software-definable pins (13.4.1, 13.4.6); returns the causes GPI0 to GPI3."""
+        m.submodules.pins = pins = Pins()
+        ctrl, ctrl_ext = file.ctrl, file.ctrl_ext
+        low, high = BY_NAME["CTRL"]["SWDPIN"].lsb, BY_NAME["CTRL_EXT"]["SDP_DATA"].lsb
+        half = len(pins.read_data) // 2
+        m.d.comb += [
+            pins.written.eq(Cat(ctrl.written, ctrl_ext.written)),
+            pins.write_data.eq(Cat(ctrl.write_data[low : low + half], ctrl_ext.write_data[high : high + half])),
+            pins.direction.eq(Cat(ctrl.value.swdpio, ctrl_ext.value.sdp_iodir)),
+            pins.enable.eq(ctrl_ext.value.gpi_en),
+            Cat(ctrl.hardware.swdpin, ctrl_ext.hardware.sdp_data).eq(pins.read_data),
+        ]
+        connect(m, pins.pins, flipped(self.sdp))
+        return {f"GPI{number}": pins.rises[number] for number in range(len(pins.rises))}
+
+    def _diagnostics(self, m: Module, file: RegisterFile, transmit: TransmitPath, receive: ReceivePath) -> None:
+        """Pointers of the packet buffers (13.8)."""
+        for prefix, pointers in (("rdf", receive.pointers), ("tdf", transmit.pointers)):
+            for name, value in (
+                ("h", pointers.head),
+                ("t", pointers.tail),
+                ("hs", pointers.head_saved),
+                ("ts", pointers.tail_saved),
+                ("pc", pointers.packets),
+            ):
+                m.d.comb += getattr(file, prefix + name).hardware.value.eq(value)
+
+    def _leds(self, m: Module, file: RegisterFile, mac: MacReceive) -> None:
+        """LEDs (10.1)."""
+        m.submodules.leds = leds = Leds()
+        status = file.status.hardware
+        m.d.comb += [
+            leds.control.as_value().eq(file.ledctl.value),
+            leds.state.link.eq(status.lu),
+            leds.state.speed.eq(status.speed),
+            leds.state.activity.eq(self.gmii.tx_en | mac.words.valid),
+            leds.state.full_duplex.eq(status.fd),
+            leds.state.paused.eq(status.txoff),
+            self.leds.eq(leds.leds),
+        ]
+
+    def _wake(
+        self,
+        m: Module,
+        file: RegisterFile,
+        reader: EepromReader,
+        receive: ReceivePath,
+        mac: MacReceive,
+        reset: Signal,
+        link: Signal,
+    ) -> None:
+        """Wake on LAN (6.4 and 13.6), which CTRL.RST leaves alone."""
+        m.submodules.wake = wake = WakeUp()
+        for name in ("wuc", "wufc", "wus", "ipav", "wupl", "ip4at", "ip6at", "wupm", "fflt", "ffmt", "ffvt"):
+            connect(m, getattr(file, name), getattr(wake, name))
+        station = Signal(48, reset_less=True)
+        for table, part in ((receive.ral, station[:32]), (receive.rah, station[32:])):
+            with m.If(table.write & (table.address == 0)):
+                m.d.sync += part.eq(table.write_data)
+        m.d.comb += [
+            wake.load.eq(reader.load),
+            wake.apme.eq(reader.defaults.apme),
+            wake.apmpme.eq(reader.defaults.apmpme),
+            wake.reset.eq(reset),
+            wake.station.eq(station),
+            wake.vet.eq(file.vet.value.value),
+            wake.word.eq(mac.words.payload),
+            wake.taken.eq(receive.taken),
+            receive.watched.eq(wake.ready),
+            wake.judge.eq(receive.decided),
+            wake.verdict.eq(receive.verdict),
+            wake.length.eq(receive.frame_length),
+            wake.link.eq(link),
+            self.pme.eq(wake.pme),
         ]

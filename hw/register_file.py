@@ -63,6 +63,8 @@ class RegisterSignature(wiring.Signature):
         There only if the register has such fields.
     hardware : ``In(data.FlexibleLayout)``
         Fields that the NIC keeps elsewhere. There only if the register has such fields.
+    load : ``In(1)``, load_data : ``In(32)``
+        Pulse: stored fields that are ``loaded`` take their bits of ``load_data``. There only if there are such fields.
     """
 
     def __init__(self, register: Register) -> None:
@@ -73,6 +75,8 @@ class RegisterSignature(wiring.Signature):
             members["value"] = Out(_layout(value))
         if hardware:
             members["hardware"] = In(_layout(hardware))
+        if any(item.loaded for item in value):
+            members |= {"load": In(1), "load_data": In(32)}
         super().__init__(members)
 
 
@@ -154,6 +158,8 @@ class RegisterFile(wiring.Component):
         Returns all stored fields to their reset values. The bus side is not reset: no access is begun while this is
         high, requests wait. (What is performed in its first cycle counts as before it: stored fields are reset.) So
         that no later access is, it must rise with the pulse of CTRL.RST or in the cycle after.
+    hold : ``In(1)``
+        No access is begun while this is high, either.
     one for each built register, named as the register in lower case
         ``Out(RegisterSignature(register))``, or ``Out(ArraySignature(register))`` if it is an array.
     one for each block, named as it in lower case
@@ -182,7 +188,7 @@ class RegisterFile(wiring.Component):
             if strangers := inside - {register.name for register in within}:
                 raise ValueError(f"{name}: {', '.join(sorted(strangers))} lies within the span of the block")
             self._blocks[name.lower()] = signature
-        members: dict[str, wiring.Member] = {"port": Out(RegisterPort()), "reset": In(1)}
+        members: dict[str, wiring.Member] = {"port": Out(RegisterPort()), "reset": In(1), "hold": In(1)}
         members |= {name: Out(block) for name, block in self._blocks.items()}
         for register in self._registers:
             if register.status is not Status.NOT_BUILT:
@@ -233,7 +239,7 @@ class RegisterFile(wiring.Component):
                 m.d.sync += access.eq(port.request.payload)
                 with m.If(port.request.valid):
                     m.next = "DECODE"
-            with m.State("DECODE"), m.If(~self.reset):
+            with m.State("DECODE"), m.If(~self.reset & ~self.hold):
                 m.next = "ACCESS"
             with m.State("ACCESS"):
                 m.d.comb += [reading.eq(~access.write), writing.eq(access.write)]
@@ -274,6 +280,9 @@ class RegisterFile(wiring.Component):
                     m.d.sync += stored.eq(item.reset)
                 with m.Elif(written):
                     m.d.sync += stored.eq(access.data[place])
+                if item.loaded:
+                    with m.If(member.load):
+                        m.d.sync += stored.eq(member.load_data[place])
                 m.d.comb += [member.value[name].eq(stored), word[place].eq(stored)]
             elif _is_hardware(item):
                 m.d.comb += word[place].eq(member.hardware[name])

@@ -43,6 +43,7 @@ class Field:
     ``lsb`` is the lowest bit, ``width`` the number of bits, ``reset`` the value after reset (in the field's units).
     ``updated`` says that the NIC moves the value itself: software's write reloads it, a read returns where it is now
     (of a field that clears itself: whether that has happened).
+    ``loaded`` says that the EEPROM, if it is valid, gives another value after each reset.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Field:
     access: Access = Access.RW
     reset: int = 0
     updated: bool = False
+    loaded: bool = False
     description: str = ""
 
     @property
@@ -125,17 +127,19 @@ class Register:
         yield from self.shadows
 
 
-def _bits(names: str, access: Access = Access.RW) -> tuple[Field, ...]:
+def _bits(names: str, access: Access = Access.RW, *, updated: bool = False, loaded: bool = False) -> tuple[Field, ...]:
     """Single-bit fields from ``"NAME0 NAME5 ..."`` where the trailing number after ``@`` is the bit."""
     fields = []
     for item in names.split():
         name, bit = item.split("@")
-        fields.append(Field(name=name, lsb=int(bit), access=access))
+        fields.append(Field(name=name, lsb=int(bit), access=access, updated=updated, loaded=loaded))
     return tuple(fields)
 
 
-def _whole(name: str, width: int, lsb: int = 0, reset: int = 0, access: Access = Access.RW) -> tuple[Field, ...]:
-    return (Field(name=name, lsb=lsb, width=width, reset=reset, access=access),)
+def _whole(
+    name: str, width: int, lsb: int = 0, reset: int = 0, access: Access = Access.RW, *, updated: bool = False
+) -> tuple[Field, ...]:
+    return (Field(name=name, lsb=lsb, width=width, reset=reset, access=access, updated=updated),)
 
 
 _CAUSES = (
@@ -149,11 +153,12 @@ _WAKE_UPS = "LNKC@0 MAG@1 EX@2 MC@3 BC@4 ARP@5 IPV4@6 IPV6@7 FLX0@16 FLX1@17 FLX
 """What can wake the host (manual 13.6.2)."""
 
 
-def _led(number: int, mode: int) -> tuple[Field, ...]:
-    """The fields of one LED; ``mode`` is what it shows after reset."""
+def _led(number: int, mode: int, blink: int = 0) -> tuple[Field, ...]:
+    """The fields of one LED; ``mode`` is what it shows after reset, ``blink`` whether it blinks."""
     return (
         Field(name=f"LED{number}_MODE", lsb=8 * number, width=4, reset=mode),
-        *_bits(f"LED{number}_IVRT@{8 * number + 6} LED{number}_BLINK@{8 * number + 7}"),
+        Field(name=f"LED{number}_IVRT", lsb=8 * number + 6),
+        Field(name=f"LED{number}_BLINK", lsb=8 * number + 7, reset=blink),
     )
 
 
@@ -208,7 +213,7 @@ def _thresholds(name: str, offset: int, description: str, *more: Field) -> Regis
 
 
 _FULL_DUPLEX = "stays 0: half duplex only"
-_NO_MANAGEMENT = "stays 0: management is not built"
+_NO_MANAGEMENT = "stays 0: no management controller is built"
 
 _COUNTERS: tuple[tuple[str, str], ...] = (
     ("CRCERRS", "frames of 64 bytes or more with a wrong CRC"),
@@ -299,11 +304,13 @@ REGISTERS: tuple[Register, ...] = (
         offset=0x0000,
         shadows=(0x0004,),
         fields=(
-            *_bits("FD@0 LRST@3 ASDE@5 SLU@6 ILOS@7"),
+            *_bits("FD@0 LRST@3 ASDE@5", loaded=True),
+            *_bits("SLU@6 ILOS@7"),
             Field(name="SPEED", lsb=8, width=2, reset=0b10),
-            *_bits("FRCSPD@11 FRCDPX@12"),
-            Field(name="SWDPIN", lsb=18, width=4),
-            Field(name="SWDPIO", lsb=22, width=4),
+            *_bits("FRCSPD@11", loaded=True),
+            *_bits("FRCDPX@12"),
+            Field(name="SWDPIN", lsb=18, width=4, updated=True, description="pins SDP0 to SDP3"),
+            Field(name="SWDPIO", lsb=22, width=4, description="which of them are outputs"),
             Field(name="RST", lsb=26, access=Access.SC, description="resets everything but this port's bus side"),
             *_bits("RFCE@27 TFCE@28 VME@30 PHY_RST@31"),
         ),
@@ -331,12 +338,11 @@ REGISTERS: tuple[Register, ...] = (
         fields=(
             *_bits("SK@0 CS@1 DI@2"),
             *_bits("DO@3", Access.RO),
-            Field(name="FWE", lsb=4, width=2, reset=0b01, description="stored only: there is no flash"),
+            Field(name="FWE", lsb=4, width=2, reset=0b01, description="no effect: there is no flash to write"),
             *_bits("REQ@6"),
             *_bits("GNT@7 PRES@8 SIZE@9", Access.RO),
         ),
-        description="EEPROM, bit by bit; without flash, FWE has no effect",
-        status=Status.PARTIAL,
+        description="EEPROM, bit by bit",
     ),
     Register(
         name="EERD",
@@ -353,12 +359,18 @@ REGISTERS: tuple[Register, ...] = (
         name="CTRL_EXT",
         offset=0x0018,
         fields=(
-            Field(name="GPI_EN", lsb=0, width=4),
-            Field(name="SDP_DATA", lsb=4, width=4),
-            Field(name="SDP_IODIR", lsb=8, width=4),
-            *_bits("ASDCHK@12 IPS@14 SPD_BYPS@15 RO_DIS@17"),
+            Field(name="GPI_EN", lsb=0, width=4, description="a rise of SDP4 to SDP7 is cause GPI0 to GPI3"),
+            Field(name="SDP_DATA", lsb=4, width=4, updated=True, description="pins SDP4 to SDP7"),
+            Field(name="SDP_IODIR", lsb=8, width=4, description="which of them are outputs"),
+            Field(name="ASDCHK", lsb=12, description="stored only: the PHY tells the speed"),
+            Field(
+                name="EE_RST", lsb=13, access=Access.SC, description="loads again what the EEPROM gives after a reset"
+            ),
+            Field(name="IPS", lsb=14, description="stored only: there is no pin for the power state"),
+            Field(name="SPD_BYPS", lsb=15, description="stored only: the speed is known in another way"),
+            Field(name="RO_DIS", lsb=17, description="no effect: relaxed ordering is of PCI-X, and never asked for"),
         ),
-        description="Extended device control: stored only, there are no software-definable pins; EE_RST is not built",
+        description="Extended device control: speed detection (ASDCHK, SPD_BYPS) and IPS are not built",
         status=Status.PARTIAL,
     ),
     Register(
@@ -436,15 +448,13 @@ REGISTERS: tuple[Register, ...] = (
         name="TXCW",
         offset=0x0178,
         fields=(Field(name="WORD", lsb=0, width=16), Field(name="CONTROL", lsb=30, width=2)),
-        description="Transmit configuration word: stored only, for fibre",
-        status=Status.PARTIAL,
+        description="Transmit configuration word: has no effect, since it is for fibre (TBI); the 82540EM is copper",
     ),
     Register(
         name="RXCW",
         offset=0x0180,
         fields=_whole("WORD", 32, access=Access.RO),
-        description="Receive configuration word (fibre only)",
-        status=Status.NOT_BUILT,
+        description="Receive configuration word: stays 0, since it is for fibre (TBI); the 82540EM is copper",
     ),
     Register(
         name="TCTL",
@@ -479,14 +489,14 @@ REGISTERS: tuple[Register, ...] = (
         name="TBT",
         offset=0x0448,
         fields=_whole("TIMER", 16),
-        description="Transmit burst timer: stored only, for half duplex",
+        description="Transmit burst timer: stored only; bursts are of half duplex at 1000 Mb/s, which is not built",
         status=Status.PARTIAL,
     ),
     Register(
         name="AIT",
         offset=0x0458,
         fields=_whole("AIFS", 16),
-        description="Adaptive inter-frame spacing: stored only, for half duplex",
+        description="Adaptive inter-frame spacing: stored only; drivers use it against collisions alone",
         status=Status.PARTIAL,
     ),
     Register(
@@ -494,21 +504,20 @@ REGISTERS: tuple[Register, ...] = (
         offset=0x0E00,
         fields=(
             *_led(0, 2),
-            *_led(1, 6),
-            *_led(2, 0),
-            *_led(3, 0),
+            *_led(1, 3, blink=1),
+            *_led(2, 6),
+            *_led(3, 7),
         ),
-        description="LED control: stored only, there are no LEDs",
-        status=Status.PARTIAL,
+        description="LED control: after reset link, activity (blinking), 100 Mb/s, 1000 Mb/s",
     ),
     Register(
         name="PBA",
         offset=0x1000,
         fields=(
-            Field(name="RXA", lsb=0, width=16, reset=48, updated=True, description="outlives CTRL.RST"),
+            Field(name="RXA", lsb=0, width=7, reset=48, updated=True, description="outlives CTRL.RST"),
             Field(name="TXA", lsb=16, width=16, reset=16, access=Access.RO, description="64 less RXA"),
         ),
-        description="Packet buffer: KiB for receive and transmit; the split in force is fixed at 48 to 16",
+        description="Packet buffer: KiB for receive and transmit; told to software only, 48 and 16 are in force",
         status=Status.PARTIAL,
     ),
     Register(
@@ -530,12 +539,18 @@ REGISTERS: tuple[Register, ...] = (
         Register(
             name=f"{direction}DF{name}",
             offset=base + offset,
-            fields=_whole("VALUE", 13),
-            description="Packet buffer diagnostic: stored only, not the buffer's own pointer",
+            fields=_whole("VALUE", 13, access=Access.RO),
+            description=f"Packet buffer diagnostic: {what}. Writes are dropped",
             status=Status.PARTIAL,
         )
         for direction, base in (("R", 0x2410), ("T", 0x3410))
-        for name, offset in (("H", 0x0), ("T", 0x8), ("HS", 0x10), ("TS", 0x18), ("PC", 0x20))
+        for name, offset, what in (
+            ("H", 0x0, "which word of 8 bytes is read next"),
+            ("T", 0x8, "one past the last whole packet, in words of 8 bytes"),
+            ("HS", 0x10, "where the packet read last begins, in words of 8 bytes"),
+            ("TS", 0x18, "where the last whole packet begins, in words of 8 bytes"),
+            ("PC", 0x20, "whole packets that wait to be read"),
+        )
     ),
     *_ring("RD", 0x2800, "Receive"),
     Register(
@@ -613,9 +628,12 @@ REGISTERS: tuple[Register, ...] = (
         offset=0x5404,
         count=16,
         stride=8,
-        fields=(Field(name="ADDRESS", lsb=0, width=16), Field(name="AS", lsb=16, width=2), *_bits("AV@31")),
-        description="Receive address, high: the last two bytes, AS (other than 0 matches nothing), address valid",
-        status=Status.PARTIAL,
+        fields=(
+            Field(name="ADDRESS", lsb=0, width=16),
+            Field(name="AS", lsb=16, width=2, description="0 destination, 1 source, others nothing"),
+            *_bits("AV@31"),
+        ),
+        description="Receive address, high: the last two bytes, what it is for, address valid",
     ),
     Register(
         name="VFTA",
@@ -627,23 +645,49 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         name="WUC",
         offset=0x5800,
-        fields=(*_bits("APME@0 PME_EN@1"), *_bits("PME_STATUS@2", Access.W1C), *_bits("APMPME@3")),
-        description="Wake-up control: stored only, wake-up is not built and PME_STATUS stays 0",
-        status=Status.PARTIAL,
+        fields=(
+            Field(name="APME", lsb=0, updated=True, loaded=True, description="a magic packet sets WUS.MAG"),
+            Field(name="PME_EN", lsb=1, updated=True, description="PME_EN of PMCSR: arms what WUFC enables"),
+            Field(name="PME_STATUS", lsb=2, access=Access.W1C, description="PME_STATUS of PMCSR"),
+            Field(name="APMPME", lsb=3, updated=True, loaded=True, description="APM wake-up asserts PME#, too"),
+        ),
+        description="Wake-up control. No wake-up register is cleared by CTRL.RST, only by power-up",
     ),
     Register(
         name="WUFC",
         offset=0x5808,
-        fields=_bits(f"{_WAKE_UPS} NOTCO@15"),
-        description="Wake-up filter control: stored only, wake-up is not built",
-        status=Status.PARTIAL,
+        fields=(
+            *_bits(_WAKE_UPS, updated=True),
+            Field(name="NOTCO", lsb=15, updated=True, description="no effect: no frame is one of management (TCO)"),
+        ),
+        description="Wake-up filter control",
     ),
     Register(
         name="WUS",
         offset=0x5810,
         fields=_bits(_WAKE_UPS, Access.W1C),
-        description="Wake-up status: wake-up is not built, all bits stay 0",
-        status=Status.PARTIAL,
+        description="Wake-up status: until all bits but LNKC are cleared, no further frame is looked at",
+    ),
+    Register(
+        name="IPAV",
+        offset=0x5838,
+        fields=_bits("V40@0 V41@1 V42@2 V43@3 V60@16", updated=True),
+        description="IP address valid: which entries of IP4AT, and whether IP6AT",
+    ),
+    Register(
+        name="IP4AT",
+        offset=0x5840,
+        count=4,
+        stride=8,
+        fields=_whole("ADDRESS", 32),
+        description="IPv4 address table, for wake-up: first byte lowest",
+    ),
+    Register(
+        name="IP6AT",
+        offset=0x5880,
+        count=4,
+        fields=_whole("ADDRESS", 32),
+        description="IPv6 address, for wake-up: a quarter each, first byte lowest",
     ),
     Register(
         name="MANC",
@@ -652,8 +696,45 @@ REGISTERS: tuple[Register, ...] = (
             "SMBUS_EN@0 ASF_EN@1 R_ON_FORCE@2 RMCP_EN@8 0298_EN@9 IPV4_EN@10 IPV6_EN@11 SNAP_EN@12 ARP_EN@13 "
             "NEIGHBOR_EN@14 RCV_TCO_EN@17 REPORT_STATUS@18"
         ),
-        description="Management control: stored only, there is no management controller",
+        description="Management control: stored only; no management controller (SMBus, ASF) is built",
         status=Status.PARTIAL,
+    ),
+    Register(
+        name="WUPL",
+        offset=0x5900,
+        fields=_whole("LEN", 12, updated=True),
+        description="Wake-up packet length in bytes with FCS, at most 2047",
+    ),
+    Register(
+        name="WUPM",
+        offset=0x5A00,
+        count=32,
+        fields=_whole("BYTES", 32),
+        description="Wake-up packet memory: the first 128 bytes of the frame that woke, first byte lowest",
+    ),
+    Register(
+        name="FFLT",
+        offset=0x5F00,
+        count=4,
+        stride=8,
+        fields=_whole("LEN", 11),
+        description="Flexible filter length table: the least length in bytes, with FCS",
+    ),
+    Register(
+        name="FFMT",
+        offset=0x9000,
+        count=128,
+        stride=8,
+        fields=_whole("MASK", 4),
+        description="Flexible filter mask table: for a byte of the frame, which filters compare it",
+    ),
+    Register(
+        name="FFVT",
+        offset=0x9800,
+        count=128,
+        stride=8,
+        fields=_whole("VALUES", 32),
+        description="Flexible filter value table: for a byte of the frame, what each filter compares it with",
     ),
 )
 """Every register of the map, in the order of the manual's table 13-2. 13.4 has the bits."""

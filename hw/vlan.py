@@ -1,4 +1,4 @@
-"""VLAN tags as the NIC sees them (IEEE 802.1Q clause 9.3 to 9.6; manual chapter 9, 13.4.9 VET).
+"""VLAN tags as the NIC sees them (IEEE 802.1Q clause 9.3 to 9.6; manual chapter 9, 13.4.11 VET).
 
 Pure Python: the golden functions of tag removal and insertion. A tag is the 4 bytes behind the source address: a type,
 which VET holds, and the tag control information (priority 15:13, CFI 12, VLAN identifier 11:0). Of several tags the

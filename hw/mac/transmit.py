@@ -5,7 +5,7 @@ with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER
 A reset cuts the frame that is on the wire, and the last byte that goes out has TX_ER (clause 35.2.2.5): no receiver may
 take what there is of it for a frame, whatever its bytes.
 
-A VLAN tag is inserted on the way out (manual 9.3 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
+A VLAN tag is inserted on the way out (manual 9.2.1 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
 
 from amaranth.hdl import Cat, Module, Signal

@@ -1,4 +1,4 @@
-"""Tables of 4096 bits: the multicast table and the VLAN filter table (manual 3.2.1, 13.5.1 MTA, 13.5.3 VFTA)."""
+"""Tables of 4096 bits: the multicast table and the VLAN filter table (manual 3.2.1, 13.5.1 MTA, 13.5.4 VFTA)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The receive packet buffer (manual 13.4.19, PBA: 48 KiB): a frame is in it whole, or not at all.
+"""The receive packet buffer (manual 13.4.16, PBA: 48 KiB): a frame is in it whole, or not at all.
 
 A frame lies in the memory as one word of ``ReceiveInfo`` followed by its data. The word of information is written
 last, when the fate of the frame is known.
@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.interfaces import PacketWord
+from hw.interfaces import BufferPointers, PacketWord
 from hw.receive.layouts import ReceiveInfo
 
 __all__ = ["ReceiveBuffer"]
@@ -41,6 +41,7 @@ class ReceiveBuffer(wiring.Component):
     fill : ``Out(13)``
         Words in use, the word of information of each frame among them, and those of the frame that comes in; three
         cycles behind.
+    pointers : ``Out(BufferPointers)``
     frames : ``Out(stream.Signature(ReceiveInfo))``
         Frames in order; after each one taken its words come from ``packets``.
     packets : ``Out(stream.Signature(PacketWord))``
@@ -58,6 +59,7 @@ class ReceiveBuffer(wiring.Component):
     drop_last: In(1)
     rewind: In(1)
     fill: Out(13)
+    pointers: Out(BufferPointers)
     frames: Out(stream.Signature(ReceiveInfo))
     packets: Out(stream.Signature(PacketWord))
 
@@ -81,7 +83,14 @@ class ReceiveBuffer(wiring.Component):
         start = Signal(range(self._words))  # of the frame that comes in: the place of its information
         reading = Signal(range(self._words))
         self._write(m, banks, start, reading)
-        self._read(m, banks, start, reading)
+        begins = self._read(m, banks, start, reading)
+        pointers = self.pointers
+        m.d.comb += [pointers.head.eq(reading), pointers.tail.eq(start)]
+        with m.If(self.commit):
+            m.d.sync += pointers.tail_saved.eq(start)
+        with m.If(begins):
+            m.d.sync += pointers.head_saved.eq(reading)
+        m.d.sync += pointers.packets.eq(pointers.packets + self.commit - begins)
         return m
 
     def _split(self, place: Signal) -> tuple[Value, Value]:
@@ -132,8 +141,11 @@ class ReceiveBuffer(wiring.Component):
         with m.If(self.rewind):
             m.d.sync += [place.eq(self._after(start)), self.overflowed.eq(0)]
 
-    def _read(self, m: Module, banks: list[Memory], start: Signal, reading: Signal) -> None:
-        """Three registers behind the address: the memories' own, those behind the banks, and the output."""
+    def _read(self, m: Module, banks: list[Memory], start: Signal, reading: Signal) -> Signal:
+        """Three registers behind the address: the memories' own, those behind the banks, and the output. Returns
+        whether the next packet begins to be read in this cycle.
+        """
+        begins = Signal()
         fetch = Signal()
         bank, within = self._split(reading)
         tag = Signal(data.StructLayout({"valid": 1, "bank": len(bank), "is_info": 1, "count": 4, "last": 1}))
@@ -173,6 +185,7 @@ class ReceiveBuffer(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += [fetch.eq(reading != start), tag.is_info.eq(1)]
                 with m.If(fetch & advance):
+                    m.d.comb += begins.eq(1)
                     m.next = "INFORMATION"
             with m.State("INFORMATION"), m.If(self.frames.valid & self.frames.ready):
                 length = self.frames.payload.length
@@ -188,3 +201,4 @@ class ReceiveBuffer(wiring.Component):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left <= 1):
                         m.next = "IDLE"
+        return begins

@@ -1,4 +1,4 @@
-"""Receive checksum offload (manual 3.2.9 and 13.4.60, RXCSUM; RFC 1071, 768, 791, 8200, 9293).
+"""Receive checksum offload (manual 3.2.9 and RXCSUM in 13.4; RFC 1071, 768, 791, 8200, 9293).
 
 What is looked at: Ethernet II or LLC with SNAP (IEEE 802 clause 9.4 to 9.6, OUI 00-00-00: RFC 1042), perhaps behind
 one VLAN tag (type VET), then IPv4 with any options or IPv6 without extension headers, then TCP or UDP. A

@@ -1,4 +1,4 @@
-"""Which frames are received (manual 3.2.1, 9.4, 13.4.22 RCTL, 13.5.1 MTA, 13.5.2 RAL and RAH, 13.5.3 VFTA).
+"""Which frames are received (manual 3.2.1, 9.4, 13.4.22 RCTL, 13.5.1 MTA, 13.5.2 RAL, 13.5.3 RAH, 13.5.4 VFTA).
 
 The order of the stages: enabled, whole, MAC control, VLAN, address, length, errors. Length and errors come last since
 their counters count frames that pass the filters (13.7.1, 13.7.4, 13.7.15, 13.7.34 to 13.7.37). The address has to be
@@ -9,14 +9,14 @@ table. Broadcast is a kind of its own: RCTL.MPE does not take it (13.4.22 BAM).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.mac.receive import ReceiveWord
+from hw.receive.address_table import SOURCE, AddressTable, is_in_table
 from hw.receive.bit_table import HASH_SHIFTS, BitTable, address_hash, table_bit
-from hw.receive.layouts import Drops, MacControl, ReceiveControl, TypeControl
+from hw.receive.layouts import Drops, MacControl, ReceiveControl, TypeControl, WakeVerdict
 from hw.receive.mac_control import Fate, MacControlDecoder, MacControlFrame, mac_control
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
@@ -26,12 +26,12 @@ __all__ = [
     "LONGEST",
     "LONGEST_JUMBO",
     "SHORTEST",
-    "TABLE_ENTRIES",
     "FilterSettings",
     "ReceiveFilter",
     "control_frame",
     "drop_reason",
     "is_inexact",
+    "wake_verdict",
 ]
 
 SHORTEST = 64
@@ -39,12 +39,9 @@ LONGEST = 1522
 LONGEST_JUMBO = 16384
 """Limits in bytes with FCS, VLAN tag or not (RCTL.LPE chooses the upper one)."""
 
-TABLE_ENTRIES = BY_NAME["RAL"].count
-
 _BROADCAST = b"\xff" * 6
 _CFI = 12
 _IDENTIFIER_BITS = 12
-_FIRST_COUNTED = 2  # step of the search in which entry 0 is counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +63,10 @@ class FilterSettings:
     fca: bytes = bytes(6)
 
 
-def _is_exact(address: bytes, table: Sequence[tuple[bytes, int, bool]]) -> bool:
-    return any(valid and select == 0 and address == entry for entry, select, valid in table)
+def _is_listed(frame: bytes, settings: FilterSettings) -> bool:
+    """Whether one of its addresses stands in the address table."""
+    destination, source = frame[:6].ljust(6, b"\0"), frame[6:12]
+    return is_in_table(destination, settings.table) or is_in_table(source, settings.table, SOURCE)
 
 
 def _is_promiscuous(address: bytes, settings: FilterSettings) -> bool:
@@ -112,7 +111,7 @@ def _misses(frame: bytes, settings: FilterSettings) -> str | None:
         if not wanted or (rctl["cfien"] and (tag >> _CFI & 1) != rctl["cfi"]):
             return "vlan"
     address = frame[:6].ljust(6, b"\0")
-    passes = _is_promiscuous(address, settings) or _is_exact(address, settings.table)
+    passes = _is_promiscuous(address, settings) or _is_listed(frame, settings)
     return None if passes or _is_hashed(address, settings) else "no_match"
 
 
@@ -122,7 +121,7 @@ def is_inexact(frame: bytes, *, crc_error: bool, rx_error: bool, settings: Filte
     control = control_frame(frame, crc_error=crc_error, rx_error=rx_error, settings=settings)
     if control and control.fate is Fate.PASSED:
         return False
-    return not (_is_promiscuous(address, settings) or _is_exact(address, settings.table))
+    return not (_is_promiscuous(address, settings) or _is_listed(frame, settings))
 
 
 def drop_reason(
@@ -148,6 +147,24 @@ def drop_reason(
     return None
 
 
+def wake_verdict(
+    frame: bytes, *, crc_error: bool, rx_error: bool, overrun: bool, settings: FilterSettings
+) -> dict[str, bool]:
+    """The fields of ``WakeVerdict`` for a frame with FCS (golden function of the filter)."""
+    if overrun or not _is_good(frame, crc_error=crc_error, rx_error=rx_error, settings=settings):
+        return dict.fromkeys(("passes", "broadcast", "exact", "multicast"), False)
+    reason = drop_reason(frame, crc_error=False, rx_error=False, overrun=False, settings=settings)
+    address = frame[:6]
+    passes, broadcast = reason is None, address == _BROADCAST
+    wanted = bool(settings.rctl["mpe"]) or _is_hashed(address, settings)
+    return {
+        "passes": passes,
+        "broadcast": broadcast and reason in (None, "no_match"),
+        "exact": passes and is_in_table(address, settings.table),
+        "multicast": passes and bool(address[0] & 1) and not broadcast and wanted,
+    }
+
+
 class ReceiveFilter(wiring.Component):
     """Watches frames go by and says of each whether to keep it.
 
@@ -166,8 +183,8 @@ class ReceiveFilter(wiring.Component):
     link : ``In(1)``
         Without a link nothing is received.
     decided : ``Out(1)``
-        From the decision until the next frame's first word; at most 23 cycles after the first word, or 7 after the
-        last if that is later.
+        From the decision until the next frame's first word; at most 23 cycles after the second word (or the only
+        one), or 7 after the last if that is later.
     keep, length, ce, rxe, pif, vp : ``Out``
         While ``decided``: whether to keep the frame, its bytes with FCS, its error bits, whether it was found in the
         multicast hash table alone, and whether it has a tag and CTRL.VME asks to take that out.
@@ -179,6 +196,8 @@ class ReceiveFilter(wiring.Component):
         Pulse with the decision: a pause frame, which asks for ``quanta`` x 512 bit times.
     drops : ``Out(Drops)``
         Pulse with the decision. Nothing is told while the receiver or the link is down.
+    verdict : ``Out(WakeVerdict)``
+        While ``decided``, whatever the receiver and the link are.
     """
 
     ral: In(ArraySignature(BY_NAME["RAL"]))
@@ -202,20 +221,23 @@ class ReceiveFilter(wiring.Component):
     pause: Out(1)
     quanta: Out(16)
     drops: Out(Drops)
+    verdict: Out(WakeVerdict)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         first = Signal(init=1)
+        second = Signal()  # the word that comes next is the second
         ended = Signal()
         overrun = Signal()
         address = Signal(48)
+        source = Signal(48)
+        sourced = Signal()  # all of that has come
         enabled = Signal()
-        begin = Signal()
-        m.d.comb += begin.eq(self.taken & first)
         m.d.sync += [self.drops.eq(0), self.pause.eq(0)]
         with m.If(self.taken):
             m.d.sync += [
                 first.eq(self.word.last),
+                second.eq(first & ~self.word.last),
                 ended.eq(self.word.last),
                 self.ce.eq(self.word.crc_error),
                 self.rxe.eq(self.word.rx_error),
@@ -225,21 +247,33 @@ class ReceiveFilter(wiring.Component):
             with m.If(first):
                 m.d.sync += [
                     address.eq(self.word.data),
+                    source[:16].eq(self.word.data[48:]),
+                    sourced.eq(0),
                     enabled.eq(self.rctl.en & self.link),
                     self.length.eq(self.word.count),
                 ]
             with m.Elif(self.length <= LONGEST_JUMBO):
                 m.d.sync += self.length.eq(self.length + self.word.count)
+            with m.If(second):
+                m.d.sync += [source[16:].eq(self.word.data), sourced.eq(self.word.count >= 4)]
 
-        walked, own, exact = self._walk(m, address, begin)
-        tagged, information = self._tag(m, first)
+        m.submodules.table = table = AddressTable()
+        wiring.connect(m, wiring.flipped(self.ral), table.ral)
+        wiring.connect(m, wiring.flipped(self.rah), table.rah)
+        m.d.comb += [
+            table.destination.eq(address),
+            table.source.eq(source),
+            table.sourced.eq(sourced),
+            table.begin.eq(self.taken & (second | (first & self.word.last))),
+        ]
+        tagged, information = self._tag(m, first, second)
         hashed, vlan_wanted = self._tables(m, address, information)
         m.submodules.decoder = decoder = MacControlDecoder()
         m.d.comb += [
             decoder.word.eq(self.word),
             decoder.taken.eq(self.taken),
             decoder.address.eq(address),
-            decoder.own.eq(own),
+            decoder.own.eq(table.own),
             decoder.rctl.eq(self.rctl),
             decoder.types.eq(self.types),
             self.quanta.eq(decoder.quanta),
@@ -262,17 +296,30 @@ class ReceiveFilter(wiring.Component):
             short.eq(self.length < SHORTEST),
             good.eq(~(short | long | self.ce | self.rxe)),
             settled.eq(Cat(ended, settled)),
-            judge.eq(ended & walked & settled.all() & ~judge),
+            judge.eq(ended & table.done & settled.all() & ~judge),
         ]
 
         passed, discarded = good & decoder.passed, good & decoder.discarded
+        broadcast, group, matched, missed = (Signal(name=name) for name in ("broadcast", "group", "matched", "missed"))
+        m.d.sync += [
+            broadcast.eq(address.all()),
+            group.eq(address[0] & ~address.all() & (self.rctl.mpe | hashed)),
+        ]
+        m.d.comb += [
+            matched.eq(passes | table.listed | hashed | passed),
+            missed.eq(overrun | discarded | (tagged & ~vlan_wanted & ~passed)),
+        ]
         with m.If(judge):
             m.d.sync += [
                 ended.eq(0),
                 settled.eq(0),
                 self.decided.eq(1),
+                self.verdict.passes.eq(good & ~missed & matched),
+                self.verdict.broadcast.eq(good & ~missed & broadcast),
+                self.verdict.exact.eq(good & ~missed & matched & table.exact),
+                self.verdict.multicast.eq(good & ~missed & matched & group),
                 self.keep.eq(0),
-                self.pif.eq(~passes & ~exact & ~passed),
+                self.pif.eq(~passes & ~table.listed & ~passed),
                 self.vp.eq(tagged & self.types.vme),
                 self.tag.eq(Mux(tagged & self.types.vme, information, 0)),
                 self.control.eq(Mux(good & ~overrun, decoder.kind.as_value(), 0)),
@@ -286,7 +333,7 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.drops.mac_control.eq(1)
             with m.Elif(tagged & ~vlan_wanted & ~passed):
                 m.d.sync += self.drops.vlan.eq(1)
-            with m.Elif(~passes & ~exact & ~hashed & ~passed):
+            with m.Elif(~matched):
                 m.d.sync += self.drops.no_match.eq(1)
             with m.Elif(short & ~self.rctl.sbp):
                 m.d.sync += [self.drops.fragment.eq(self.ce), self.drops.undersize.eq(~self.ce)]
@@ -300,13 +347,11 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.keep.eq(1)
         return m
 
-    def _tag(self, m: Module, first: Signal) -> tuple[Signal, Signal]:
+    def _tag(self, m: Module, first: Signal, second: Signal) -> tuple[Signal, Signal]:
         """The VLAN tag, told by the second word. Returns: there is one; its control information."""
-        second = Signal()
         complete = Signal()
         kind, information = Signal(16), Signal(16)
         with m.If(self.taken):
-            m.d.sync += second.eq(first & ~self.word.last)
             with m.If(first):
                 m.d.sync += complete.eq(0)
             with m.If(second):
@@ -334,43 +379,3 @@ class ReceiveFilter(wiring.Component):
             wanted.eq(~self.rctl.vfe | (vlan.bit & (~self.rctl.cfien | (information[_CFI] == self.rctl.cfi)))),
         ]
         return hashed, wanted
-
-    def _walk(self, m: Module, address: Signal, begin: Signal) -> tuple[Signal, Signal, Signal]:
-        """The address table, and its search, one entry a cycle from ``begin``. Returns: all seen; ``address`` was in
-        entry 0; it was in one of all.
-        """
-        m.submodules.low = low = Memory(shape=32, depth=TABLE_ENTRIES, init=[])
-        m.submodules.high = high = Memory(shape=18, depth=TABLE_ENTRIES, init=[])
-        valid = Signal(TABLE_ENTRIES)  # AV, which reset has to clear
-
-        for memory, port in ((low, self.ral), (high, self.rah)):
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [write.addr.eq(port.address), write.data.eq(port.write_data), write.en.eq(port.write)]
-            m.d.comb += [read.addr.eq(port.address), port.read_data[: len(read.data)].eq(read.data)]
-        valid_read = Signal()
-        m.d.sync += valid_read.eq(valid.bit_select(self.rah.address, 1))
-        m.d.comb += self.rah.read_data[31].eq(valid_read)
-        with m.If(self.rah.write):
-            m.d.sync += valid.bit_select(self.rah.address, 1).eq(self.rah.write_data[31])
-
-        # Entry n is addressed in step n, read and compared in step n + 1, counted in step n + _FIRST_COUNTED.
-        last_step = TABLE_ENTRIES + 1
-        step = Signal(range(last_step + 2), init=last_step + 1)
-        index = Signal(range(TABLE_ENTRIES))
-        entry_valid, low_equal, high_equal, own, exact = (
-            Signal(name=name) for name in ("entry_valid", "low_equal", "high_equal", "own", "exact")
-        )
-        low_read, high_read = low.read_port(), high.read_port()
-        m.d.comb += [low_read.addr.eq(step), high_read.addr.eq(step), index.eq(step - 1)]
-        m.d.sync += [
-            entry_valid.eq(valid.bit_select(index, 1) & (step != 0) & (step <= TABLE_ENTRIES)),
-            low_equal.eq(low_read.data == address[:32]),
-            high_equal.eq(high_read.data == Cat(address[32:], Const(0, 2))),
-        ]
-        with m.If(begin):
-            m.d.sync += [step.eq(0), own.eq(0), exact.eq(0)]
-        with m.Elif(step <= last_step):
-            m.d.sync += [step.eq(step + 1), exact.eq(exact | (entry_valid & low_equal & high_equal))]
-            with m.If(step == _FIRST_COUNTED):
-                m.d.sync += own.eq(entry_valid & low_equal & high_equal)
-        return step > last_step, own, exact

@@ -1,11 +1,11 @@
-"""What the stages of the receive path tell one another, and which register fields they need (manual 13.4.22, 13.4.60).
+"""What the stages of the receive path tell one another, and which register fields they need (manual 13.4.22 RCTL).
 
 Field names are those of the manual in lower case.
 """
 
 from amaranth.lib import data
 
-__all__ = ["ChecksumControl", "Drops", "MacControl", "ReceiveControl", "ReceiveInfo", "TypeControl"]
+__all__ = ["ChecksumControl", "Drops", "MacControl", "ReceiveControl", "ReceiveInfo", "TypeControl", "WakeVerdict"]
 
 ReceiveControl = data.StructLayout(
     {
@@ -75,3 +75,9 @@ Drops = data.StructLayout(
 taken (MPC), a MAC control frame (RCTL.DPF and PMCF), a VLAN that is not wanted, not for this station, too short with a
 good (``undersize``, RUC) or bad CRC (``fragment``, RFC), too long with a good (``oversize``, ROC) or bad CRC
 (``jabber``, RJC), RX_ER (RXERRC), bad CRC (CRCERRS)."""
+
+WakeVerdict = data.StructLayout({"passes": 1, "broadcast": 1, "exact": 1, "multicast": 1})
+"""What the filter says of a frame to the wake-up unit, whether the receiver is on or not. ``passes``: without error, of
+legal length and wanted, even if RCTL.SBP would let others in; ``broadcast``: to the broadcast address, and wanted if
+RCTL.BAM were set. Of those that pass: ``exact``, to an address in the address table; ``multicast``, to a group other
+than broadcast, which the multicast table or RCTL.MPE wants (drivers set MPE to be woken by any multicast)."""

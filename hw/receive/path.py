@@ -12,14 +12,14 @@ from amaranth.utils import exact_log2
 
 from hw.descriptors import DESCRIPTOR_BYTES
 from hw.frame_records import ReceivedRecord, ReceiveWatch
-from hw.interfaces import Descriptor, MemoryPort
+from hw.interfaces import BufferPointers, Descriptor, MemoryPort
 from hw.mac.fcs import FCS_BYTES
 from hw.mac.receive import ReceiveWord
 from hw.receive.buffer import ReceiveBuffer
 from hw.receive.checksum import ReceiveChecksum
 from hw.receive.dma import WRITTEN_BACK, ReceiveDma
 from hw.receive.filter import ReceiveFilter
-from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl
+from hw.receive.layouts import ChecksumControl, Drops, ReceiveControl, TypeControl, WakeVerdict
 from hw.receive.strip import TagStripper
 from hw.register_file import ArraySignature
 from hw.registers import BY_NAME
@@ -70,6 +70,16 @@ class ReceivePath(wiring.Component):
         As in ``ReceiveBuffer``.
     records : ``Out(stream.Signature(ReceivedRecord))``
         One for each frame that comes while the receiver is on.
+    pointers : ``Out(BufferPointers)``
+        Those of the packet buffer.
+    watched : ``In(1)``
+        The wake-up unit keeps up: while low no word is taken, nor is it decided of a frame that has ended. Once high
+        it stays so until a word is taken. High unless connected.
+    taken : ``Out(1)``
+        A word is taken.
+    decided : ``Out(1)``, verdict : ``Out(WakeVerdict)``, frame_length : ``Out(15)``
+        Pulse behind each frame, with or without a receiver: what the filter says of it, and its bytes with FCS. The
+        verdict is there from the cycle before, the length from 2 before.
     """
 
     words: In(stream.Signature(ReceiveWord))
@@ -103,6 +113,12 @@ class ReceivePath(wiring.Component):
     quanta: Out(16)
     fill: Out(13)
     records: Out(stream.Signature(ReceivedRecord, always_ready=True))
+    pointers: Out(BufferPointers)
+    watched: In(1, init=1)
+    taken: Out(1)
+    decided: Out(1)
+    verdict: Out(WakeVerdict)
+    frame_length: Out(15)
 
     def __init__(self, *, buffer_words: int = 6144) -> None:
         self._filter = ReceiveFilter()
@@ -121,12 +137,15 @@ class ReceivePath(wiring.Component):
         )
         m.submodules.watch = watch = ReceiveWatch()
 
-        taken = Signal()
+        taken = self.taken
         passing = Signal()
         m.d.comb += [
             taken.eq(self.words.valid & self.words.ready),
+            self.verdict.eq(filter_.verdict),
+            self.frame_length.eq(filter_.length),
+            self.pointers.eq(buffer.pointers),
             checksum.words.payload.eq(self.words.payload),
-            checksum.words.valid.eq(self.words.valid & passing),
+            checksum.words.valid.eq(self.words.valid & passing & self.watched),
             self.words.ready.eq(checksum.words.ready),
             checksum.pcss.eq(self.rxcsum.pcss),
             checksum.ip_offload.eq(self.rxcsum.ipofl),
@@ -153,13 +172,14 @@ class ReceivePath(wiring.Component):
         for table in ("ral", "rah", "mta", "vfta"):
             wiring.connect(m, wiring.flipped(getattr(self, table)), getattr(filter_, table))
 
-        m.d.sync += self.missed.eq(filter_.drops.overrun)
+        m.d.sync += [self.missed.eq(filter_.drops.overrun), self.decided.eq(0)]
         with m.FSM():
             with m.State("PASS"):
                 m.d.comb += passing.eq(1)
                 with m.If(taken & self.words.payload.last):
                     m.next = "DECIDE"
-            with m.State("DECIDE"), m.If(filter_.decided & checksum.done):
+            with m.State("DECIDE"), m.If(filter_.decided & checksum.done & self.watched):
+                m.d.sync += self.decided.eq(1)
                 m.next = "PASS"
                 with m.If(filter_.keep & ~buffer.overflowed):
                     m.d.comb += [buffer.commit.eq(1), watch.kept.eq(1)]

@@ -1,4 +1,4 @@
-"""Takes VLAN tags out of received frames (manual 9.2 and 3.2.3, VP; golden function: ``hw.vlan.strip``)."""
+"""Takes VLAN tags out of received frames (manual 9.2.2 and 3.2.3, VP; golden function: ``hw.vlan.strip``)."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring

@@ -1,4 +1,4 @@
-"""The transmit packet buffer: store and forward (manual 2.2 "internal architecture", 13.4.23 PBA).
+"""The transmit packet buffer: store and forward (manual 2.2 "internal architecture", 13.4.16 PBA).
 
 A packet appears at the output only when it is inside whole, so the MAC never runs dry within a frame. The checksum
 bytes are known only at the packet's end; they are put in while it is read out.
@@ -9,7 +9,7 @@ from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..interfaces import PacketWord, TransmitInfo
+from ..interfaces import BufferPointers, PacketWord, TransmitInfo
 from .layouts import MAX_PACKET_BYTES, FrameInfo, FrameWord
 
 __all__ = ["TransmitBuffer"]
@@ -29,6 +29,7 @@ class TransmitBuffer(wiring.Component):
     info : Out(stream of TransmitInfo), one per packet
     packets : Out(stream of PacketWord)
     oversize : Out(1), pulses for a packet dropped because of its length
+    pointers : Out(BufferPointers)
     """
 
     def __init__(self, *, words: int = 2048, packets: int = 64) -> None:
@@ -45,6 +46,7 @@ class TransmitBuffer(wiring.Component):
                 "info": Out(stream.Signature(TransmitInfo)),
                 "packets": Out(stream.Signature(PacketWord)),
                 "oversize": Out(1),
+                "pointers": Out(BufferPointers),
             }
         )
 
@@ -62,6 +64,16 @@ class TransmitBuffer(wiring.Component):
         read_pointer = Signal(pointer)
         self._write_side(m, write, committed, write_pointer, packet_start, read_pointer)
         self._read_side(m, read, committed, read_pointer)
+        pointers = self.pointers
+        m.d.comb += [
+            pointers.head.eq(read_pointer[:-1]),
+            pointers.tail.eq(packet_start[:-1]),
+            pointers.packets.eq(committed.level),
+        ]
+        with m.If(self.frames.valid & self.frames.ready & committed.w_en):
+            m.d.sync += pointers.tail_saved.eq(packet_start[:-1])
+        with m.If(committed.r_en):
+            m.d.sync += pointers.head_saved.eq(read_pointer[:-1])
         return m
 
     def _write_side(

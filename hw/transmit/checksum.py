@@ -1,4 +1,4 @@
-"""Checksum insertion on transmit (manual 3.6; legacy descriptors: 3.3.3.2 and 3.3.3.3; UDP: RFC 768).
+"""Checksum insertion on transmit (manual 3.6; legacy descriptors: 3.3.3 and 3.3.3.1; UDP: RFC 768).
 
 The sum of the covered bytes, which include the checksum field itself (its content is the seed), is inverted and
 stored big-endian at the offset. The cases the manual leaves open:

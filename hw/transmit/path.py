@@ -4,7 +4,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..interfaces import Descriptor, MemoryPort, PacketWord, TransmitInfo
+from ..interfaces import BufferPointers, Descriptor, MemoryPort, PacketWord, TransmitInfo
 from ..thresholds import Thresholds
 from .buffer import TransmitBuffer
 from .checksum import TransmitChecksum
@@ -34,7 +34,7 @@ class TransmitPath(wiring.Component):
     written, delayed, empty, low
         As in ``TransmitWriteBack``.
     segmented, cut_short : Out(1), as in ``TransmitSegmenter``
-    oversize : Out(1), as in ``TransmitBuffer``
+    oversize : Out(1), pointers : Out(BufferPointers), as in ``TransmitBuffer``
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class TransmitPath(wiring.Component):
                 "segmented": Out(1),
                 "cut_short": Out(1),
                 "oversize": Out(1),
+                "pointers": Out(BufferPointers),
             }
         )
 
@@ -106,5 +107,6 @@ class TransmitPath(wiring.Component):
             self.segmented.eq(segmenter.segmented),
             self.cut_short.eq(segmenter.cut_short),
             self.oversize.eq(buffer.oversize),
+            self.pointers.eq(buffer.pointers),
         ]
         return m

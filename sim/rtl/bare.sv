@@ -61,6 +61,9 @@ module bare (
         .interrupt(interrupt_pin),
         .gmii__txd(txd), .gmii__tx_en(tx_en), .gmii__tx_er(tx_er),
         .gmii__rxd(rxd_q), .gmii__rx_dv(rx_dv_q), .gmii__rx_er(rx_er_q),
+        .io__request__valid(1'b0), .io__request__ready(), .io__request__payload('0),
+        .io__response__valid(), .io__response__ready(1'b1), .io__response__payload(),
+        .leds(), .pme(), .sdp__i('0), .sdp__o(), .sdp__oe(),
         .link(link_q), .mdio__mdc(mdc), .mdio__o(mdio_o), .mdio__oe(mdio_oe), .mdio__i(mdio_i_q)
     );
 endmodule

@@ -65,6 +65,9 @@ module bench;
         .interrupt(interrupt),
         .gmii__txd(txd), .gmii__tx_en(tx_en), .gmii__tx_er(tx_er),
         .gmii__rxd(rxd[7:0]), .gmii__rx_dv(rx_dv), .gmii__rx_er(1'b0),
+        .io__request__valid(1'b0), .io__request__ready(), .io__request__payload('0),
+        .io__response__valid(), .io__response__ready(1'b1), .io__response__payload(),
+        .leds(), .pme(), .sdp__i('0), .sdp__o(), .sdp__oe(),
         .link(1'b1), .mdio__i(1'b1), .mdio__mdc(), .mdio__o(), .mdio__oe()
     );
 

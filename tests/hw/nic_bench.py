@@ -10,6 +10,7 @@ from cocotb.utils import get_sim_time
 from cocotbext.eth import GmiiFrame, GmiiSink, GmiiSource
 
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
+from hw.io_window import IoRequest
 from hw.mac.fcs import append_fcs
 from hw.registers import BY_NAME
 from tests.hw.memory import HostMemory
@@ -63,12 +64,14 @@ class NicBench:
         self.transmit_tail = 0
         self._transmit_free = _TRANSMIT_DATA
         self._registers = registers or Registers(dut, port="registers")
+        self._io = None if registers else Registers(dut, port="io", layout=IoRequest)
         self._access = Lock()
 
     async def start(self, *, link: bool = True, receive_clock_ps: int = 1000 * CLOCK_PERIOD_NS) -> None:
         """Start clocks, reset and memory."""
         dut = self.dut
         dut.link.value = link
+        dut.sdp__i.value = 0
         dut.rst.value = dut.gmii_rx_rst.value = 1
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         Clock(dut.gmii_rx_clk, receive_clock_ps, "ps").start()
@@ -115,6 +118,15 @@ class NicBench:
         """Read a register by name. Returns in the cycle after that in which the response is taken."""
         async with self._access:
             return await self._registers.read(_offset(name, index))
+
+    async def io_write(self, offset: int, value: int, *, strobe: int = 0b1111) -> None:
+        """Write a word of the I/O window, or some of its bytes."""
+        await self._io.request(address=offset, write=1, data=value, strobe=strobe)
+        await self.wait(8)  # a second request would be taken before this one is performed
+
+    async def io_read(self, offset: int) -> int:
+        """Read a word of the I/O window."""
+        return await self._io.read(offset)
 
     async def write_fields(self, name: str, **fields: int) -> None:
         """Write a register: these fields, all others 0."""

@@ -10,9 +10,11 @@ __all__ = ["Registers"]
 
 
 class Registers:
-    """Reads and writes through the port of this name of ``dut``; one access at a time."""
+    """Reads and writes through the port of this name of ``dut``; one access at a time. ``layout`` is that of its
+    requests."""
 
-    def __init__(self, dut: Any, *, port: str = "port") -> None:
+    def __init__(self, dut: Any, *, port: str = "port", layout: Any = RegisterRequest) -> None:
+        self._layout = layout
         self._clock = dut.clk
         self._request = {part: getattr(dut, f"{port}__request__{part}") for part in ("valid", "ready", "payload")}
         self._response = {part: getattr(dut, f"{port}__response__{part}") for part in ("valid", "ready", "payload")}
@@ -24,9 +26,9 @@ class Registers:
         self._response["ready"].value = 0
 
     async def request(self, **values: int) -> None:
-        """Returns at the end of the cycle in which the request (fields of ``RegisterRequest``) is taken."""
+        """Returns at the end of the cycle in which the request (fields of ``layout``) is taken."""
         port = self._request
-        port["payload"].value = sum(values[name] << item.offset for name, item in RegisterRequest if name in values)
+        port["payload"].value = sum(values[name] << item.offset for name, item in self._layout if name in values)
         port["valid"].value = 1
         while True:
             await RisingEdge(self._clock)

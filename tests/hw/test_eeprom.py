@@ -5,11 +5,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
 from amaranth.sim import Simulator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hw.eeprom import CHECKSUM_WORD, SUM, WORDS, Eeprom, Microwire, image
+from hw.eeprom import CHECKSUM_WORD, CONTROL_1, CONTROL_2, CONTROL_3, SUM, WORDS, Eeprom, Microwire, image
+from hw.eeprom_read import EepromReader, defaults
 
 OWN = bytes.fromhex("02aabbccddee")
 WORDS_BEFORE = [(index * 0x3A7B + 0x55) & 0xFFFF for index in range(WORDS)]
@@ -184,3 +186,73 @@ def test_mac_address_is_checked(address: bytes) -> None:
 def test_words_are_checked(words: list[int]) -> None:
     with pytest.raises(ValueError, match="words must be 64"):
         Eeprom(words=words)
+
+
+control_words = st.tuples(
+    st.integers(0, 0xFFFF).map(lambda word: word & 0x3FFF | 0x4000) | st.integers(0, 0xFFFF),
+    st.integers(0, 0xFFFF),
+    st.integers(0, 0xFFFF),
+)
+
+
+@settings(max_examples=30)
+@given(control_words, st.integers(0, 12))
+@example((0x4E00, 0xC000, 0x0400), 0)
+@example((0x8E00, 0xC000, 0x0400), 0)
+def test_what_is_loaded(words: tuple[int, int, int], late: int) -> None:
+    """After reset, and again when asked to, even if EERD is just reading: the defaults of registers, and the station's
+    address, once; without the signature no address, and defaults of 0."""
+    contents = [*image(OWN)]
+    contents[CONTROL_1], contents[CONTROL_2], contents[CONTROL_3] = words
+    m = Module()
+    m.submodules.part = part = Eeprom(words=contents)
+    m.submodules.reader = reader = EepromReader()
+    m.d.comb += [
+        part.read.eq(reader.read),
+        part.address.eq(reader.address),
+        reader.valid.eq(part.valid),
+        reader.data.eq(part.data),
+    ]
+    simulator = Simulator(m)
+    simulator.add_clock(8e-9)
+    valid = words[0] >> 14 == 1
+
+    async def loading(context: Any) -> None:
+        low, high, loads = [], [], []
+        while context.get(reader.loading):
+            if context.get(reader.ral.write):
+                low.append((context.get(reader.ral.address), context.get(reader.ral.write_data)))
+            if context.get(reader.rah.write):
+                high.append((context.get(reader.rah.address), context.get(reader.rah.write_data)))
+            if context.get(reader.load):
+                loads.append({name: context.get(reader.defaults[name]) for name in defaults(contents)})
+            await context.tick()
+        assert low == ([(0, int.from_bytes(OWN[:4], "little"))] if valid else [])
+        assert high == ([(0, int.from_bytes(OWN[4:], "little") | 1 << 31)] if valid else [])
+        assert loads == [defaults(contents)]
+
+    async def testbench(context: Any) -> None:
+        await loading(context)
+        context.set(reader.eerd.value.addr, 0x3F)
+        context.set(reader.eerd.value.start, 1)
+        await context.tick()
+        context.set(reader.eerd.value.start, 0)
+        await context.tick().repeat(late + 1)
+        context.set(reader.restart, 1)
+        await context.tick()
+        context.set(reader.restart, 0)
+        assert context.get(reader.loading)
+        await loading(context)
+        await context.tick().repeat(5)
+        assert not context.get(reader.eerd.hardware.done)
+        assert not context.get(reader.eerd.hardware.data)
+
+    simulator.add_testbench(testbench)
+    simulator.run()
+    if not valid:
+        assert not any(defaults(contents).values())
+
+
+def test_defaults_of_the_image() -> None:
+    """Full duplex; neither wake-up nor anything forced."""
+    assert defaults(image(OWN)) == {"fd": 1, "lrst": 0, "frcspd": 0, "asde": 0, "apmpme": 0, "apme": 0}

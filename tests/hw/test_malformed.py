@@ -2,7 +2,8 @@
 
 import pytest
 
-from hw.receive.filter import TABLE_ENTRIES, FilterSettings
+from hw.receive.address_table import TABLE_ENTRIES
+from hw.receive.filter import FilterSettings
 from hw.receive.layouts import ReceiveControl
 from tests.hw.malformed import FCT, FLOW_CONTROL, ROWS, VET, Row, document
 from tests.hw.nic_bench import OWN

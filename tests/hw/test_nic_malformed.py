@@ -11,7 +11,8 @@ from hw.frame_records import SIZE_NAMES, size_class
 from hw.mac.fcs import append_fcs
 from hw.mac.pause import pause_frame
 from hw.nic import Nic
-from hw.receive.filter import TABLE_ENTRIES, FilterSettings
+from hw.receive.address_table import TABLE_ENTRIES
+from hw.receive.filter import FilterSettings
 from hw.receive.layouts import ReceiveControl
 from hw.registers import STATISTICS
 from hw.statistics import Counters

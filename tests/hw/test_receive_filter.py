@@ -8,17 +8,18 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hw.receive.address_table import TABLE_ENTRIES
 from hw.receive.bit_table import address_hash
 from hw.receive.filter import (
     LONGEST,
     LONGEST_JUMBO,
     SHORTEST,
-    TABLE_ENTRIES,
     FilterSettings,
     ReceiveFilter,
     control_frame,
     drop_reason,
     is_inexact,
+    wake_verdict,
 )
 from hw.receive.layouts import Drops, MacControl, ReceiveControl
 from hw.vlan import tag_of
@@ -162,9 +163,10 @@ def shown_control(context: Any) -> str | None:
 
 
 def bytes_of(case: Case) -> bytes:
-    """The frame: ``kind``, ``information`` and ``quanta`` are what stands behind the addresses."""
+    """The frame: ``kind``, ``information`` and ``quanta`` are what stands behind the addresses, of which ``source`` is
+    one."""
     behind = b"".join(case.get(name, 0x5A5A).to_bytes(2, "big") for name in ("kind", "information", "quanta"))
-    frame = bytes(case["address"]).ljust(12, b"\x5a") + behind
+    frame = bytes(case["address"]).ljust(6, b"\x5a") + case.get("source", b"\x5a" * 6) + behind
     return frame[: case["length"]].ljust(case["length"], b"\x5a")
 
 
@@ -179,6 +181,7 @@ def words_to_bits(bits: set[int]) -> dict[int, int]:
 cases = st.fixed_dictionaries(
     {
         "address": st.sampled_from(ADDRESSES),
+        "source": st.sampled_from((*ADDRESSES[:5], b"\x5a" * 6, b"\x5a" * 6)),
         "length": st.sampled_from((*(64,) * 12, *LENGTHS[:-3])),
         "crc_error": st.sampled_from((0, 0, 1)),
         "rx_error": st.sampled_from((0, 0, 0, 1)),
@@ -241,6 +244,9 @@ def test_gateware_against_golden(
             errors = {name: bool(case[name]) for name in ("crc_error", "rx_error")}
             frame = bytes_of(case)
             assert reason == drop_reason(frame, **errors, overrun=bool(case["overrun"]), settings=registers), case
+            verdict = context.get(BENCH.dut.verdict)
+            wanted = wake_verdict(frame, **errors, overrun=bool(case["overrun"]), settings=registers)
+            assert {name: bool(verdict[name]) for name in wanted} == wanted, case
             assert keep == (reason is None)
             control = None if case["overrun"] else control_frame(frame, **errors, settings=registers)
             assert shown_control(context) == (control.kind if control else None)
@@ -323,6 +329,37 @@ def test_every_entry(place: int) -> None:
     BENCH.run(process)
 
 
+def test_source_address() -> None:
+    """RAH.AS = 1: the entry is for the source, each bit of which counts, and no more for the destination; a frame that
+    ends in it has none. AS = 2 and 3 are for nothing. Such a frame is not one that only the hash lets in.
+    """
+    case: Case = {"length": 64, "crc_error": 0, "rx_error": 0, "overrun": 0, "address": FLOW_CONTROL}
+    case["rctl"] = dict.fromkeys(FLAGS, 0) | {"en": 1, "sbp": 1}
+
+    async def process(context: Any) -> None:
+        await context.tick()
+        for select in range(4):
+            await BENCH.write(context, 5, OWN, select, True)
+            reason = None if select == 1 else "no_match"
+            assert (await BENCH.frame(context, case | {"source": OWN}))[0] == reason
+            assert not context.get(BENCH.dut.verdict.exact)
+            assert (await BENCH.frame(context, case | {"address": OWN}))[0] == (None if select == 0 else "no_match")
+        round_ = OWN[:2] + bytes(4)
+        await BENCH.write(context, 5, round_, 1, True)
+        for length, reason in ((12, None), (13, None), (64, None), (8, "no_match"), (11, "no_match"), (9, "no_match")):
+            assert (await BENCH.frame(context, case | {"source": round_, "length": length}))[0] == reason
+        await BENCH.write(context, 5, OWN, 1, True)
+        await BENCH.write_tables(context, words_to_bits({address_hash(FLOW_CONTROL, 0)}), {})
+        assert (await BENCH.frame(context, case | {"source": OWN}))[0] is None
+        assert not context.get(BENCH.dut.pif)
+        await BENCH.write_tables(context, {}, {})
+        for bit in range(48):
+            other = (int.from_bytes(OWN, "little") ^ 1 << bit).to_bytes(6, "little")
+            assert (await BENCH.frame(context, case | {"source": other}))[0] == "no_match"
+
+    BENCH.run(process)
+
+
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("lpe", [0, 1])
 def test_lengths(length: int, lpe: int) -> None:
@@ -361,6 +398,8 @@ def test_off() -> None:
             good | {"rctl": on | {"en": 0}, "length": 2000},
         ):
             assert (await BENCH.frame(context, case))[:2] == (None, False)
+        assert (await BENCH.frame(context, good | {"rctl": on | {"en": 0}}))[:2] == (None, False)
+        assert context.get(BENCH.dut.verdict.exact), "a wake-up needs no receiver"
         assert (await BENCH.frame(context, good | {"rctl": on}))[:2] == (None, True)
 
     BENCH.run(process)

@@ -50,6 +50,7 @@ EXTRA = Register(
         Field(name="GO", lsb=4, width=2, access=Access.SC),
         Field(name="STICKY", lsb=8, width=4, access=Access.W1C),
         Field(name="COUNT", lsb=16, width=8, access=Access.STATISTIC),
+        Field(name="GIVEN", lsb=12, width=2, reset=1, loaded=True),
         Field(name="PLACE", lsb=24, width=8, updated=True),
     ),
     description="",
@@ -89,7 +90,7 @@ class Bench:
 
     async def start(self) -> None:
         Clock(self.dut.clk, CLOCK_PERIOD_NS, "ns").start()
-        self.dut.reset.value = 0
+        self.dut.reset.value = self.dut.hold.value = 0
         for name in self.hardware:
             self.set_hardware(name, 0)
         self.dut.rst.value = 1
@@ -309,6 +310,28 @@ async def nic_reset(dut) -> None:
     dut.reset.value = 0
     assert int(dut.port__response__valid.value)
     assert int(dut.port__response__payload.value) == tipg.reset
+
+
+@cocotb.test()
+async def load_and_hold(dut) -> None:
+    """``load`` gives loaded fields their values and leaves the others; accesses wait for the end of ``hold``."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.follow = False
+    load, load_data = bench.port("EXTRA", "load"), bench.port("EXTRA", "load_data")
+    for given in (2, 0, 3):
+        for reset in (0, 1):
+            dut.reset.value, dut.hold.value = reset, 1
+            task = cocotb.start_soon(bench.registers.read(EXTRA.offset))
+            load.value, load_data.value = 1, EXTRA.value(GIVEN=given, PLAIN=2)
+            await RisingEdge(dut.clk)
+            load.value = dut.reset.value = 0
+            await ClockCycles(dut.clk, 10)
+            assert not task.done()
+            dut.hold.value = 0
+            assert await task == EXTRA.value(GIVEN=given, PLAIN=5)
+    await bench.write(EXTRA.offset, EXTRA.value(GIVEN=1, PLAIN=6))
+    assert await bench.read(EXTRA.offset) == EXTRA.value(GIVEN=1, PLAIN=6)
 
 
 @cocotb.test()

@@ -1,0 +1,64 @@
+"""From the receive path's words to single bytes, which the wake-up filters look at one by one (manual 6.4.3)."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.mac.receive import ReceiveWord
+
+__all__ = ["FrameByte", "OctetStream"]
+
+FrameByte = data.StructLayout({"data": 8, "valid": 1, "begin": 1})
+"""``begin`` is high in a cycle before a frame's first byte; in each cycle of ``valid`` the next byte of it goes by."""
+
+_DRAIN_CYCLES = 8
+"""What the slowest of the filters needs behind a frame's last byte."""
+
+
+class OctetStream(wiring.Component):
+    """Takes words apart. At line rate a word comes every 8 cycles on average, so one byte a cycle is enough.
+
+    Members
+    -------
+    word : ``In(ReceiveWord)``, taken : ``In(1)``
+        A word of a frame goes by in each cycle of ``taken``, which comes only with ``ready``.
+    enable : ``In(1)``
+        While low words are not looked at, and never waited for.
+    hold : ``In(1)``
+        No byte goes by in this cycle.
+    octet : ``Out(FrameByte)``
+    ready : ``Out(1)``
+        The next word may be taken; behind a frame's last: all of it has gone by, and every filter has seen it. Once
+        high it stays so until a word is taken.
+    """
+
+    word: In(ReceiveWord)
+    taken: In(1)
+    enable: In(1)
+    hold: In(1)
+    octet: Out(FrameByte)
+    ready: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = Signal(init=1)
+        shift = Signal(64)
+        left = Signal(4)
+        drain = Signal(range(_DRAIN_CYCLES + 1))
+        m.d.comb += [
+            self.octet.data.eq(shift[:8]),
+            self.octet.valid.eq((left != 0) & ~self.hold),
+            self.octet.begin.eq(self.taken & first),
+            self.ready.eq(~self.enable | ((left == 0) & (~first | (drain == 0)))),
+        ]
+        with m.If(self.octet.valid):
+            m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1), drain.eq(_DRAIN_CYCLES)]
+        with m.Elif(drain != 0):
+            m.d.sync += drain.eq(drain - 1)
+        with m.If(self.taken):
+            m.d.sync += [
+                first.eq(self.word.last),
+                shift.eq(self.word.data),
+                left.eq(Mux(self.enable, self.word.count, 0)),
+            ]
+        return m
