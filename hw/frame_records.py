@@ -10,7 +10,7 @@ frames that it sends, have counters of their own, and are in none of those of go
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Elaboratable, EnableInserter, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +45,7 @@ ReceivedRecord = data.StructLayout(
     {
         "length": 15,
         "crc_error": 1,
+        "alignment": 1,
         "rx_error": 1,
         "long": 1,
         "kept": 1,
@@ -61,7 +62,8 @@ ReceivedRecord = data.StructLayout(
 """A frame that came while the receiver was on. ``length`` in bytes with FCS (past the longest legal frame it may stay
 behind); ``long`` longer than RCTL.LPE allows; ``kept`` it is in the packet buffer; ``lost`` there was no room for it;
 ``no_buffer`` it was wanted, and RDH was equal to RDT; ``unwanted`` it did not pass the filters of VLAN and address;
-``xon``, ``xoff``, ``unsupported`` as in ``MacControl``. Broadcast is not multicast."""
+``xon``, ``xoff``, ``unsupported`` as in ``MacControl``. With ``alignment`` the error told by ``crc_error`` is that it is
+not a whole number of octets. Broadcast is not multicast."""
 
 TransmittedRecord = data.StructLayout({"length": 15, "error": 1, "broadcast": 1, "multicast": 1, "xon": 1, "xoff": 1})
 """A frame that was sent: ``length`` in bytes with FCS; ``error`` with TX_ER; ``xon``, ``xoff`` it is a pause frame that
@@ -74,6 +76,7 @@ class Received:
 
     length: int
     crc_error: bool = False
+    alignment: bool = False
     rx_error: bool = False
     long: bool = False
     kept: bool = False
@@ -118,7 +121,7 @@ def receive_increments(frame: Received) -> dict[str, int]:
         return counts
     short = frame.length < SHORTEST
     if frame.crc_error and not short:
-        counts["CRCERRS"] = 1
+        counts["ALGNERRC" if frame.alignment else "CRCERRS"] = 1
     if frame.rx_error and not short:
         counts["RXERRC"] = 1
     if short or frame.long:
@@ -161,7 +164,7 @@ class ReceiveWatch(wiring.Component):
         A word of a frame goes by in each cycle of ``taken``.
     drops : ``In(Drops)``
         Pulse: the filter drops the frame.
-    length, crc_error, rx_error, control : ``In``
+    length, crc_error, alignment, rx_error, control : ``In``
         Of the frame, in the cycle of a pulse.
     kept, lost : ``In(1)``
         Pulses: the frame has passed the filter, and is in the packet buffer, or has found no room there.
@@ -176,6 +179,7 @@ class ReceiveWatch(wiring.Component):
     drops: In(Drops)
     length: In(15)
     crc_error: In(1)
+    alignment: In(1)
     rx_error: In(1)
     control: In(MacControl)
     kept: In(1)
@@ -196,6 +200,7 @@ class ReceiveWatch(wiring.Component):
             self.records.valid.eq(self.drops.as_value().any() | self.kept | self.lost),
             record.length.eq(self.length),
             record.crc_error.eq(self.crc_error),
+            record.alignment.eq(self.alignment),
             record.rx_error.eq(self.rx_error),
             record.long.eq(self.drops.oversize | self.drops.jabber),
             record.kept.eq(self.kept),
@@ -210,12 +215,12 @@ class ReceiveWatch(wiring.Component):
 
 
 class TransmitWatch(wiring.Component):
-    """Tells of every frame that goes out on the GMII, in the cycle after its last byte.
+    """Tells of every frame that goes out, in the step behind its last octet.
 
     Members
     -------
-    txd, tx_en, tx_er : ``In``
-        GMII as in ``MacTransmit``.
+    txd, tx_en, tx_er, step : ``In``
+        As in ``MacTransmit``.
     xon, xoff : ``In(1)``
         As in ``PauseInserter``.
     records : ``Out(stream.Signature(TransmittedRecord))``
@@ -225,11 +230,12 @@ class TransmitWatch(wiring.Component):
     txd: In(8)
     tx_en: In(1)
     tx_er: In(1)
+    step: In(1)
     xon: In(1)
     xoff: In(1)
     records: Out(stream.Signature(TransmittedRecord, always_ready=True))
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         start = -(PREAMBLE_BYTES + 1)  # preamble and SFD
         length = Signal(15, init=start % (1 << 15))
@@ -246,7 +252,7 @@ class TransmitWatch(wiring.Component):
             m.d.sync += [length.eq(length.init), error.eq(0), ones.eq(1)]
         record = self.records.payload
         m.d.comb += [
-            self.records.valid.eq(running & ~self.tx_en),
+            self.records.valid.eq(self.step & running & ~self.tx_en),
             record.length.eq(length),
             record.error.eq(error),
             record.broadcast.eq(ones),
@@ -254,4 +260,4 @@ class TransmitWatch(wiring.Component):
             record.xon.eq(self.xon),
             record.xoff.eq(self.xoff),
         ]
-        return m
+        return EnableInserter(self.step)(m)

@@ -10,6 +10,8 @@ into the engines. Transfer rules of every stream are those of ``amaranth.lib.str
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.mac.speed import Speed
+
 __all__ = [
     "MAX_BURST_BYTES",
     "BufferPointers",
@@ -104,8 +106,19 @@ class RegisterPort(wiring.Signature):
 
 
 class GmiiSignature(wiring.Signature):
-    """GMII as the MAC sees it (IEEE 802.3 clause 35). The transmit side runs in ``sync`` (125 MHz, which is
-    GTX_CLK), the receive side in ``gmii_rx`` (the PHY's RX_CLK)."""
+    """GMII as the MAC sees it (IEEE 802.3 clause 35), or at 10 and 100 Mb/s MII (clause 22) on the same pins. The
+    transmit side runs in ``sync`` (125 MHz, which is GTX_CLK), the receive side in ``gmii_rx`` (the PHY's RX_CLK).
+
+    Members
+    -------
+    txd, tx_en, tx_er : ``Out``
+        Valid in cycles with ``tx_strobe``. At 10 and 100 Mb/s ``txd`` is a nibble.
+    tx_strobe : ``Out(1)``
+        At 1 Gb/s always 1; at 100 and 10 Mb/s 1 in one of 5 and 50 cycles.
+    tx_speed : ``Out(Speed)``
+        The speed of the pins. It changes between frames only.
+    rxd, rx_dv, rx_er : ``In``
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -113,6 +126,8 @@ class GmiiSignature(wiring.Signature):
                 "txd": Out(8),
                 "tx_en": Out(1),
                 "tx_er": Out(1),
+                "tx_strobe": Out(1),
+                "tx_speed": Out(Speed, init=Speed.GIGABIT),
                 "rxd": In(8),
                 "rx_dv": In(1),
                 "rx_er": In(1),

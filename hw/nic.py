@@ -3,7 +3,7 @@
 registers -> engines;  memory <-> arbiter <-> rings, transmit path, receive path;  GMII <-> MAC <-> paths
 """
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,10 +18,13 @@ from hw.io_window import IoPort, IoWindow
 from hw.leds import LED_COUNT, Leds
 from hw.mac.flow_control import FlowControl
 from hw.mac.receive import MacReceive
+from hw.mac.reconciliation import Reconciliation
+from hw.mac.speed import AutoSpeedDetection, Speed
 from hw.mac.transmit import MacTransmit
 from hw.mdio import CYCLES_PER_MDC, MdioMaster, MdioSignature
 from hw.moderation import InterruptDelay, InterruptDelayTimers
 from hw.phy import Phy
+from hw.phy_link import PARTNER, LinkPartner
 from hw.pins import Pins, PinSignature
 from hw.receive.path import ReceivePath
 from hw.register_file import RegisterFile
@@ -36,7 +39,8 @@ __all__ = ["Nic"]
 _RESET_CYCLES = 16
 """Length of the reset that CTRL.RST starts: long enough for the receive clock's side to see it."""
 
-_SPEED_1000 = 0b10
+_MAC_LOOPBACK = 0b01
+"""RCTL.LBM. What asks for loopback in a transceiver, 11, is for fibre."""
 
 _BUFFER_KIB = 64
 """Size that PBA divides between receive and transmit."""
@@ -56,6 +60,8 @@ class Nic(wiring.Component):
         What ITR's interval is counted from.
     builtin_phy : bool
         Whether MDIO goes to the PHY model inside, which has a link when the pin ``link`` is high, or to the pins.
+    partner : LinkPartner
+        What the far end can do, for the built-in PHY.
     cycles_per_mdc : int
         Cycles per period of MDC.
 
@@ -71,6 +77,8 @@ class Nic(wiring.Component):
     gmii : ``Out(GmiiSignature())``
     link : ``In(1)``
         The PHY has a link; with the built-in PHY: there is a partner at the far end. Synchronised here.
+    speed : ``In(Speed)``
+        Only without the built-in PHY: the link's speed as the PHY says, steady while it has a link.
     mdio : ``Out(MdioSignature())``
         Management of the PHY. With the built-in PHY its ``i`` is not used.
     leds : ``Out(4)``
@@ -87,13 +95,14 @@ class Nic(wiring.Component):
         mac_address: bytes = bytes.fromhex("020000000001"),
         semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
         builtin_phy: bool = True,
+        partner: LinkPartner = PARTNER,
         cycles_per_mdc: int = CYCLES_PER_MDC,
     ) -> None:
         if not isinstance(builtin_phy, bool):
             raise ValueError(f"builtin_phy must be True or False, not {builtin_phy!r}")
         self._eeprom = Eeprom(words=image(mac_address))
         self._throttle = InterruptThrottle(semantics=semantics)
-        self._builtin_phy = builtin_phy
+        self._phy = Phy(partner=partner) if builtin_phy else None
         self._mdio = MdioMaster(cycles_per_mdc=cycles_per_mdc)
         super().__init__(
             {
@@ -107,6 +116,7 @@ class Nic(wiring.Component):
                 "leds": Out(LED_COUNT),
                 "sdp": Out(PinSignature()),
                 "pme": Out(1),
+                **({} if builtin_phy else {"speed": In(Speed)}),
             }
         )
 
@@ -130,6 +140,7 @@ class Nic(wiring.Component):
         m.submodules.mac_transmit = mac_transmit = engine(MacTransmit())
         m.submodules.mac_receive = mac_receive = engine(MacReceive())
         m.submodules.flow_control = flow_control = engine(FlowControl())
+        m.submodules.line = line = Reconciliation()  # it is the wire's, and not reset either
         m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())
         m.submodules.statistics = statistics = engine(Statistics())
 
@@ -160,8 +171,9 @@ class Nic(wiring.Component):
             file.hold.eq(draining | eeprom_reader.loading),
         ]
 
-        link = self._phy(m, file, reset)
-        self._control(m, file, reset, link)
+        self._control(m, file, reset)
+        link = self._link(m, file, reset, line)
+        self._line(m, line, mac_transmit, mac_receive, flow_control, transmit_watch)
         self._eeprom_access(m, file, eeprom_reader, receive)
         delayed = self._moderation(m, file, transmit, transmit_delay, receive, receive_delay)
         self._interrupts(m, file, interrupts, transmit, receive, delayed)
@@ -176,8 +188,8 @@ class Nic(wiring.Component):
         self._wake(m, file, eeprom_reader, receive, mac_receive, reset, link)
         return m
 
-    def _control(self, m: Module, file: RegisterFile, reset: Signal, link: Signal) -> None:
-        """CTRL, STATUS and PBA (13.4.1, 13.4.2, 13.4.16)."""
+    def _control(self, m: Module, file: RegisterFile, reset: Signal) -> None:
+        """CTRL.RST and PBA (13.4.1, 13.4.16)."""
         left = Signal(range(_RESET_CYCLES + 1))
         m.d.comb += reset.eq(left != 0)
         with m.If(file.ctrl.value.rst):
@@ -194,15 +206,52 @@ class Nic(wiring.Component):
             file.pba.hardware.txa.eq(_BUFFER_KIB - receive_kib),
         ]
 
+    def _link(self, m: Module, file: RegisterFile, reset: Signal, line: Reconciliation) -> Value:
+        """Link, speed and loopback (8.6.2, 13.4.1, 13.4.2, 13.4.22); returns whether the PHY has a link. FRCSPD goes
+        before ASDE, and that before what the PHY says. The MAC is always full duplex. What loops needs no partner.
+        """
+        link, speed, phy_loopback = self._management(m, file, reset)
+        m.submodules.detection = detection = AutoSpeedDetection()
+        ctrl, status = file.ctrl.value, file.status.hardware
+        mac_loopback = file.rctl.value.lbm == _MAC_LOOPBACK
+        with m.If(ctrl.frcspd):
+            m.d.comb += line.speed.eq(Mux(ctrl.speed[1], Speed.GIGABIT, ctrl.speed))
+        with m.Elif(ctrl.asde):
+            m.d.comb += line.speed.eq(detection.speed)
+        with m.Else():
+            m.d.comb += line.speed.eq(speed)
         m.d.comb += [
-            file.status.hardware.fd.eq(1),
-            file.status.hardware.lu.eq(link & file.ctrl.value.slu),
-            file.status.hardware.speed.eq(_SPEED_1000),
-            file.status.hardware.asdv.eq(_SPEED_1000),
+            line.loopback.eq(mac_loopback | phy_loopback),
+            status.fd.eq(1),
+            status.lu.eq((link | mac_loopback) & ctrl.slu),
+            status.speed.eq(line.speed),
+            status.asdv.eq(detection.speed),
         ]
+        return link
 
-    def _phy(self, m: Module, file: RegisterFile, reset: Signal) -> Signal:
-        """MDIC and the PHY (13.4.7); returns whether that has a link. The PHY outlives CTRL.RST."""
+    def _line(
+        self,
+        m: Module,
+        line: Reconciliation,
+        transmit: MacTransmit,
+        receive: MacReceive,
+        flow_control: FlowControl,
+        watch: TransmitWatch,
+    ) -> None:
+        """Both halves of the MAC to the pins (clauses 22 and 35)."""
+        connect(m, line.gmii, flipped(self.gmii))
+        for name in ("txd", "tx_en", "tx_er"):
+            m.d.comb += [getattr(end, name).eq(getattr(transmit, name)) for end in (line, watch)]
+        for name in ("rxd", "rx_dv", "rx_er", "half"):
+            m.d.comb += getattr(receive, name).eq(getattr(line, name))
+        for step in (transmit.step, watch.step, flow_control.tick):
+            m.d.comb += step.eq(line.tx_step)
+        m.d.comb += receive.step.eq(line.rx_step)
+
+    def _management(self, m: Module, file: RegisterFile, reset: Signal) -> tuple[Value, Value, Value]:
+        """MDIC and the PHY (13.4.7); returns whether that has a link, of what speed, and whether it is in loopback. The
+        PHY outlives CTRL.RST.
+        """
         m.submodules.link = FFSynchronizer(self.link, link := Signal())
         m.submodules.mdio = master = self._mdio
         connect(m, file.mdic, master.mdic)
@@ -210,13 +259,15 @@ class Nic(wiring.Component):
             master.reset.eq(reset),
             *(getattr(self.mdio, name).eq(getattr(master.bus, name)) for name in ("mdc", "o", "oe")),
         ]
-        if not self._builtin_phy:
+        phy = self._phy
+        if phy is None:
             m.d.comb += master.bus.i.eq(self.mdio.i)
-            return link
-        m.submodules.phy = phy = Phy()
+            m.submodules.speed = FFSynchronizer(self.speed, speed := Signal(Speed), init=Speed.GIGABIT)
+            return link, speed, Const(0)
+        m.submodules.phy = phy
         connect(m, master.bus, phy.bus)
         m.d.comb += [phy.reset.eq(file.ctrl.value.phy_rst), phy.cable.eq(link)]
-        return phy.link
+        return phy.link, phy.speed, phy.loopback
 
     def _eeprom_access(self, m: Module, file: RegisterFile, reader: EepromReader, receive: ReceivePath) -> None:
         """EECD, EERD, the station's address, and what else the EEPROM gives (5.6, 13.4.3, 13.4.4, 13.5.2)."""
@@ -349,17 +400,16 @@ class Nic(wiring.Component):
         connect(m, path.packets, flow_control.packets)
         connect(m, flow_control.mac_info, mac.info)
         connect(m, flow_control.mac_packets, mac.packets)
+        transmits = file.tctl.value.en & file.status.hardware.lu  # without a link frames wait (8.6.5.2)
         m.d.comb += [
             ring.enable.eq(file.tctl.value.en),
+            flow_control.enable.eq(transmits),
             mac.reset.eq(reset),
-            mac.enable.eq(file.tctl.value.en),
+            mac.enable.eq(transmits),
             mac.pad.eq(file.tctl.value.psp),
             mac.gap.eq(file.tipg.value.ipgt),
             mac.vme.eq(file.ctrl.value.vme),
             mac.vet.eq(file.vet.value.value),
-            self.gmii.txd.eq(mac.txd),
-            self.gmii.tx_en.eq(mac.tx_en),
-            self.gmii.tx_er.eq(mac.tx_er),
         ]
 
     def _flow_control(
@@ -377,10 +427,8 @@ class Nic(wiring.Component):
             with m.If(port.write & (port.address == 0)):
                 m.d.sync += part.eq(port.write_data)
         m.d.comb += [
-            unit.tick.eq(1),  # a byte takes a cycle
             unit.idle.eq(mac.idle),
             unit.sent.eq(mac.sent),
-            unit.enable.eq(file.tctl.value.en),
             unit.destination.eq(Cat(file.fcal.value.value, file.fcah.value.value)),
             unit.source.eq(station),
             unit.fct.eq(file.fct.value.value),
@@ -416,9 +464,6 @@ class Nic(wiring.Component):
             path.types.fca.eq(Cat(file.fcal.value.value, file.fcah.value.value)),
             *(path.rctl[name].eq(file.rctl.value[name]) for name in path.rctl.shape().members),
             *(path.rxcsum[name].eq(file.rxcsum.value[name]) for name in path.rxcsum.shape().members),
-            mac.rxd.eq(self.gmii.rxd),
-            mac.rx_dv.eq(self.gmii.rx_dv),
-            mac.rx_er.eq(self.gmii.rx_er),
         ]
 
     def _statistics(
@@ -437,9 +482,6 @@ class Nic(wiring.Component):
         m.d.comb += [
             statistics.segmented.eq(transmit.segmented),
             statistics.cut_short.eq(transmit.cut_short),
-            watch.txd.eq(self.gmii.txd),
-            watch.tx_en.eq(self.gmii.tx_en),
-            watch.tx_er.eq(self.gmii.tx_er),
         ]
 
     def _pins(self, m: Module, file: RegisterFile) -> dict[str, Value]:

@@ -2,9 +2,8 @@
 chapter 11; IEEE 802.3 clause 22.2.4).
 
 It answers on MDIO at PHY address 1 with the registers of ``REGISTERS``; a number that is not there reads 0 and cannot
-be written. Nothing is behind most of what can be written: auto-negotiation is over at once, always with the same
-partner; loopback and forced speeds are only stored. What works: reset, power-down, restart of auto-negotiation, and
-the link bits of registers 1 and 17.
+be written. What works: reset, power-down, loopback, forced speed, auto-negotiation with one partner (``hw.phy_link``),
+and the link and speed bits of registers 1 and 17. Registers 16, 20, 29 and 30 are only stored.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,22 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.mac.speed import Speed
 from hw.mdio import READ, WRITE, MdioSignature
+from hw.phy_link import (
+    ADVERTISEMENT,
+    ADVERTISEMENT_BOOT,
+    CONTROL,
+    CONTROL_BOOT,
+    GIGABIT_CONTROL,
+    GIGABIT_CONTROL_BOOT,
+    PARTNER,
+    RESET,
+    RESTART,
+    LinkModel,
+    LinkPartner,
+    PhyLink,
+)
 
 __all__ = ["PHY_ADDRESS", "REGISTERS", "Phy", "PhyModel", "PhyRegister"]
 
@@ -26,16 +40,13 @@ _COUNT = 32
 _TURNAROUND, _LAST_BIT = 14, 31
 """Bits of a frame, counted from 0 without its preamble: the turnaround's first, and the last of data."""
 
-_CONTROL, _STATUS, _SPECIFIC_STATUS = 0, 1, 17
-
-_RESET, _POWER_DOWN, _RESTART = 15, 11, 9
-"""Bits of control."""
+_STATUS, _PARTNER, _GIGABIT_STATUS, _SPECIFIC_STATUS = 1, 5, 10, 17
 
 _LINK, _COMPLETE = 2, 5
 """Bits of status: link, latched low until read; auto-negotiation complete."""
 
-_RESOLVED, _REAL_TIME_LINK = 11, 10
-"""Bits of specific status."""
+_SPEED, _RESOLVED, _REAL_TIME_LINK = 14, 11, 10
+"""Bits of specific status; speed has two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,72 +60,94 @@ class PhyRegister:
 
 
 REGISTERS = (
-    PhyRegister(number=0, name="control", boot=0x1140, writable=True),
-    PhyRegister(number=1, name="status", boot=0x796D),
+    PhyRegister(number=CONTROL, name="control", boot=CONTROL_BOOT, writable=True),
+    PhyRegister(number=_STATUS, name="status", boot=0x796D),
     PhyRegister(number=2, name="identifier, high", boot=0x0141),
     PhyRegister(number=3, name="identifier, low", boot=0x0C20),
-    PhyRegister(number=4, name="auto-negotiation advertisement", boot=0x0DE1, writable=True),
-    PhyRegister(number=5, name="link partner ability", boot=0xC1E1),
+    PhyRegister(number=ADVERTISEMENT, name="auto-negotiation advertisement", boot=ADVERTISEMENT_BOOT, writable=True),
+    PhyRegister(number=_PARTNER, name="link partner ability", boot=PARTNER.base_page),
     PhyRegister(number=6, name="auto-negotiation expansion", boot=0x0007),
-    PhyRegister(number=9, name="1000BASE-T control", boot=0x0E00, writable=True),
-    PhyRegister(number=10, name="1000BASE-T status", boot=0x3C00),
+    PhyRegister(number=GIGABIT_CONTROL, name="1000BASE-T control", boot=GIGABIT_CONTROL_BOOT, writable=True),
+    PhyRegister(number=_GIGABIT_STATUS, name="1000BASE-T status", boot=PARTNER.gigabit_status),
+    PhyRegister(number=15, name="extended status", boot=0x3000),
     PhyRegister(number=16, name="specific control", boot=0x0360, writable=True),
-    PhyRegister(number=17, name="specific status", boot=0xAC00),
+    PhyRegister(number=_SPECIFIC_STATUS, name="specific status", boot=0xAC00),
     PhyRegister(number=20, name="extended specific control", boot=0x0D60, writable=True),
     PhyRegister(number=21, name="receive error count", boot=0x0000),
     PhyRegister(number=29, name="page of register 30", boot=0x0000, writable=True),
     PhyRegister(number=30, name="general", boot=0x0000, writable=True),
 )
+"""Numbers 5 and 10 as they are for ``PARTNER``, 17 as it is with a link of 1 Gb/s."""
 
-_BOOT = [next((item.boot for item in REGISTERS if item.number == number), 0) for number in range(_COUNT)]
 _WRITABLE = sum(1 << item.number for item in REGISTERS if item.writable)
+
+
+def _boot(partner: LinkPartner) -> list[int]:
+    values = {item.number: item.boot for item in REGISTERS}
+    values |= {_PARTNER: partner.base_page, _GIGABIT_STATUS: partner.gigabit_status}
+    return [values.get(number, 0) for number in range(_COUNT)]
 
 
 class PhyModel:
     """Golden model: its registers as management sees them. ``cable`` tells of each change of the medium."""
 
-    def __init__(self) -> None:
-        self._cable = False
+    def __init__(self, *, partner: LinkPartner = PARTNER) -> None:
+        self._boot = _boot(partner)
+        self._link = LinkModel(partner=partner)
         self.reset()
 
     def reset(self) -> None:
         """The reset pin, or the bit."""
-        self._values = [*_BOOT]
+        self._values = [*self._boot]
+        self._link.reset()
         self._lost = True
 
     @property
     def link(self) -> bool:
-        return self._cable and not self._values[_CONTROL] >> _POWER_DOWN & 1
+        return self._link.link
+
+    @property
+    def speed(self) -> Speed | None:
+        return self._link.speed
 
     def cable(self, connected: bool) -> None:
-        self._cable = connected
-        self._lost |= not self.link
+        self._link.cable(connected)
+        self._follow_link()
+
+    def _follow_link(self) -> None:
+        self._lost |= self._link.relinked or not self.link
 
     def read(self, number: int) -> int:
         """A register's value, and what reading it does."""
         value = self._values[number]
         if number == _STATUS:
             value &= ~(1 << _LINK | 1 << _COMPLETE)
-            value |= (not self._lost) << _LINK | self.link << _COMPLETE
+            value |= (not self._lost) << _LINK | (self.link and self._link.negotiates) << _COMPLETE
             self._lost = not self.link
-        elif number == _SPECIFIC_STATUS and not self.link:
-            value &= ~(1 << _RESOLVED | 1 << _REAL_TIME_LINK)
+        elif number == _SPECIFIC_STATUS:
+            value &= ~(0b11 << _SPEED | 1 << _RESOLVED | 1 << _REAL_TIME_LINK)
+            if self.speed is not None and self.link:
+                value |= self.speed << _SPEED | 1 << _RESOLVED | 1 << _REAL_TIME_LINK
         return value
 
     def write(self, number: int, value: int) -> None:
         if not _WRITABLE >> number & 1:
             return
-        if number != _CONTROL:
-            self._values[number] = value
-        elif value >> _RESET & 1:
+        if number == CONTROL and value >> RESET & 1:
             self.reset()
-        else:
-            self._values[number] = value & ~(1 << _RESTART)
-            self._lost |= bool(value >> _RESTART & 1) or not self.link
+            return
+        self._values[number] = value & ~(1 << RESTART) if number == CONTROL else value
+        self._link.write(number, value)
+        self._follow_link()
 
 
 class Phy(wiring.Component):
     """The PHY. Its registers outlive the NIC's resets.
+
+    Parameters
+    ----------
+    partner : LinkPartner
+        What the far end can do.
 
     Members
     -------
@@ -124,19 +157,28 @@ class Phy(wiring.Component):
         The reset pin: while it is high, and 32 cycles longer, the PHY has no link, and no answer to MDIO.
     cable : ``In(1)``
         There is a partner at the far end.
-    link : ``Out(1)``
-        Down without ``cable``, in power-down, and for some 32 cycles of reset or restarted auto-negotiation.
+    link : ``Out(1)``, speed : ``Out(Speed)``
+        As those of ``PhyLink``.
+    loopback : ``Out(1)``
+        What the MAC sends is to come back to it, and not to go to the far end (clause 22.2.4.1.2).
     """
 
     bus: In(MdioSignature())
     reset: In(1)
     cable: In(1)
     link: Out(1)
+    speed: Out(Speed)
+    loopback: Out(1)
+
+    def __init__(self, *, partner: LinkPartner = PARTNER) -> None:
+        self._partner = partner
+        super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        boot = _boot(self._partner)
         # The upper half keeps the values after reset, from where a reset copies them.
-        m.submodules.memory = memory = Memory(shape=16, depth=2 * _COUNT, init=_BOOT * 2, attrs={"ram_style": "block"})
+        m.submodules.memory = memory = Memory(shape=16, depth=2 * _COUNT, init=boot * 2, attrs={"ram_style": "block"})
         write, read = memory.write_port(), memory.read_port()
 
         mdc_before = Signal()
@@ -145,22 +187,12 @@ class Phy(wiring.Component):
         m.d.sync += mdc_before.eq(self.bus.mdc)
         m.d.comb += [rises.eq(self.bus.mdc & ~mdc_before), line.eq(self.bus.o | ~self.bus.oe)]
 
-        # Reset and restart: both take the link down for a walk through the registers; reset copies on the way.
+        # A reset copies, one register a cycle.
         walk = Signal(range(_COUNT + 1), init=_COUNT)
         walking = Signal()
-        copying = Signal()
         copied, copied_number = Signal(), Signal(range(_COUNT))
-        power_down = Signal()
-        unbroken = Signal()  # link since register 1 was last read
-        m.d.comb += [
-            walking.eq(walk != _COUNT),
-            self.link.eq(self.cable & ~power_down & ~walking & ~self.reset),
-        ]
-        m.d.sync += [
-            copied.eq(walking & copying),
-            copied_number.eq(walk),
-            unbroken.eq(unbroken & self.link),
-        ]
+        m.d.comb += walking.eq(walk != _COUNT)
+        m.d.sync += [copied.eq(walking), copied_number.eq(walk)]
         with m.If(walking):
             m.d.sync += walk.eq(walk + 1)
 
@@ -178,9 +210,22 @@ class Phy(wiring.Component):
             self.bus.i.eq(output | ~drive),
             stored.eq(rises & writing & (count == _LAST_BIT) & Const(_WRITABLE, _COUNT).bit_select(number, 1)),
         ]
-        m.d.sync += [fetch.eq(0), fetched.eq(fetch)]
+        m.submodules.link = link = PhyLink(partner=self._partner)
+        m.d.comb += [
+            link.reset.eq(self.reset),
+            link.cable.eq(self.cable),
+            link.written.eq(stored),
+            link.number.eq(number),
+            link.value.eq(word),
+            self.link.eq(link.link),
+            self.speed.eq(link.speed),
+            self.loopback.eq(link.loopback),
+        ]
+
+        unbroken = Signal()  # link since register 1 was last read
+        m.d.sync += [fetch.eq(0), fetched.eq(fetch), unbroken.eq(unbroken & self.link)]
         with m.If(fetched & reading):
-            m.d.sync += shift.eq(self._value(m, read.data, number, unbroken))
+            m.d.sync += shift.eq(self._value(m, read.data, number, unbroken, link))
             with m.If(number == _STATUS):
                 m.d.sync += unbroken.eq(self.link)
         with m.If(self.reset | walking):
@@ -214,21 +259,24 @@ class Phy(wiring.Component):
             write.addr.eq(Mux(copied, copied_number, number)),
             write.data.eq(Mux(copied, read.data, word)),
         ]
-        with m.If(stored & (number == _CONTROL)):
-            m.d.comb += write.data[_RESTART].eq(0)
-            m.d.sync += power_down.eq(word[_POWER_DOWN] & ~word[_RESET])
-            with m.If(word[_RESET] | word[_RESTART]):
-                m.d.sync += [walk.eq(0), copying.eq(word[_RESET])]
+        with m.If(stored & (number == CONTROL)):
+            m.d.comb += write.data[RESTART].eq(0)
+            with m.If(word[RESET]):
+                m.d.sync += walk.eq(0)
         with m.If(self.reset):
-            m.d.sync += [walk.eq(0), copying.eq(1), power_down.eq(0)]
+            m.d.sync += walk.eq(0)
         return m
 
-    def _value(self, m: Module, stored: Signal, number: Signal, unbroken: Signal) -> Signal:
+    def _value(self, m: Module, stored: Signal, number: Signal, unbroken: Signal, link: PhyLink) -> Signal:
         """What a register reads as."""
         value = Signal(16)
         m.d.comb += value.eq(stored)
         with m.If(number == _STATUS):
-            m.d.comb += [value[_LINK].eq(unbroken), value[_COMPLETE].eq(self.link)]
+            m.d.comb += [value[_LINK].eq(unbroken), value[_COMPLETE].eq(link.link & link.negotiates)]
         with m.Elif(number == _SPECIFIC_STATUS):
-            m.d.comb += [value[_RESOLVED].eq(self.link), value[_REAL_TIME_LINK].eq(self.link)]
+            m.d.comb += [
+                value[_SPEED : _SPEED + 2].eq(Mux(link.link, link.speed, 0)),
+                value[_RESOLVED].eq(link.link),
+                value[_REAL_TIME_LINK].eq(link.link),
+            ]
         return value

@@ -4,8 +4,8 @@ All counters stick at their maximum and are cleared by a read. GORC, GOTC, TOR a
 as one number of 64 bits and are both cleared by the read of the high word.
 
 Which counters a frame moves is told by ``hw.frame_records``. Those of events that this
-NIC cannot see stay 0: of half duplex (SCC, ECOL, MCC, LATECOL, COLC, DC, TNCRS), of 10 and 100 Mb/s and fibre
-(ALGNERRC, SYMERRS, SEC, CEXTERR) and of management (MGT*).
+NIC cannot see stay 0: of half duplex (SCC, ECOL, MCC, LATECOL, COLC, DC, TNCRS), of fibre (SYMERRS, SEC,
+CEXTERR) and of management (MGT*).
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -211,7 +211,8 @@ class Statistics(wiring.Component):
         walk = _Walk(
             waits=queue.r_rdy,
             steps=(
-                (_slot("CRCERRS"), _Action.ADD, whole & record.crc_error & ~short),
+                # ALGNERRC is the word behind CRCERRS.
+                (_slot("CRCERRS") + record.alignment, _Action.ADD, whole & record.crc_error & ~short),
                 (_slot("RXERRC"), _Action.ADD, whole & record.rx_error & ~short),
                 (_slot("MPC"), _Action.ADD, record.lost),
                 (_slot("RLEC"), _Action.ADD, whole & (short | record.long)),

@@ -1,11 +1,11 @@
-"""Receive half of the MAC (IEEE 802.3 clause 4.2.9) from the GMII (clause 35.2.2), and the crossing into ``sync``.
+"""Receive half of the MAC (IEEE 802.3 clause 4.2.9), from octets, and the crossing into ``sync``.
 
 Bytes are widened to 64-bit words before anything looks at them. Frames with errors are passed on and marked: what to
 do with them is the filter's to say.
 """
 
-from amaranth.hdl import Cat, DomainRenamer, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, DomainRenamer, EnableInserter, Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import AsyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -13,14 +13,25 @@ from hw.mac.fcs import FCS, PREAMBLE, SFD
 
 __all__ = ["MacReceive", "ReceiveWord"]
 
-ReceiveWord = data.StructLayout({"data": 64, "count": 4, "last": 1, "crc_error": 1, "rx_error": 1, "overrun": 1})
-"""One word of a frame with FCS: ``count`` valid bytes from lane 0 (1..8, fewer than 8 only in the last), the other
-lanes 0. With ``last``: ``crc_error`` FCS is wrong; ``rx_error`` RX_ER was seen; ``overrun`` the frame's end is missing
-since words came faster than they were taken, and this word carries no data of the frame (``count`` is 0)."""
-
-_FifoWord = data.StructLayout(
-    {"data": 64, "count": 3, "first": 1, "last": 1, "crc_error": 1, "rx_error": 1, "overrun": 1}
+ReceiveWord = data.StructLayout(
+    {"data": 64, "count": 4, "last": 1, "crc_error": 1, "alignment": 1, "rx_error": 1, "overrun": 1}
 )
+"""One word of a frame with FCS: ``count`` valid bytes from lane 0 (1..8, fewer than 8 only in the last), the other
+lanes 0. With ``last``: ``crc_error`` FCS is wrong, or, and then ``alignment`` is set too, the frame is not a whole
+number of octets; ``rx_error`` RX_ER was seen; ``overrun`` the frame's end is missing since words came faster than they
+were taken, and this word carries no data of the frame (``count`` is 0)."""
+
+
+class _End(enum.Enum, shape=2):
+    """How a frame ended."""
+
+    GOOD = 0
+    CRC_ERROR = 1
+    ALIGNMENT = 2
+    OVERRUN = 3
+
+
+_FifoWord = data.StructLayout({"data": 64, "count": 3, "first": 1, "last": 1, "end": _End, "rx_error": 1})
 """72 bits, two block RAMs wide: ``count`` modulo 8, and a mark on a frame's first word."""
 
 
@@ -30,6 +41,8 @@ class MacReceive(wiring.Component):
     What comes before the start frame delimiter may be any number of octets of preamble; a carrier with anything else
     there is ignored until it ends. Reset of either domain in mid-frame drops the rest of that frame.
 
+    A frame with half an octet at its end has an alignment error whatever its FCS (manual 13.7.2).
+
     Parameters
     ----------
     depth : int
@@ -38,7 +51,11 @@ class MacReceive(wiring.Component):
     Members
     -------
     rxd, rx_dv, rx_er : ``In``
-        GMII, in ``gmii_rx``.
+        An octet as the GMII has it, in ``gmii_rx``.
+    half : ``In(1)``
+        When ``rx_dv`` falls: there was half an octet more. In ``gmii_rx``.
+    step : ``In(1)``
+        In ``gmii_rx``: the cycles in which the above count.
     words : ``Out(stream.Signature(ReceiveWord))``
         In ``sync``. At line rate one word comes every 8 cycles on average.
     """
@@ -46,6 +63,8 @@ class MacReceive(wiring.Component):
     rxd: In(8)
     rx_dv: In(1)
     rx_er: In(1)
+    half: In(1)
+    step: In(1)
     words: Out(stream.Signature(ReceiveWord))
 
     def __init__(self, *, depth: int = 16) -> None:
@@ -59,7 +78,7 @@ class MacReceive(wiring.Component):
         m.submodules.fifo = fifo = AsyncFIFOBuffered(
             width=_FifoWord.size, depth=self._depth + 1, r_domain="sync", w_domain="gmii_rx"
         )
-        self._widen(m, fifo)
+        m.submodules.widen = EnableInserter({"gmii_rx": self.step})(self._widen(fifo))
 
         # After a reset of this domain the FIFO may still hold the rest of a frame whose beginning is gone.
         in_frame = Signal()
@@ -71,26 +90,29 @@ class MacReceive(wiring.Component):
             wanted.eq(in_frame | head.first),
             self.words.valid.eq(fifo.r_rdy & wanted),
             word.data.eq(head.data),
-            word.count.eq(Cat(head.count, (head.count == 0) & ~head.overrun)),
+            word.count.eq(Cat(head.count, (head.count == 0) & (head.end != _End.OVERRUN))),
             word.last.eq(head.last),
-            word.crc_error.eq(head.crc_error),
+            word.crc_error.eq((head.end == _End.CRC_ERROR) | (head.end == _End.ALIGNMENT)),
+            word.alignment.eq(head.end == _End.ALIGNMENT),
             word.rx_error.eq(head.rx_error),
-            word.overrun.eq(head.overrun),
+            word.overrun.eq(head.end == _End.OVERRUN),
             fifo.r_en.eq(self.words.ready | ~wanted),
         ]
         with m.If(self.words.valid & self.words.ready):
             m.d.sync += in_frame.eq(~head.last)
         return m
 
-    def _widen(self, m: Module, fifo: AsyncFIFOBuffered) -> None:
-        """Bytes to words, in ``gmii_rx``."""
+    def _widen(self, fifo: AsyncFIFOBuffered) -> Module:
+        """Octets to words, in ``gmii_rx``; all of it moves only with ``step``."""
+        m = Module()
         crc = FCS.create()
         m.submodules.crc = DomainRenamer("gmii_rx")(crc)
 
         octet = Signal(8)
         carrier = Signal()
         error = Signal()
-        m.d.gmii_rx += [octet.eq(self.rxd), carrier.eq(self.rx_dv), error.eq(self.rx_er)]
+        half = Signal()
+        m.d.gmii_rx += [octet.eq(self.rxd), carrier.eq(self.rx_dv), error.eq(self.rx_er), half.eq(self.half)]
 
         lanes = Signal(64)
         position = Signal(3)
@@ -150,17 +172,19 @@ class MacReceive(wiring.Component):
         m.d.comb += [accept.eq(~losing & (lost == 0) & fifo.w_rdy), fifo.w_data.eq(entry)]
         with m.If(push):
             m.d.comb += [
-                fifo.w_en.eq(accept),
+                fifo.w_en.eq(accept & self.step),
                 entry.data.eq(lanes),
                 entry.count.eq(position),
                 entry.first.eq(first),
                 entry.last.eq(~carrier),
-                entry.crc_error.eq(~carrier & ~crc.match_detected),
                 entry.rx_error.eq(~carrier & rx_error),
             ]
+            with m.If(~carrier):
+                m.d.comb += entry.end.eq(Mux(half, _End.ALIGNMENT, Mux(crc.match_detected, _End.GOOD, _End.CRC_ERROR)))
             m.d.gmii_rx += losing.eq(~accept & carrier)
             with m.If(~accept & ~losing & ~lost.all()):
                 m.d.gmii_rx += lost.eq(lost + 1)
         with m.Elif((lost != 0) & fifo.w_rdy):
-            m.d.comb += [fifo.w_en.eq(1), entry.first.eq(1), entry.last.eq(1), entry.overrun.eq(1)]
+            m.d.comb += [fifo.w_en.eq(self.step), entry.first.eq(1), entry.last.eq(1), entry.end.eq(_End.OVERRUN)]
             m.d.gmii_rx += lost.eq(lost - 1)
+        return m

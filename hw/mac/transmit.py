@@ -1,14 +1,17 @@
-"""Transmit half of the MAC (IEEE 802.3 clause 4.2.3) onto the GMII (clause 35.2.2).
+"""Transmit half of the MAC (IEEE 802.3 clause 4.2.3), in octets; ``hw.mac.mii`` puts them on the pins.
 
 A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
-with the wire (one in 8 cycles). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
-A reset cuts the frame that is on the wire, and the last byte that goes out has TX_ER (clause 35.2.2.5): no receiver may
+with the wire (one in 8 steps). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
+A reset cuts the frame that is on the wire, and the last octet that goes out has TX_ER (clause 35.2.2.5): no receiver may
 take what there is of it for a frame, whatever its bytes.
+
+Frames move only in cycles with ``step``, of which the wire gives one for each octet that it takes: at 1 Gb/s every
+cycle, at 100 Mb/s one in 10, at 10 Mb/s one in 100. So whatever is counted here, the gap too, is counted in octets.
 
 A VLAN tag is inserted on the way out (manual 9.2.1 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Elaboratable, EnableInserter, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +29,7 @@ GAP_OFFSET = 4
 
 
 def line_bytes(frame: bytes, *, pad: bool, fcs: bool, vet: int = 0, tag: int | None = None) -> bytes:
-    """What the GMII carries for a frame while TX_EN is high, preamble first (golden function of ``MacTransmit``).
+    """What the wire carries for a frame while TX_EN is high, preamble first (golden function of ``MacTransmit``).
 
     ``tag`` is the tag control information of the VLAN tag to insert, if any. A frame with VLE always gets its FCS.
     """
@@ -38,10 +41,12 @@ def line_bytes(frame: bytes, *, pad: bool, fcs: bool, vet: int = 0, tag: int | N
 
 
 class MacTransmit(wiring.Component):
-    """Sends frames, in domain ``sync``, which must run at 125 MHz (GTX_CLK).
+    """Sends frames.
 
     Members
     -------
+    step : ``In(1)``
+        The wire takes an octet: what is on ``txd``, ``tx_en`` and ``tx_er`` gives way to the next one.
     info : ``In(stream.Signature(TransmitInfo))``
         Taken once per frame, before its words.
     packets : ``In(stream.Signature(PacketWord))``
@@ -54,19 +59,20 @@ class MacTransmit(wiring.Component):
     pad : ``In(1)``
         TCTL.PSP: short frames, their tag included, are padded with zeros to 60 bytes (64 with FCS).
     gap : ``In(10)``
-        TIPG.IPGT: frames that wait follow one another after exactly ``gap + 4`` idle cycles.
+        TIPG.IPGT: frames that wait follow one another after exactly ``gap + 4`` idle octets.
     vme : ``In(1)``
         CTRL.VME: without it VLE is ignored. Counts when a frame begins.
     vet : ``In(16)``
         VET: the type of an inserted tag.
     txd, tx_en, tx_er : ``Out``
-        GMII, registered.
+        An octet as the GMII has it, registered.
     sent : ``Out(1)``
-        High for one cycle when a frame's last byte goes out.
+        High for one cycle when the wire takes a frame's last octet.
     idle : ``Out(1)``
         A frame may begin: the gap behind the last one is over.
     """
 
+    step: In(1)
     info: In(stream.Signature(TransmitInfo))
     packets: In(stream.Signature(PacketWord))
     reset: In(1)
@@ -81,7 +87,7 @@ class MacTransmit(wiring.Component):
     sent: Out(1)
     idle: Out(1)
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         m.submodules.crc = crc = FCS.create()
 
@@ -100,17 +106,18 @@ class MacTransmit(wiring.Component):
         sending = Signal()
         missing = Signal()
         finish = Signal()
-        txd = Signal(8, reset_less=True)
-        tx_en = Signal(reset_less=True)
-        tx_er = Signal(reset_less=True)
-        m.d.comb += [crc.data.eq(octet), pad_more.eq(self.pad & (short > 1))]
-        m.d.comb += [self.txd.eq(txd), self.tx_en.eq(tx_en), self.tx_er.eq(tx_er)]
-        m.d.sync += [txd.eq(octet), tx_en.eq(sending), tx_er.eq(sending & (missing | self.reset)), self.sent.eq(finish)]
+        finishing = Signal()
+        m.d.comb += [
+            crc.data.eq(octet),
+            pad_more.eq(self.pad & (short > 1)),
+            self.sent.eq(finishing & self.step),
+        ]
+        m.d.sync += finishing.eq(finish)
 
         tag_octets = Cat(self.vet[8:], self.vet[:8], tag[8:], tag[:8])
 
         def take_word() -> None:
-            m.d.comb += self.packets.ready.eq(1)
+            m.d.comb += self.packets.ready.eq(self.step)
             m.d.sync += word.eq(self.packets.payload)
             m.d.sync += bytes_left.eq(self.packets.valid.replicate(4) & self.packets.payload.count)
 
@@ -124,7 +131,7 @@ class MacTransmit(wiring.Component):
                 m.d.comb += self.idle.eq(1)
                 m.d.sync += [count.eq(0), short.eq(MINIMUM_BYTES)]
                 with m.If(self.info.valid & self.enable):
-                    m.d.comb += self.info.ready.eq(1)
+                    m.d.comb += self.info.ready.eq(self.step)
                     m.d.comb += with_tag.eq(self.info.payload.vle & self.vme)
                     m.d.sync += [
                         insert_tag.eq(with_tag),
@@ -193,7 +200,27 @@ class MacTransmit(wiring.Component):
                 with m.If(gap_left == 0):
                     m.next = "IDLE"
 
-        # The gap is the cycles of GAP (gap_left counts down to 0) and one of IDLE.
+        # The gap is the steps of GAP (gap_left counts down to 0) and one of IDLE.
         with m.If(finish):
             m.d.sync += gap_left.eq(self.gap + GAP_OFFSET - 2)
+        return self._output(EnableInserter(self.step)(m), octet, sending, missing)
+
+    def _output(self, frames: Elaboratable, octet: Signal, sending: Signal, missing: Signal) -> Module:
+        """The registers of the wire's side, which move with ``step`` too, but see a reset in any cycle."""
+        m = Module()
+        m.submodules.frames = frames
+        txd = Signal(8, reset_less=True)
+        tx_en = Signal(reset_less=True)
+        tx_er = Signal(reset_less=True)
+        cut = Signal(reset_less=True)  # by a reset between two steps: one more octet follows, with TX_ER
+        m.d.comb += [self.txd.eq(txd), self.tx_en.eq(tx_en), self.tx_er.eq(tx_er)]
+        with m.If(self.step):
+            m.d.sync += [
+                txd.eq(octet),
+                tx_en.eq(sending | cut),
+                tx_er.eq((sending & (missing | self.reset)) | cut),
+                cut.eq(0),
+            ]
+        with m.Elif(self.reset & sending):
+            m.d.sync += cut.eq(1)
         return m

@@ -185,9 +185,10 @@ class ReceiveFilter(wiring.Component):
     decided : ``Out(1)``
         From the decision until the next frame's first word; at most 23 cycles after the second word (or the only
         one), or 7 after the last if that is later.
-    keep, length, ce, rxe, pif, vp : ``Out``
-        While ``decided``: whether to keep the frame, its bytes with FCS, its error bits, whether it was found in the
-        multicast hash table alone, and whether it has a tag and CTRL.VME asks to take that out.
+    keep, length, ce, alignment, rxe, pif, vp : ``Out``
+        While ``decided``: whether to keep the frame, its bytes with FCS, its error bits (``alignment`` says which error
+        CE is), whether it was found in the multicast hash table alone, and whether it has a tag and CTRL.VME asks to
+        take that out.
     tag : ``Out(16)``
         While ``decided``: with ``vp``, the tag control information; else 0.
     control : ``Out(MacControl)``
@@ -213,6 +214,7 @@ class ReceiveFilter(wiring.Component):
     keep: Out(1)
     length: Out(15)
     ce: Out(1)
+    alignment: Out(1)
     rxe: Out(1)
     pif: Out(1)
     vp: Out(1)
@@ -240,6 +242,7 @@ class ReceiveFilter(wiring.Component):
                 second.eq(first & ~self.word.last),
                 ended.eq(self.word.last),
                 self.ce.eq(self.word.crc_error),
+                self.alignment.eq(self.word.alignment),
                 self.rxe.eq(self.word.rx_error),
                 overrun.eq(self.word.overrun),
                 self.decided.eq(0),

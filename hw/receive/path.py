@@ -209,6 +209,7 @@ class ReceivePath(wiring.Component):
             watch.control.eq(filter_.control),
             watch.length.eq(filter_.length),
             watch.crc_error.eq(filter_.ce),
+            watch.alignment.eq(filter_.alignment),
             watch.rx_error.eq(filter_.rxe),
         ]
         wiring.connect(m, watch.records, wiring.flipped(self.records))

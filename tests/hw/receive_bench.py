@@ -71,6 +71,7 @@ class MacAndPath(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.mac = mac = MacReceive()
+        m.d.comb += mac.step.eq(1)
         m.submodules.path = path = self._path
         m.submodules.arbiter = arbiter = DmaArbiter(clients=2)
         wiring.connect(m, mac.words, path.words)

@@ -61,8 +61,9 @@ class Bench:
         dut = self.dut
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         Clock(dut.gmii_rx_clk, period_ps, "ps").start()
-        for name in ("rxd", "rx_dv", "rx_er", "words__ready"):
+        for name in ("rxd", "rx_dv", "rx_er", "half", "words__ready"):
             getattr(dut, name).value = 0
+        dut.step.value = 1
         dut.rst.value = dut.gmii_rx_rst.value = 1
         await ClockCycles(dut.clk, 4)
         dut.rst.value = dut.gmii_rx_rst.value = 0

@@ -24,16 +24,20 @@ class Bench:
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
-        self.sink = GmiiSink(dut.txd, dut.tx_er, dut.tx_en, dut.clk)
+        self.pace = 1
+        self.sink = GmiiSink(dut.txd, dut.tx_er, dut.tx_en, dut.clk, enable=dut.step)
         self.sink.log.setLevel("WARNING")
         self.sent = 0
         self.first: list[int] = []
 
-    async def start(self, *, gap: int = 8, pad: bool = True, vme: bool = True) -> None:
+    async def start(self, *, gap: int = 8, pad: bool = True, vme: bool = True, pace: int = 1) -> None:
+        """``pace`` is the number of cycles in which the wire takes an octet."""
         dut = self.dut
+        self.pace = pace
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
         dut.rst.value = 1
         dut.enable.value = 1
+        dut.step.value = 1
         dut.gap.value = gap
         dut.pad.value = int(pad)
         dut.vme.value = int(vme)
@@ -43,11 +47,22 @@ class Bench:
         await ClockCycles(dut.clk, 3)
         dut.rst.value = 0
         cocotb.start_soon(self._watch())
+        if pace > 1:
+            cocotb.start_soon(self._steps())
+
+    async def _steps(self) -> None:
+        while True:
+            self.dut.step.value = 0
+            await ClockCycles(self.dut.clk, self.pace - 1)
+            self.dut.step.value = 1
+            await RisingEdge(self.dut.clk)
 
     async def _watch(self) -> None:
         sending = False
         while True:
             await RisingEdge(self.dut.clk)
+            if not int(self.dut.step.value):
+                continue
             self.sent += int(self.dut.sent.value)
             if int(self.dut.tx_en.value) and not sending:
                 self.first.append(int(self.dut.txd.value))
@@ -69,7 +84,7 @@ class Bench:
             line = line_bytes(frame, pad=pad, fcs=fcs, vet=VET, tag=tag)
             # The sink leaves out a frame's first octet, but counts its time.
             assert bytes([self.first.pop(0)]) + bytes(got.data) == line
-            assert got.sim_time_end - got.sim_time_start == len(line) * CLOCK_PERIOD_NS * 1000
+            assert got.sim_time_end - got.sim_time_start == len(line) * self.pace * CLOCK_PERIOD_NS * 1000
             assert got.error is None
             assert not fcs or got.check_fcs()
             seen.append(got)
@@ -91,6 +106,19 @@ async def sizes(dut: Any) -> None:
     bench.feed(frames)
     seen = await bench.expect(frames, pad=True)
     assert gaps(seen) == {12}
+    assert bench.sent == len(frames)
+
+
+@cocotb.test()
+@cocotb.parametrize(pace=[2, 10])
+async def slower_wire(dut: Any, pace: int) -> None:
+    """Gap, padding, tag and FCS go by octets, not by cycles."""
+    bench = Bench(dut)
+    await bench.start(pace=pace)
+    frames = [(random.Random(length).randbytes(length), True) for length in (1, 8, 59, 60, 61, 100, 300)]
+    bench.feed(frames, tag=0xA123)
+    seen = await bench.expect(frames, pad=True, tag=0xA123)
+    assert gaps(seen) == {12 * pace}
     assert bench.sent == len(frames)
 
 

@@ -40,7 +40,8 @@ RECEIVED = st.builds(
     lambda control, **fields: Received(**fields, **control),
     one_of(*MacControl.members),
     length=LENGTHS | st.integers(1, 0x7FFF),
-    **{name: st.booleans() for name in ("crc_error", "rx_error", "long", "kept", "lost", "no_buffer", "unwanted")},
+    **{name: st.booleans() for name in ("crc_error", "alignment", "rx_error", "long", "kept", "lost", "no_buffer")},
+    unwanted=st.booleans(),
     **{name: st.booleans() for name in ("broadcast", "multicast")},
 )
 TRANSMITTED = st.builds(
@@ -326,6 +327,8 @@ def test_receive_rules() -> None:
         assert transmit_increments(sent) == {"TPT": 1, "TOT": 64, name: 1}
     both = receive_increments(Received(length=80, crc_error=True, rx_error=True, kept=True))
     assert both == {"TPR": 1, "TOR": 80, "CRCERRS": 1, "RXERRC": 1}
+    half = receive_increments(Received(length=80, crc_error=True, alignment=True))
+    assert half == {"TPR": 1, "TOR": 80, "ALGNERRC": 1}
     for length, name in ((65, 127), (127, 127), (128, 255), (512, 1023), (1024, 1522), (1522, 1522), (9018, 1522)):
         assert f"PRC{name}" in receive_increments(Received(length=length, kept=True))
         assert f"PTC{name}" in transmit_increments(Transmitted(length=length))
@@ -350,10 +353,11 @@ ADDRESSES = [
         ),
         min_size=1,
         max_size=6,
-    )
+    ),
+    pace=st.sampled_from([1, 10]),
 )
-def test_transmit_watch(frames: list[tuple[bytes, int, bool, int, dict[str, bool]]]) -> None:
-    """Every frame on the wire gives its record, however close the next one is."""
+def test_transmit_watch(frames: list[tuple[bytes, int, bool, int, dict[str, bool]]], pace: int) -> None:
+    """Every frame on the wire gives its record, however close the next one is, and at any speed."""
     dut = TransmitWatch()
     seen: list[Transmitted] = []
     expected = []
@@ -368,10 +372,12 @@ def test_transmit_watch(frames: list[tuple[bytes, int, bool, int, dict[str, bool
                 context.set(dut.tx_en, running)
                 context.set(dut.txd, octet)
                 context.set(dut.tx_er, error and index == len(octets) - 1)
-                if context.get(dut.records.valid):
-                    record = context.get(dut.records.payload)
-                    seen.append(Transmitted(**{name: int(record[name]) for name, _ in record.shape()}))
-                await context.tick()
+                for cycle in range(pace):
+                    context.set(dut.step, cycle == pace - 1)
+                    if context.get(dut.records.valid):
+                        record = context.get(dut.records.payload)
+                        seen.append(Transmitted(**{name: int(record[name]) for name, _ in record.shape()}))
+                    await context.tick()
             expected.append(
                 Transmitted(
                     length=len(octets) - 8,
@@ -403,6 +409,7 @@ def test_receive_watch(fate: str, address: bytes) -> None:
         context.set(dut.taken, 0)
         context.set(dut.length, 16)
         context.set(dut.crc_error, 1)
+        context.set(dut.alignment, 1)
         context.set(dut.no_buffer, 1)
         context.set(dut.control.xoff, 1)
         await context.tick()
@@ -424,6 +431,7 @@ def test_receive_watch(fate: str, address: bytes) -> None:
         Received(
             length=16,
             crc_error=True,
+            alignment=True,
             long=fate in ("oversize", "jabber"),
             kept=fate == "kept",
             lost=fate in ("lost", "overrun"),
