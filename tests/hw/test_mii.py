@@ -106,6 +106,7 @@ def test_transmit(frames: list[tuple[bytes, int]], first: Speed, speeds: list[Sp
         assert between == len(expected) * NIBBLE_CYCLES.get(speed, 1)
         place += len(expected)
         assert pins[place][0] < 0
+        assert pins[place][2] == speed, "the far end has not yet seen the frame's end"
     assert all(nibble < 16 for nibble, _, speed in pins if speed != Speed.GIGABIT)
 
 
@@ -350,14 +351,25 @@ def test_changes_in_traffic(rng: random.Random, clock: float) -> None:
     assert at_pins or received
 
 
-@pytest.mark.parametrize("frequency", [2.5, 6.0, 12.0, 25.0, 50.0, 80.0, 125.0])
-def test_auto_speed_detection(frequency: float) -> None:
+@pytest.mark.parametrize(
+    ("frequency", "speed"),
+    [
+        (2.5, Speed.MEGABIT_10),
+        (7.0, Speed.MEGABIT_10),
+        (9.0, Speed.MEGABIT_100),
+        (25.0, Speed.MEGABIT_100),
+        (50.0, Speed.MEGABIT_100),
+        (80.0, Speed.GIGABIT),
+        (125.0, Speed.GIGABIT),
+    ],
+)
+def test_auto_speed_detection(frequency: float, speed: Speed) -> None:
     dut = AutoSpeedDetection()
 
     async def process(context: Any) -> None:
         await context.tick().repeat(1300)
         for _ in range(1000):
-            assert context.get(dut.speed) == detected_speed(frequency)
+            assert context.get(dut.speed) == detected_speed(frequency) == speed
             await context.tick()
 
     simulate(dut, process, rx_clock=frequency)

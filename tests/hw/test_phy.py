@@ -12,8 +12,10 @@ from amaranth.sim import Simulator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hw.mac.speed import Speed
 from hw.mdio import READ, WRITE, MdioMaster, frame_bits
 from hw.phy import PHY_ADDRESS, Phy, PhyModel
+from hw.phy_link import PARTNER, LinkPartner
 from hw.register_file import RegisterSignature
 from hw.registers import BY_NAME
 
@@ -34,15 +36,18 @@ class Joined(wiring.Component):
     phy_reset: In(1)
     cable: In(1)
     link: Out(1)
+    speed: Out(Speed)
+    loopback: Out(1)
 
-    def __init__(self, *, period: int) -> None:
+    def __init__(self, *, period: int, partner: LinkPartner) -> None:
         self._period = period
+        self._partner = partner
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.master = master = MdioMaster(cycles_per_mdc=self._period)
-        m.submodules.phy = phy = Phy()
+        m.submodules.phy = phy = Phy(partner=self._partner)
         connect(m, flipped(self.mdic), master.mdic)
         connect(m, master.bus, phy.bus)
         m.d.comb += [
@@ -54,6 +59,8 @@ class Joined(wiring.Component):
             phy.reset.eq(self.phy_reset),
             phy.cable.eq(self.cable),
             self.link.eq(phy.link),
+            self.speed.eq(phy.speed),
+            self.loopback.eq(phy.loopback),
         ]
         return m
 
@@ -61,8 +68,8 @@ class Joined(wiring.Component):
 class Bench:
     """Software at MDIC."""
 
-    def __init__(self, *, period: int = PERIOD) -> None:
-        self.dut = Joined(period=period)
+    def __init__(self, *, period: int = PERIOD, partner: LinkPartner = PARTNER) -> None:
+        self.dut = Joined(period=period, partner=partner)
         self.period = period
         self.simulator = Simulator(self.dut)
         self.simulator.add_clock(8e-9)
@@ -125,12 +132,20 @@ class Bench:
 
 BENCH = Bench()
 
+PARTNER_WITHOUT_GIGABIT = LinkPartner(gigabit_status=0)
+
 registers = st.one_of(st.sampled_from((0, 0, 1, 1, 2, 4, 9, 17, 20)), st.integers(0, 31))
-control = st.sampled_from((0x1140, 0x9140, 0x1340, 0x1940, 0x4140, 0xFFFF, 0))
+control = st.sampled_from(
+    (0x1140, 0x9140, 0x1340, 0x1940, 0x4140, 0x5140, 0x0340, 0x0140, 0x2100, 0x0100, 0x6100, 0x2140, 0x2000, 0xFFFF, 0)
+)
+advertisement = st.sampled_from((0x0DE1, 0x0141, 0x0101, 0x0041, 0x00A1, 0x0001))
+gigabit_control = st.sampled_from((0x0E00, 0x0200, 0x0100, 0))
 accesses = st.one_of(
     st.tuples(st.just("read"), registers, st.integers(0, 0xFFFF)),
     st.tuples(st.just("write"), registers, st.integers(0, 0xFFFF)),
     st.tuples(st.just("write"), st.just(0), control),
+    st.tuples(st.just("write"), st.just(4), advertisement),
+    st.tuples(st.just("write"), st.just(9), gigabit_control),
     st.tuples(st.just("cable"), st.integers(0, 1), st.just(0)),
     st.tuples(st.just("reset"), st.just(0), st.just(0)),
 )
@@ -171,6 +186,51 @@ def test_against_golden(history: list[tuple[str, int, int]]) -> None:
                     golden.reset()
             await context.tick().repeat(40)
             assert context.get(BENCH.dut.link) == golden.link
+            if golden.link:
+                assert context.get(BENCH.dut.speed) == golden.speed
+
+    BENCH.run(process)
+
+
+def test_what_registers_tell_of_the_link() -> None:
+    """Registers 1, 5, 10 and 17 with another partner: by negotiation, by force, in loopback, without a cable."""
+    partner = PARTNER_WITHOUT_GIGABIT
+    bench = Bench(partner=partner)
+
+    async def process(context: Any) -> None:
+        golden = PhyModel(partner=partner)
+        for cable, value in ((1, 0x1140), (1, 0x0100), (0, 0x0100), (0, 0x6100)):
+            context.set(bench.dut.cable, cable)
+            golden.cable(bool(cable))
+            await bench.access(context, WRITE, 0, value)
+            golden.write(0, value)
+            await context.tick().repeat(40)
+            for number in (1, 1, 5, 10, 17):
+                got = MDIC["DATA"].get(await bench.access(context, READ, number))
+                assert got == golden.read(number), (cable, hex(value), number)
+        assert [golden.read(number) for number in (1, 17, 10, 5)] == [0x794D, 0x6C00, 0, 0xC1E1]
+
+    bench.run(process)
+
+
+def test_loopback_pin() -> None:
+    async def process(context: Any) -> None:
+        for value, looping in ((0x4140, 1), (0x0140, 0), (0x5140, 1), (0x8140, 0)):
+            await BENCH.access(context, WRITE, 0, value)
+            await context.tick().repeat(4)
+            assert context.get(BENCH.dut.loopback) == looping
+
+    BENCH.run(process)
+
+
+def test_management_while_the_cable_comes() -> None:
+    """A link that is being made does not disturb a frame on MDIO."""
+
+    async def process(context: Any) -> None:
+        await BENCH.write(context, MDIC.value(OP=READ, REG=2, PHY=PHY_ADDRESS))
+        await context.tick().repeat(50 * PERIOD)
+        context.set(BENCH.dut.cable, 1)
+        assert MDIC["DATA"].get(await BENCH.ready(context)) == 0x0141
 
     BENCH.run(process)
 
