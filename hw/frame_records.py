@@ -62,8 +62,8 @@ ReceivedRecord = data.StructLayout(
 """A frame that came while the receiver was on. ``length`` in bytes with FCS (past the longest legal frame it may stay
 behind); ``long`` longer than RCTL.LPE allows; ``kept`` it is in the packet buffer; ``lost`` there was no room for it;
 ``no_buffer`` it was wanted, and RDH was equal to RDT; ``unwanted`` it did not pass the filters of VLAN and address;
-``xon``, ``xoff``, ``unsupported`` as in ``MacControl``. With ``alignment`` the error told by ``crc_error`` is that it is
-not a whole number of octets. Broadcast is not multicast."""
+``xon``, ``xoff``, ``unsupported`` as in ``MacControl``. With ``alignment`` the error told by ``crc_error`` is that the
+frame is not a whole number of octets. Broadcast is not multicast."""
 
 TransmittedRecord = data.StructLayout({"length": 15, "error": 1, "broadcast": 1, "multicast": 1, "xon": 1, "xoff": 1})
 """A frame that was sent: ``length`` in bytes with FCS; ``error`` with TX_ER; ``xon``, ``xoff`` it is a pause frame that
@@ -238,10 +238,13 @@ class TransmitWatch(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         start = -(PREAMBLE_BYTES + 1)  # preamble and SFD
+        whole = Signal()  # the rest of a frame that a reset has cut may still be there behind the reset
         length = Signal(15, init=start % (1 << 15))
         running = Signal()
         error, group, ones = Signal(), Signal(), Signal(init=1)
         m.d.sync += running.eq(self.tx_en)
+        with m.If(~self.tx_en):
+            m.d.sync += whole.eq(1)
         with m.If(self.tx_en):
             m.d.sync += [length.eq(length + 1), error.eq(error | self.tx_er)]
             with m.If(length < _ADDRESS_BYTES):
@@ -252,7 +255,7 @@ class TransmitWatch(wiring.Component):
             m.d.sync += [length.eq(length.init), error.eq(0), ones.eq(1)]
         record = self.records.payload
         m.d.comb += [
-            self.records.valid.eq(self.step & running & ~self.tx_en),
+            self.records.valid.eq(self.step & whole & running & ~self.tx_en),
             record.length.eq(length),
             record.error.eq(error),
             record.broadcast.eq(ones),

@@ -2,8 +2,8 @@
 
 A frame is one ``info`` followed by the words of ``packets`` up to the one with ``last``. The words have to keep up
 with the wire (one in 8 steps). If one is missing, its place is sent with TX_ER, and the receiver drops the frame.
-A reset cuts the frame that is on the wire, and the last octet that goes out has TX_ER (clause 35.2.2.5): no receiver may
-take what there is of it for a frame, whatever its bytes.
+A reset cuts the frame that is on the wire, and the last octet that goes out has TX_ER (clause 35.2.2.5): no receiver
+may take what there is of it for a frame, whatever its bytes.
 
 Frames move only in cycles with ``step``, of which the wire gives one for each octet that it takes: at 1 Gb/s every
 cycle, at 100 Mb/s one in 10, at 10 Mb/s one in 100. So whatever is counted here, the gap too, is counted in octets.

@@ -12,12 +12,23 @@ from cocotbext.eth import GmiiFrame, GmiiSink, GmiiSource
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.io_window import IoRequest
 from hw.mac.fcs import append_fcs
+from hw.mac.speed import Speed
+from hw.mdio import CYCLES_PER_MDC, READ, WRITE
+from hw.phy import PHY_ADDRESS
 from hw.registers import BY_NAME
 from tests.hw.memory import HostMemory
 from tests.hw.register_port import Registers
 from tests.hw.simulate import CLOCK_PERIOD_NS
 
-__all__ = ["OWN", "PREAMBLE_AND_SFD", "RECEIVE_RING", "RING", "TRANSMIT_RING", "NicBench"]
+__all__ = [
+    "OWN",
+    "PREAMBLE_AND_SFD",
+    "RECEIVE_CLOCK_PS",
+    "RECEIVE_RING",
+    "RING",
+    "TRANSMIT_RING",
+    "NicBench",
+]
 
 OWN = bytes.fromhex("020000000001")
 """What ``Nic`` has as its station address unless told."""
@@ -32,6 +43,20 @@ _RECEIVE_BUFFER_STRIDE = 0x4000
 _TRANSMIT_DATA = 0x200_0000
 
 PREAMBLE_AND_SFD = bytes.fromhex("55555555555555d5")
+
+RECEIVE_CLOCK_PS = {Speed.MEGABIT_10: 400_000, Speed.MEGABIT_100: 40_000, Speed.GIGABIT: 8_000}
+"""RX_CLK's period (IEEE 802.3 clauses 22.2.2.2 and 35.2.2.2)."""
+
+
+class _MiiSelect:
+    """What cocotbext-eth's ends ask whether the pins carry nibbles."""
+
+    def __init__(self, dut: Any) -> None:
+        self._speed = dut.gmii__tx_speed
+
+    @property
+    def value(self) -> int:
+        return int(int(self._speed.value) != Speed.GIGABIT)
 
 
 class NicBench:
@@ -49,8 +74,11 @@ class NicBench:
     ) -> None:
         self.dut = dut
         self.memory = memory or HostMemory(dut, "memory", latency)
-        self.source = GmiiSource(dut.gmii__rxd, dut.gmii__rx_er, dut.gmii__rx_dv, dut.gmii_rx_clk)
-        self.sink = GmiiSink(dut.gmii__txd, dut.gmii__tx_er, dut.gmii__tx_en, dut.clk)
+        nibbles = _MiiSelect(dut)
+        self.source = GmiiSource(dut.gmii__rxd, dut.gmii__rx_er, dut.gmii__rx_dv, dut.gmii_rx_clk, mii_select=nibbles)
+        self.sink = GmiiSink(
+            dut.gmii__txd, dut.gmii__tx_er, dut.gmii__tx_en, dut.clk, enable=dut.gmii__tx_strobe, mii_select=nibbles
+        )
         for end in (self.source, self.sink):
             end.log.setLevel("WARNING")
         self.rises: list[int] = []
@@ -66,6 +94,7 @@ class NicBench:
         self._registers = registers or Registers(dut, port="registers")
         self._io = None if registers else Registers(dut, port="io", layout=IoRequest)
         self._access = Lock()
+        self._receive_clock: Clock | None = None
 
     async def start(self, *, link: bool = True, receive_clock_ps: int = 1000 * CLOCK_PERIOD_NS) -> None:
         """Start clocks, reset and memory."""
@@ -74,7 +103,7 @@ class NicBench:
         dut.sdp__i.value = 0
         dut.rst.value = dut.gmii_rx_rst.value = 1
         Clock(dut.clk, CLOCK_PERIOD_NS, "ns").start()
-        Clock(dut.gmii_rx_clk, receive_clock_ps, "ps").start()
+        self.clock_receiver(receive_clock_ps)
         cocotb.start_soon(self.memory.run())
         await ClockCycles(dut.clk, 4)
         dut.rst.value = dut.gmii_rx_rst.value = 0
@@ -94,6 +123,13 @@ class NicBench:
         dut.rst.value = dut.gmii_rx_rst.value = 0
         await ClockCycles(dut.clk, 4)
         self.sink.clear()
+
+    def clock_receiver(self, period_ps: int) -> None:
+        """RX_CLK with this period from now on."""
+        if self._receive_clock is not None:
+            self._receive_clock.stop()
+        self._receive_clock = Clock(self.dut.gmii_rx_clk, period_ps, "ps")
+        self._receive_clock.start()
 
     async def _watch_pin(self) -> None:
         while True:
@@ -131,6 +167,21 @@ class NicBench:
     async def write_fields(self, name: str, **fields: int) -> None:
         """Write a register: these fields, all others 0."""
         await self.write(name, BY_NAME[name].value(**fields))
+
+    async def write_phy(self, number: int, value: int) -> None:
+        """Write a register of the PHY, and wait until that is done."""
+        await self._manage(OP=WRITE, REG=number, DATA=value)
+
+    async def read_phy(self, number: int) -> int:
+        """Read a register of the PHY."""
+        return BY_NAME["MDIC"]["DATA"].get(await self._manage(OP=READ, REG=number))
+
+    async def _manage(self, **fields: int) -> int:
+        await self.write_fields("MDIC", PHY=PHY_ADDRESS, **fields)
+        await self.wait(64 * CYCLES_PER_MDC)
+        value = await self.read("MDIC")
+        assert value & BY_NAME["MDIC"].mask("READY")
+        return value
 
     # Rings
 

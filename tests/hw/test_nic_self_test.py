@@ -1,5 +1,7 @@
-"""The driver's own test of the hardware (``ethtool -t``) on the whole NIC: registers, EEPROM, interrupts."""
+"""The driver's own test of the hardware (``ethtool -t``) on the whole NIC: registers, EEPROM, interrupts, loopback,
+link."""
 
+import random
 from typing import Any
 
 import cocotb
@@ -9,7 +11,7 @@ from hw.mac.fcs import append_fcs
 from hw.nic import Nic
 from hw.registers import BY_NAME
 from tests.hw.microwire import MicrowireDriver
-from tests.hw.nic_bench import OWN, NicBench
+from tests.hw.nic_bench import OWN, RING, NicBench
 from tests.hw.simulate import simulate
 from tests.hw.test_register_file import PATTERNS, SELF_TEST
 
@@ -128,6 +130,81 @@ async def link(dut: Any) -> None:
     await changes(False)
     await bench.write_fields("CTRL", SLU=1)
     await changes(True)
+
+
+LOOPBACK_ROUNDS, LOOPBACK_FRAMES, LOOPBACK_BYTES = 10, 64, 1024
+LOOPBACK_PHY_WRITES = (
+    *((16, 0x0808), (0, 0x9140), (0, 0x8140), (0, 0x4140)),
+    *((29, 0x001F), (30, 0x8FFC), (29, 0x001A), (30, 0x8FF0)),
+)
+ROUND_CYCLES = 25_000_000
+"""The 200 ms that a round may take."""
+
+
+def loopback_frame() -> bytes:
+    """What the driver sends, and looks for: ones, so that it is a broadcast, and marks in the second half."""
+    half = LOOPBACK_BYTES // 2
+    frame = bytearray(b"\xff" * half + b"\xaa" * (half - 1) + b"\xff")
+    frame[half + 10], frame[half + 12] = 0xBE, 0xAF
+    return bytes(frame)
+
+
+@cocotb.test()
+async def loopback(dut: Any) -> None:
+    """Ten rounds of 64 frames through loopback in the PHY, without a partner. Only the first 64 buffers of the ring of
+    256 hold the frame, the others whatever memory held: those are sent, and fail the address filter.
+    """
+    bench = NicBench(dut)
+    await bench.start(link=False)
+    await bench.open(buffers=RING - 1, rctl={"BAM": 1})
+    assert not await bench.read("STATUS") & BY_NAME["STATUS"].mask("LU")
+    for number, value in LOOPBACK_PHY_WRITES[:4]:
+        await bench.write_phy(number, value)
+    await bench.write_fields("CTRL", SLU=1, FRCSPD=1, FRCDPX=1, SPEED=2, FD=1, ILOS=1)
+    for number, value in LOOPBACK_PHY_WRITES[4:]:
+        await bench.write_phy(number, value)
+    status = BY_NAME["STATUS"].value(LU=1, FD=1, SPEED=2, ASDV=2)
+    assert await bench.read("STATUS") == status
+
+    rng = random.Random(5)
+    frame = loopback_frame()
+    memory = [frame if index < LOOPBACK_FRAMES else rng.randbytes(LOOPBACK_BYTES) for index in range(RING)]
+    descriptors = [bench.legacy(data, rs=0, rps=1) for data in memory]
+    good = 0
+    for number in range(LOOPBACK_ROUNDS):
+        first = number * LOOPBACK_FRAMES % RING
+        begin = bench.cycle()
+        await bench.transmit(*descriptors[first : first + LOOPBACK_FRAMES])
+        await bench.settle()
+        assert bench.cycle() - begin < ROUND_CYCLES
+        assert await bench.read("TDH") == bench.transmit_tail
+        received = [data for _, data in bench.received()]
+        assert received == ([append_fcs(frame)] * LOOPBACK_FRAMES if first == 0 else [])
+        good += len(received)
+    assert good == 3 * LOOPBACK_FRAMES
+    assert bench.sent() == [], "nothing reaches the partner"
+    assert await bench.read("TPT") == await bench.read("TPR") == LOOPBACK_ROUNDS * LOOPBACK_FRAMES
+    assert await bench.read("STATUS") == status
+
+    # As the driver leaves it: the PHY is reset, and negotiates.
+    await bench.write_phy(0, 0x9140)
+    await bench.write_fields("CTRL", SLU=1)
+    dut.link.value = 1
+    await bench.wait(100)
+    await bench.transmit(bench.legacy(frame))
+    await bench.settle()
+    assert bench.sent() == [append_fcs(frame)]
+    assert bench.received() == []
+
+
+@cocotb.test()
+async def link_test(dut: Any) -> None:
+    """The PHY has a link, and so has the NIC. (The driver waits 4 s in between for the PHYs of others.)"""
+    bench = await started(dut)
+    await bench.write_fields("CTRL", SLU=1)
+    await bench.read_phy(1)
+    assert await bench.read_phy(1) & 0x24 == 0x24
+    assert await bench.read("STATUS") & BY_NAME["STATUS"].mask("LU")
 
 
 def test_nic() -> None:
