@@ -328,6 +328,7 @@ def test_speed_of_a_phy_outside() -> None:
             await access("CTRL", ctrl.value(SLU=1))
             await context.tick().repeat(6)
             assert await access("STATUS") & STATUS.mask("SPEED", "LU") == STATUS.value(SPEED=speed, LU=1)
+            await context.tick().repeat(100)  # an octet of 10 Mb/s
             assert context.get(dut.gmii.tx_speed) == speed
         await access("CTRL", ctrl.value(SLU=1, FRCSPD=1, SPEED=1))
         assert STATUS["SPEED"].get(await access("STATUS")) == Speed.MEGABIT_100
