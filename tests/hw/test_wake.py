@@ -317,6 +317,60 @@ def test_the_receive_filter_decides(verdict: dict[str, bool], events: set[str]) 
     BENCH.run(process)
 
 
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 129, 200, 201])
+def test_flexible_lengths(length: int) -> None:
+    """A frame passes if it has the length and no byte before that, or before 128, differs; all behind is ignored."""
+    frame = bytes(range(200))
+    fails_at = [length - 1, length, 127, 128]
+    filters = []
+    for place in fails_at:
+        values = bytearray(frame[:128])
+        if 0 <= place < 128:
+            values[place] ^= 0x80
+        filters.append(FlexibleFilter(length=length, mask=[True] * 128, values=bytes(values)))
+    expected = {
+        f"FLX{number}"
+        for number, place in enumerate(fails_at)
+        if length <= len(frame) and not 0 <= place < min(length, 128)
+    }
+
+    async def process(context: Any) -> None:
+        await BENCH.configure(Tables(settings=settings_with(filters=NAMES, flexible=filters)))
+        await BENCH.frame(frame, dict.fromkeys(ALL_PASS, False) | {"passes": True})
+        assert BENCH.status() == expected
+
+    BENCH.run(process)
+
+
+def test_memory_is_written_while_a_frame_goes_by() -> None:
+    """Software's words go to what it sees, and none of the frame's bytes is lost."""
+    frame = bytes(range(100, 200))
+
+    async def process(context: Any) -> None:
+        dut = BENCH.dut
+        await BENCH.configure(Tables(settings=settings_with(filters=("EX",))))
+        for data, count, last in words_of(frame):
+            for name, value in (("data", data), ("count", count), ("last", last)):
+                context.set(getattr(dut.word, name), value)
+            context.set(dut.taken, 1)
+            await context.tick()
+            context.set(dut.taken, 0)
+            while not context.get(dut.ready):
+                await BENCH.write_array("WUPM", 3, data & 0xFFFF_FFFF)
+                await context.tick()
+        assert await BENCH.read_array("WUPM", 3) == int.from_bytes(frame[96:], "little")
+        context.set(dut.verdict.exact, 1)
+        context.set(dut.length, len(frame))
+        await context.tick().repeat(2)
+        context.set(dut.judge, 1)
+        await context.tick()
+        context.set(dut.judge, 0)
+        assert BENCH.status() == {"EX"}
+        assert await BENCH.memory(100) == frame
+
+    BENCH.run(process)
+
+
 def test_status_is_kept_until_cleared() -> None:
     """The first frame's bits, length and bytes stay; only then the next one counts. A frame that goes by while WUS is
     being cleared does not."""
