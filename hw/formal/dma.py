@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Signal, Value
 
 from hw.formal.bench import Bench
 from hw.formal.proof import Mutant, Proof
@@ -13,7 +13,6 @@ _CLIENTS = 3
 _OUTSTANDING = 3
 _SLOWEST = 2
 """Cycles that the memory, or a client that has started a burst, may let the arbiter wait."""
-_BURST_WORDS = 2
 
 
 def _reads(module: ModuleType) -> Bench:
@@ -64,7 +63,7 @@ def _reads(module: ModuleType) -> Bench:
         "a request taken is the next that memory is asked",
     )
 
-    # Each client's requests stand, so that waiting has a meaning.
+    bench.invariant(bench.inside("last") < _CLIENTS)
     for index in range(_CLIENTS):
         counted = bench.inside(f"unanswered_{index}")
         bench.invariant(counted <= _OUTSTANDING)
@@ -73,6 +72,41 @@ def _reads(module: ModuleType) -> Bench:
     unanswered = Array(bench.inside(f"unanswered_{index}") for index in range(_CLIENTS))[number]
     bench.invariant(stale == forgotten)
     bench.invariant(unanswered == forgotten + wanted)
+    return bench
+
+
+class _Wait:
+    """Counts the cycles for which something has been so until now, up to ``limit``."""
+
+    def __init__(self, bench: Bench, condition: Value, *, limit: int, name: str) -> None:
+        count = Signal(range(limit + 2), name=name)
+        with bench.m.If(~condition):
+            bench.m.d.sync += count.eq(0)
+        with bench.m.Elif(count <= limit):
+            bench.m.d.sync += count.eq(count + 1)
+        self.within = ~condition | (count < limit)
+        """It has been so for no more than ``limit`` cycles, this one included."""
+
+
+def _fair_reads(module: ModuleType) -> Bench:
+    arbiter = module.DmaArbiter(clients=_CLIENTS, outstanding=_OUTSTANDING)
+    bench = Bench(arbiter)
+    number = bench.constant(range(_CLIENTS), "number")
+    bench.assume(number < _CLIENTS, "any one client is looked at")
+    request = Array(arbiter.clients)[number].read_request
+    offer = arbiter.memory.read_request
+    slow = _Wait(bench, offer.valid & ~offer.ready, limit=_SLOWEST, name="slow")
+    bench.assume(slow.within, f"memory lets a read request wait for no more than {_SLOWEST} cycles")
+    unanswered = Array(bench.inside(f"unanswered_{index}") for index in range(_CLIENTS))[number]
+    eligible = request.valid & (unanswered != _OUTSTANDING) & ~arbiter.flush
+    bound = _CLIENTS * (_SLOWEST + 2) - 1
+    wait = _Wait(bench, eligible & ~request.ready, limit=bound, name="wait")
+    bench.promise(
+        wait.within,
+        "a read request that is not one too many waits for at most the others' turns, "
+        f"clients x (memory's delay + 2) - 1 = {bound} cycles",
+    )
+    bench.invariant(bench.inside("last") < _CLIENTS)
     return bench
 
 
@@ -89,6 +123,20 @@ PROOFS = (
             new="m.d.sync += stale.eq(count)",
             meaning="an answer that ends in the cycle of a flush is waited for again",
             depth=12,
+        ),
+    ),
+    Proof(
+        name="dma.fair_reads",
+        module="hw.dma",
+        build=_fair_reads,
+        parameters=f"clients={_CLIENTS}, outstanding={_OUTSTANDING}",
+        depth=_CLIENTS * (_SLOWEST + 2) + 2,
+        induction=True,
+        mutant=Mutant(
+            old="                last.eq(following),\n",
+            new="                last.eq(0),\n",
+            meaning="the turn of reads does not move on",
+            depth=20,
         ),
     ),
 )
