@@ -6,6 +6,7 @@ component never reaches).
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from amaranth.asserts import AnyConst
@@ -126,6 +127,17 @@ class Bench:
         if len(found) != 1:
             raise LookupError(f"{len(found)} signals are named {name!r} in {of or 'the device'}, not one")
         return next(iter(found.values()))
+
+    def ongoing(self, *states: str, fsm: str = "fsm", of: str = "") -> Value:
+        """Whether the device's FSM of this name is in one of the states. Raises ``LookupError`` if it has none such."""
+        signal = self.inside(f"{fsm}_state", of=of)
+        numbers = {}
+        for number in range(1 << len(signal)):
+            with suppress(KeyError):  # of a number that no state has
+                numbers[signal.decoder(number).rpartition("/")[0]] = number
+        if unknown := set(states) - set(numbers):
+            raise LookupError(f"no state {', '.join(sorted(unknown))}; there are {', '.join(numbers)}")
+        return signal.matches(*(numbers[state] for state in states))
 
     def assume(self, condition: ValueLike, text: str) -> None:
         """The environment keeps to this in every cycle."""

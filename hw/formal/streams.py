@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 
-from amaranth.hdl import Cat, Mux, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.formal.bench import Bench, streams
+from hw.formal.particulars import Particulars, gather, receive_dma, requester, ring, segmenter, transmit_buffer
 from hw.formal.proof import Mutant, Proof
 
 __all__ = ["COMPOSED", "PROOFS"]
@@ -25,38 +25,26 @@ COMPOSED = {
 """Components whose streams all come from parts of theirs, and which."""
 
 
-def _ring_restarts(device: Component) -> dict[str, Value]:
-    return {"descriptors": device.head_written}
-
-
-def _control_with_last(device: Component) -> dict[str, Value]:
-    """``SegmentWord``: all of ``control`` holds with the last word only."""
-    word = device.words.payload
-    control = word.control
-    always = Cat(
-        *(part[name] for part in (control.ip, control.transport) for name in ("start", "end")), control.addend
-    )
-    whole = Mux(word.packet.last, control.as_value(), 0)
-    return {"words": Cat(word.packet.as_value(), word.abort, always, whole)}
-
-
 def _stands(
     module: ModuleType,
     *,
     component: str,
     arguments: Mapping[str, object],
-    payloads: Callable[[Component], Mapping[str, Value]],
-    withdrawn: Callable[[Component], Mapping[str, Value]],
+    particulars: Callable[[Bench, Component], Particulars],
 ) -> Bench:
     device = getattr(module, component)(**arguments)
     bench = Bench(device)
     for stream in streams(device, flow=In):
         bench.assume(bench.stands(stream), "inputs keep to the rule of streams")
+    special = particulars(bench, device)
     for stream in streams(device, flow=Out):
-        stands = bench.stands(stream, payload=payloads(device).get(stream.name))
-        if stream.name in withdrawn(device):
-            stands |= bench.past(withdrawn(device)[stream.name])
-        bench.promise(stands, f"{stream.name} stands until taken")
+        stands = bench.stands(stream, payload=special.payloads.get(stream.name))
+        text = f"{stream.name} stands until taken"
+        if stream.name in special.withdrawn:
+            condition, when = special.withdrawn[stream.name]
+            stands |= bench.past(condition)
+            text += f", or {when}"
+        bench.promise(stands, text)
     return bench
 
 
@@ -68,14 +56,13 @@ def _proof(
     mutant: Mutant,
     induction: bool = True,
     arguments: Mapping[str, object] | None = None,
-    payloads: Callable[[Component], Mapping[str, Value]] = lambda device: {},
-    withdrawn: Callable[[Component], Mapping[str, Value]] = lambda device: {},
+    particulars: Callable[[Bench, Component], Particulars] = lambda bench, device: Particulars(),
 ) -> Proof:
     arguments = arguments or {}
     return Proof(
         name=f"streams.{component}",
         module=module,
-        build=partial(_stands, component=component, arguments=arguments, payloads=payloads, withdrawn=withdrawn),
+        build=partial(_stands, component=component, arguments=arguments, particulars=particulars),
         parameters=", ".join(f"{name}={value}" for name, value in arguments.items()) or "none",
         depth=depth,
         induction=induction,
@@ -88,7 +75,7 @@ PROOFS = (
         "hw.ring",
         "RingPrefetch",
         arguments={"depth": 4, "batch": 1},
-        withdrawn=_ring_restarts,
+        particulars=ring,
         depth=2,
         mutant=Mutant(
             old="m.d.comb += offered.valid.eq(1)",
@@ -146,6 +133,7 @@ PROOFS = (
     _proof(
         "hw.receive.dma",
         "ReceiveDma",
+        particulars=receive_dma,
         depth=2,
         mutant=Mutant(
             old="with m.If(~aligner.output.valid):",
@@ -169,6 +157,7 @@ PROOFS = (
         "hw.transmit.request",
         "TransmitRequester",
         arguments={"data_words": 128, "items": 2},
+        particulars=requester,
         depth=2,
         mutant=Mutant(
             old="self.read_request.valid.eq(room >= burst_words)",
@@ -180,6 +169,7 @@ PROOFS = (
     _proof(
         "hw.transmit.gather",
         "TransmitGather",
+        particulars=gather,
         depth=2,
         mutant=Mutant(
             old="with m.Elif(~self.plans.valid):",
@@ -191,7 +181,7 @@ PROOFS = (
     _proof(
         "hw.transmit.segment",
         "TransmitSegmenter",
-        payloads=_control_with_last,
+        particulars=segmenter,
         depth=2,
         mutant=Mutant(
             old='with m.State("DRAIN"), m.If(packer.idle):',
@@ -226,6 +216,7 @@ PROOFS = (
         "hw.transmit.buffer",
         "TransmitBuffer",
         arguments={"words": 8, "packets": 2},
+        particulars=transmit_buffer,
         depth=2,
         mutant=Mutant(
             old="with m.If(committed.r_rdy & ~self.info.valid):",
