@@ -96,6 +96,13 @@ class Bench:
         self._ports[name] = signal = Signal(shape, name=name)
         return signal
 
+    def tie(self, port: Signal, value: ValueLike, text: str) -> None:
+        """An input of the device is not free, but this. The solver has less to think of than with an assumption."""
+        (name,) = (name for name, signal in self._ports.items() if signal is port)
+        del self._ports[name]
+        self.m.d.comb += port.eq(value)
+        self.assumptions.append(text)
+
     def constant(self, shape: ShapeLike, name: str) -> Signal:
         """A value that the environment chooses once: what is proven holds for each."""
         signal = Signal(shape, name=name)

@@ -5,18 +5,21 @@ One frame of those committed is followed, any one, and one of its words, any one
 
 from types import ModuleType
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib.data import View
 
 from hw.formal.bench import Bench
 from hw.formal.proof import Mutant, Proof
 from hw.interfaces import TransmitInfo
+from hw.receive.layouts import ReceiveInfo
 from hw.transmit.layouts import FrameInfo
 
 __all__ = ["PROOFS"]
 
 _NUMBER_BITS = 4
 """Of frames and words; more than come in the cycles that are looked at."""
+_WORDS = 4
+"""Of either memory."""
 
 
 class _Frames:
@@ -91,7 +94,15 @@ class _Frames:
 
 def _receive(module: ModuleType) -> Bench:
     device = module.ReceiveBuffer(words=16, bank_words=8)
+    # Smaller than the constructor allows, so that the memory is full, and its end reached, in few cycles.
+    device._words, device._bank_words = _WORDS, _WORDS // 2
     bench = Bench(device, reset=True)
+    bits = bench.input(2, "bits")
+    length = bench.input(range(8 * _WORDS), "length")
+    bench.tie(device.word, bits[0].replicate(64), "the bits of a word are all alike: the buffer does not look at them")
+    width = ReceiveInfo["length"].width
+    info = Cat(length | Const(0, width), bits[1].replicate(ReceiveInfo.size - width))
+    bench.tie(Value.cast(device.info), info, "so are those of its information, but for the length; that is less than the memory")
     given = device.frames
     acts = device.write + device.commit + device.rewind
     frames = _Frames(
@@ -141,12 +152,16 @@ def _prompt(bench: Bench, frames: _Frames, *, idle: Value, limit: int) -> None:
 
 
 def _transmit(module: ModuleType) -> Bench:
-    words = 8
-    device = module.TransmitBuffer(words=words, packets=2)
+    device = module.TransmitBuffer(words=8, packets=2)
+    device._words = _WORDS  # as above
     bench = Bench(device, reset=True)
     m = bench.m
     came, told, given = device.words, device.frames, device.info
     word = came.payload
+    byte, count = bench.input(8, "byte"), bench.input(range(9), "count")
+    last, abort = bench.input(1, "last"), bench.input(1, "abort")
+    lanes = Cat(byte ^ lane for lane in range(8))
+    bench.tie(Value.cast(word), Cat(lanes, count, last, abort), "the bytes of a word follow from its first, and differ")
     taken = came.valid & came.ready
     told_taken = told.valid & told.ready
     ended = taken & word.packet.last
@@ -170,10 +185,9 @@ def _transmit(module: ModuleType) -> Bench:
         m.d.sync += [length.eq(length + word.packet.count), complete.eq(ended & ~word.abort)]
     with m.If((ended & word.abort) | told_taken | bench.reset):
         m.d.sync += [length.eq(0), complete.eq(0)]
-    m.d.comb += too_long.eq(frames.words > words - 2)
-    count = word.packet.count
+    m.d.comb += too_long.eq(frames.words > _WORDS - 2)
     bench.assume(
-        ~came.valid | ((count >= 1) & (count <= 8) & (word.packet.last | (count == 8))),
+        ~came.valid | ((count >= 1) & (count <= 8) & (last | (count == 8))),
         "only a packet's last word has fewer than 8 bytes",
     )
     bench.assume(~told.valid | (complete & (told.payload.length == length)), "each packet that is not aborted is told of after its last word, with its length")
@@ -214,21 +228,21 @@ PROOFS = (
         name="buffers.receive",
         module="hw.receive.buffer",
         build=_receive,
-        parameters="words=16, bank_words=8",
-        depth=30,
+        parameters=f"words={_WORDS}, bank_words={_WORDS // 2}",
+        depth=18,
         induction=False,
         mutant=Mutant(
             old="m.d.sync += full.eq((place == reading) | (self._after(place) == reading))",
-            new="m.d.sync += full.eq(self._after(self._after(place)) == 0)",
-            meaning="",
+            new="m.d.sync += full.eq(place == reading)",
+            meaning="the last free word is used, so that full looks like empty",
         ),
     ),
     Proof(
         name="buffers.transmit",
         module="hw.transmit.buffer",
         build=_transmit,
-        parameters="words=8, packets=2",
-        depth=30,
+        parameters=f"words={_WORDS}, packets=2",
+        depth=18,
         induction=False,
         mutant=Mutant(
             old="m.d.sync += full.eq(used > self._words - 2)",
