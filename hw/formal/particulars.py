@@ -13,7 +13,17 @@ from amaranth.lib.wiring import Component
 from hw.formal.bench import Bench
 from hw.transmit.layouts import Piece
 
-__all__ = ["Particulars", "gather", "receive_dma", "requester", "ring", "segmenter", "transmit_buffer"]
+__all__ = [
+    "Particulars",
+    "gather",
+    "pause_inserter",
+    "receive_dma",
+    "requester",
+    "ring",
+    "segmenter",
+    "transmit_buffer",
+    "write_back",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +38,11 @@ class Particulars:
 
 
 def ring(bench: Bench, device: Component) -> Particulars:
-    return Particulars(withdrawn={"descriptors": (device.head_written, "software writes the head")})
+    return Particulars(withdrawn={"descriptors": (bench.past(device.head_written), "software writes the head")})
 
 
 def receive_dma(bench: Bench, device: Component) -> Particulars:
-    reporting = bench.inside("reporting")
     waiting = bench.inside("output__valid", of="aligner")
-    bench.invariant(reporting == bench.ongoing("STATUS DATA"))
     bench.invariant(~waiting | bench.ongoing("BURST", "REQUEST", "DATA", "STATUS"))
     return Particulars()
 
@@ -59,6 +67,26 @@ def gather(bench: Bench, device: Component) -> Particulars:
     chunk = device.chunks.payload
     others = Cat(chunk[name] for name in chunk.shape().members if name != "data")
     return Particulars(payloads={"chunks": Cat(others, Mux(chunk.count != 0, chunk.data, 0))})
+
+
+def pause_inserter(bench: Bench, device: Component) -> Particulars:
+    """What ``mac_info`` offers is decided anew in every cycle, and the MAC takes it whenever it is idle."""
+    taken = device.mac_info.valid & device.mac_info.ready
+    rules = Cat(device.idle, device.enable, device.paused, device.wanted)
+    header = Cat(device.destination, device.source, device.fct)
+    return Particulars(
+        withdrawn={
+            "mac_info": (bench.past(rules) != rules, "another frame's turn comes, or none's"),
+            "mac_packets": (
+                bench.past(taken) | (bench.past(header) != header),
+                "the MAC takes a frame's information, or software changes the addresses",
+            ),
+        }
+    )
+
+
+def write_back(bench: Bench, device: Component) -> Particulars:
+    return Particulars()
 
 
 def segmenter(bench: Bench, device: Component) -> Particulars:

@@ -12,15 +12,27 @@ from types import ModuleType
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.formal.bench import Bench, streams
-from hw.formal.particulars import Particulars, gather, receive_dma, requester, ring, segmenter, transmit_buffer
+from hw.formal.particulars import (
+    Particulars,
+    gather,
+    pause_inserter,
+    receive_dma,
+    requester,
+    ring,
+    segmenter,
+    transmit_buffer,
+    write_back,
+)
 from hw.formal.proof import Mutant, Proof
 
 __all__ = ["COMPOSED", "PROOFS"]
 
 COMPOSED = {
+    "hw.mac.flow_control.FlowControl": "PauseInserter's",
     "hw.nic.Nic": "the arbiter's, the register file's",
     "hw.receive.path.ReceivePath": "ReceiveDma's",
     "hw.transmit.path.TransmitPath": "those of its parts",
+    "hw.transmit.writeback.TransmitWriteBack": "DescriptorWriteBack's",
 }
 """Components whose streams all come from parts of theirs, and which."""
 
@@ -42,7 +54,7 @@ def _stands(
         text = f"{stream.name} stands until taken"
         if stream.name in special.withdrawn:
             condition, when = special.withdrawn[stream.name]
-            stands |= bench.past(condition)
+            stands |= condition
             text += f", or {when}"
         bench.promise(stands, text)
     return bench
@@ -74,7 +86,7 @@ PROOFS = (
     _proof(
         "hw.ring",
         "RingPrefetch",
-        arguments={"depth": 4, "batch": 1},
+        arguments={"depth": 4},
         particulars=ring,
         depth=2,
         mutant=Mutant(
@@ -136,10 +148,10 @@ PROOFS = (
         particulars=receive_dma,
         depth=2,
         mutant=Mutant(
-            old="with m.If(~aligner.output.valid):",
-            new="with m.If(~reporting):",
-            meaning="a status does not wait for the data before it",
-            depth=14,
+            old="m.d.comb += self.write_request.valid.eq(1)",
+            new="m.d.comb += self.write_request.valid.eq(~self.used.ready)",
+            meaning="a request falls while a used descriptor could be taken",
+            depth=10,
         ),
     ),
     _proof(
@@ -226,13 +238,27 @@ PROOFS = (
         ),
     ),
     _proof(
-        "hw.transmit.writeback",
-        "TransmitWriteBack",
+        "hw.write_back",
+        "DescriptorWriteBack",
+        arguments={"status_byte": 12, "status_bytes": 1},
+        particulars=write_back,
         depth=2,
         mutant=Mutant(
             old="m.d.comb += self.write_request.valid.eq(1)",
             new="m.d.comb += self.write_request.valid.eq(~self.head_written)",
             meaning="a request falls when software writes the head",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.mac.pause",
+        "PauseInserter",
+        particulars=pause_inserter,
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(self.mac_packets.ready):",
+            new="with m.If(self.mac_packets.valid):",
+            meaning="a pause frame's words do not wait",
             depth=8,
         ),
     ),
