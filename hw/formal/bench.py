@@ -92,7 +92,9 @@ class Bench:
         self.m.d.sync += self.first.eq(0)
 
     def input(self, shape: ShapeLike, name: str) -> Signal:
-        """A value that the environment chooses anew in every cycle."""
+        """A value that the environment chooses anew in every cycle. Raises ``ValueError`` if the name is taken."""
+        if name in self._ports:
+            raise ValueError(f"{name!r} is an input of the device")
         self._ports[name] = signal = Signal(shape, name=name)
         return signal
 

@@ -2,7 +2,8 @@
 
 from types import ModuleType
 
-from amaranth.hdl import Array, Signal, Value
+from amaranth.hdl import Array, Cat, Signal, Value
+from amaranth.lib.wiring import Component
 
 from hw.formal.bench import Bench
 from hw.formal.proof import Mutant, Proof
@@ -12,7 +13,9 @@ __all__ = ["PROOFS"]
 _CLIENTS = 3
 _OUTSTANDING = 3
 _SLOWEST = 2
-"""Cycles that the memory, or a client that has started a burst, may let the arbiter wait."""
+"""Cycles for which memory may let a read request wait."""
+_BURST_WORDS = 2
+_WRITE_WAIT = 12
 
 
 def _reads(module: ModuleType) -> Bench:
@@ -110,6 +113,90 @@ def _fair_reads(module: ModuleType) -> Bench:
     return bench
 
 
+def _client_writes(bench: Bench, arbiter: Component) -> None:
+    """What clients keep to: the rule of streams, but for a flush, and short bursts."""
+    for client in arbiter.clients:
+        for offer in (client.write_request, client.write_data):
+            payload = Value.cast(offer.payload)
+            waited = bench.past(offer.valid & ~offer.ready & ~arbiter.flush)
+            stands = offer.valid & (payload == bench.past(payload))
+            bench.assume(~waited | stands, "a client's offer stands until taken, or a flush")
+        request = client.write_request.payload
+        bench.assume(
+            (request.length != 0) & (request.address[:3] + request.length <= 8 * _BURST_WORDS),
+            f"bursts are of 1 to {_BURST_WORDS} words",
+        )
+
+
+def _writes(module: ModuleType) -> Bench:
+    arbiter = module.DmaArbiter(clients=_CLIENTS, outstanding=1)
+    bench = Bench(arbiter)
+    m = bench.m
+    _client_writes(bench, arbiter)
+    request, words = arbiter.memory.write_request, arbiter.memory.write_data
+    new = Signal()  # a word is shown to memory for the first time
+    m.d.comb += new.eq(words.valid & ~bench.past(words.valid & ~words.ready))
+    left = Signal(range(_BURST_WORDS + 1))  # words of the burst at work that memory has not been shown
+    owner = Signal(range(_CLIENTS))  # whose burst it is
+    cut = Signal()  # a flush has come since it began
+    m.d.sync += [left.eq(left - new), cut.eq(cut | arbiter.flush)]
+    given = []
+    for number, client in enumerate(arbiter.clients):
+        asked = client.write_request.valid & client.write_request.ready
+        gave = client.write_data.valid & client.write_data.ready
+        given.append(gave)
+        wanted = client.write_request.payload
+        with m.If(asked):
+            m.d.sync += [left.eq((wanted.address[:3] + wanted.length + 7) >> 3), owner.eq(number), cut.eq(0)]
+        passed = request.payload.as_value() == bench.past(wanted.as_value())
+        bench.promise(
+            ~bench.past(asked) | (request.valid & passed), "a request taken is the next that memory is asked"
+        )
+        bench.promise(~asked | (left == new), "no request is taken before all data of the one before")
+        bench.promise(~(asked & arbiter.flush), "no request is taken during a flush")
+        bench.promise(
+            ~gave | ((owner == number) & (left != new) & ~cut), "data is taken from who asked last, no more than that"
+        )
+        word = client.write_data.payload
+        shown = Cat(words.payload.data, words.payload.strobe)
+        same = shown == bench.past(Cat(word.data, word.strobe))
+        bench.promise(~bench.past(gave) | (new & same), "a word taken is the next that memory gets")
+    padding = new & ~bench.past(Cat(given).any())
+    bench.promise(~new | (words.payload.last == (left == 1)), "memory gets as many words as the request touches")
+    bench.promise(
+        ~padding | (cut & (words.payload.strobe == 0)), "a burst that a flush cuts short is filled up with words that write nothing"
+    )
+    open_ = bench.ongoing("DATA")
+    bench.invariant(open_ == (left != new))
+    bench.invariant(~open_ | (bench.inside("remaining") == left - new))
+    bench.invariant(~open_ | ((bench.inside("granted") == owner) & (bench.inside("abandoned") == cut)))
+    bench.invariant(bench.inside("granted") < _CLIENTS)
+    bench.invariant(~new | (left != 0))
+    return bench
+
+
+def _fair_writes(module: ModuleType) -> Bench:
+    arbiter = module.DmaArbiter(clients=2, outstanding=1)
+    bench = Bench(arbiter)
+    _client_writes(bench, arbiter)
+    number = bench.constant(range(2), "number")
+    memory = arbiter.memory
+    for offer, name in ((memory.write_request, "request"), (memory.write_data, "word")):
+        slow = _Wait(bench, offer.valid & ~offer.ready, limit=1, name=f"slow_{name}")
+        bench.assume(slow.within, "memory lets a request or a word wait for no more than 1 cycle")
+    granted = bench.inside("granted")
+    data = Array(client.write_data for client in arbiter.clients)[granted]
+    late = _Wait(bench, bench.ongoing("DATA") & ~data.valid, limit=1, name="late")
+    bench.assume(late.within, "a client that has asked is late with a word by no more than 1 cycle")
+    request = Array(arbiter.clients)[number].write_request
+    eligible = request.valid & ~arbiter.flush
+    wait = _Wait(bench, eligible & ~request.ready, limit=_WRITE_WAIT, name="wait")
+    bench.promise(wait.within, f"a write request waits for at most {_WRITE_WAIT} cycles, with one other client")
+    bench.invariant(granted < 2)
+    bench.invariant(~bench.ongoing("DATA") | ((bench.inside("remaining") != 0) & (bench.inside("remaining") <= _BURST_WORDS)))
+    return bench
+
+
 PROOFS = (
     Proof(
         name="dma.reads",
@@ -137,6 +224,34 @@ PROOFS = (
             new="                last.eq(0),\n",
             meaning="the turn of reads does not move on",
             depth=20,
+        ),
+    ),
+    Proof(
+        name="dma.writes",
+        module="hw.dma",
+        build=_writes,
+        parameters=f"clients={_CLIENTS}",
+        depth=2,
+        induction=True,
+        mutant=Mutant(
+            old="words.payload.strobe.eq(Mux(abandoned, 0, given.strobe))",
+            new="words.payload.strobe.eq(given.strobe)",
+            meaning="what fills up a burst after a flush is written",
+            depth=8,
+        ),
+    ),
+    Proof(
+        name="dma.fair_writes",
+        module="hw.dma",
+        build=_fair_writes,
+        parameters="clients=2",
+        depth=_WRITE_WAIT + 4,
+        induction=True,
+        mutant=Mutant(
+            old="                        granted.eq(following),\n",
+            new="                        granted.eq(0),\n",
+            meaning="the turn of writes does not move on",
+            depth=24,
         ),
     ),
 )

@@ -6,9 +6,10 @@ The ring is small and lies across a multiple of the longest burst; what a descri
 
 from types import ModuleType
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
+from amaranth.lib.wiring import In
 
-from hw.formal.bench import Bench
+from hw.formal.bench import Bench, streams
 from hw.formal.proof import Mutant, Proof
 from hw.interfaces import MAX_BURST_BYTES
 
@@ -18,8 +19,11 @@ _SIZE = 4
 _BITS = 2
 _BASE = 8 * MAX_BURST_BYTES - 16 * (_SIZE // 2)
 _DEPTH = 2
-_PROMPT = 18
+_STATUS_BYTE = 12
+_PROMPT = 14
 """Cycles within which an idle ring offers a descriptor, if memory answers at once."""
+_STEP = 7
+"""Cycles from one step of a write-back to the next."""
 
 
 def _word(index: Value, half: Value) -> Value:
@@ -112,17 +116,15 @@ def _prefetch(module: ModuleType) -> Bench:
     with m.If(device.head_written):
         m.d.sync += [fetched.eq(head), handed.eq(head), abandoned.eq(request.valid & ~request.ready)]
 
-    before, moved = bench.past(tail), bench.past(device.head_written)
-    fixed = bench.past(owned - (offered.valid & offered.ready))
+    before = bench.past(tail)
+    left = bench.past((owned - (offered.valid & offered.ready))[:_BITS])
+    restarted = bench.past(device.head_written)
+    bench.assume(~device.head_written | (tail == before), "software writes one register at a time")
     bench.assume(
-        moved | (owned >= fixed) | bench.first | device.head_written,
-        "software moves the tail on, never back and never over the head",
+        (tail == before) | (~restarted & (owned >= left)), "software moves the tail on, never back and never over the head"
     )
-    bench.assume(~device.head_written | (head == tail), "software writes the head when the ring is empty")
-    bench.assume(~moved | (tail == before), "software writes the tail after the head")
 
     live = request.valid & ~abandoned
-    known = bench.past(tail)
     bench.promise(
         ~live | (request.payload.address == _BASE + (fetched << 4)), "requests follow one another around the ring"
     )
@@ -152,6 +154,89 @@ def _prefetch(module: ModuleType) -> Bench:
     return bench
 
 
+def _write_back(module: ModuleType) -> Bench:
+    device = module.DescriptorWriteBack(status_byte=_STATUS_BYTE, status_bytes=1)
+    bench = Bench(device)
+    m = bench.m
+    _geometry(bench, device)
+    used, request, words = device.used, device.write_request, device.write_data
+    head, tail = bench.input(_BITS, "head_index"), bench.input(_BITS, "tail_index")
+    report, event, prompt = (bench.input(1, name) for name in ("report", "event", "prompt"))
+    came = Signal(_BITS)  # the next to be used
+    inside = Signal(range(_SIZE))  # used, and not passed by the head
+    reports = Signal(_SIZE)  # which of the ring's are to be written back
+    written = Signal(range(_SIZE))  # descriptors of the request at work
+    place = Signal(_BITS)  # of the one whose words are written now
+    half = Signal()
+    alone = Signal()  # only the status is written
+    within = "head and tail lie within the ring"
+    bench.tie(device.head_value, head, within)
+    bench.tie(device.tail, tail, within)
+    item = Cat(*_padded(came), came, Const(0, 16 - _BITS), report, event, prompt)
+    bench.tie(Value.cast(used.payload), item, "used descriptors come in ring order")
+    bench.assume(~used.valid | (inside != _SIZE - 1), "no more of them come than there are up to the tail")
+    bench.assume(bench.stands(next(streams(device, flow=In))), "an offer stands until taken")
+    restarted = bench.past(device.head_written)
+    quiet = (inside == 0) & ~used.valid
+    bench.assume(
+        ~(device.head_written | restarted) | quiet, "software writes the head while no descriptor is at work"
+    )
+
+    status_only = request.payload.length == 1
+    count = Signal(range(_SIZE + 1))
+    passed = Signal(range(_SIZE))  # by the head, from the cycle before
+    before = bench.past(device.head)
+    taken = used.valid & used.ready
+    done = words.valid & words.ready & words.payload.last
+    m.d.comb += [count.eq(Mux(status_only, 1, request.payload.length >> 4))]
+    m.d.comb += passed.eq(Mux(restarted, 0, (device.head - before)[:_BITS]))
+    m.d.sync += inside.eq(inside + taken - passed)
+    with m.If(taken):
+        m.d.sync += [came.eq(_after(came)), reports.bit_select(came, 1).eq(report)]
+    with m.If(request.valid & request.ready):
+        m.d.sync += [written.eq(count), place.eq(device.head), half.eq(status_only), alone.eq(status_only)]
+    with m.If(words.valid & words.ready):
+        m.d.sync += half.eq(alone | ~half)
+        with m.If(half):
+            m.d.sync += place.eq(_after(place))
+    with m.If(device.head_written):
+        m.d.sync += came.eq(head)
+
+    bench.promise(passed <= inside, "the head never passes a descriptor that is not used")
+    skips = (passed == 0) | ((passed == 1) & ~reports.bit_select(before, 1))
+    bench.promise(
+        Mux(bench.past(done), passed == bench.past(written), skips),
+        "the head passes what was written back, and what need not be",
+    )
+    place_of_head = _BASE + (device.head << 4)
+    bench.promise(
+        ~request.valid | (request.payload.address == place_of_head + Mux(status_only, _STATUS_BYTE, 0)),
+        "descriptors are written back in order, each once",
+    )
+    bench.promise(~request.valid | ((count != 0) & (count <= inside)), "none is written back before it is used")
+    room = MAX_BURST_BYTES - request.payload.address[:9]
+    bench.promise(
+        ~request.valid | ((device.head + count <= _SIZE) & (request.payload.length <= room)),
+        "no request crosses the end of the ring or a multiple of the longest burst",
+    )
+    low, high = _padded(place)
+    bench.promise(~words.valid | (words.payload.data == Mux(half, high, low)), "what is written is what was used")
+    bench.promise(
+        ~words.valid | (words.payload.last == (half & (place == (device.head + written - 1)[:_BITS]))),
+        "each request has as many words as it needs",
+    )
+
+    idle = Signal(range(_PROMPT + 2))
+    with m.If(request.valid | words.valid | taken | (passed != 0) | (inside == 0) | (device.thresholds.wthresh != 0)):
+        m.d.sync += idle.eq(0)
+    with m.Else():
+        m.d.sync += idle.eq(idle + 1)
+    bench.promise(
+        idle < _STEP, f"at WTHRESH 0 none is lost: no {_STEP} cycles without a step towards its write-back"
+    )
+    return bench
+
+
 def _padded(index: Value) -> tuple[Value, Value]:
     """Both halves of a descriptor, 64 bits each."""
     low, high = _word(index, Const(0, 1)), _word(index, Const(1, 1))
@@ -165,13 +250,27 @@ PROOFS = (
         module="hw.ring",
         build=_prefetch,
         parameters=f"depth={_DEPTH}, ring of {_SIZE}",
-        depth=24,
+        depth=20,
         induction=False,
         mutant=Mutant(
             old="available.eq(Mux(end >= following, end, beyond) - following)",
             new="available.eq(beyond - following)",
             meaning="more is fetched than there is up to the tail",
             depth=14,
+        ),
+    ),
+    Proof(
+        name="rings.write_back",
+        module="hw.write_back",
+        build=_write_back,
+        parameters=f"status_byte={_STATUS_BYTE}, status_bytes=1, ring of {_SIZE}",
+        depth=20,
+        induction=False,
+        mutant=Mutant(
+            old="with m.Elif((count != 0) & (flushing | enough | (count == ON_CHIP) | dry | gap)):",
+            new="with m.Elif(flushing | ((count != 0) & (enough | (count == ON_CHIP) | dry | gap))):",
+            meaning="a flush writes back what is not there",
+            depth=16,
         ),
     ),
 )
