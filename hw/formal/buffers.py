@@ -81,14 +81,18 @@ class _Frames:
         """What holds for both buffers."""
         word = packets.payload
         bench.promise(~info_valid | (self.went != self.came), "no frame comes out that was not committed")
-        bench.promise(~info_valid | (self.left == 0), "a frame's information comes after the last word of the one before")
+        bench.promise(
+            ~info_valid | (self.left == 0), "a frame's information comes after the last word of the one before"
+        )
         bench.promise(~packets.valid | (self.left != 0), "no word comes out beyond the length of its frame")
         bench.promise(
-            ~packets.valid | (word.last == (self.left == 1)), "a frame's last word is marked, and comes after all others"
+            ~packets.valid | (word.last == (self.left == 1)),
+            "a frame's last word is marked, and comes after all others",
         )
         full = Mux(self.rest == 0, 8, self.rest)
         bench.promise(
-            ~packets.valid | (word.count == Mux(self.left == 1, full, 8)), "each word has as many bytes as the length says"
+            ~packets.valid | (word.count == Mux(self.left == 1, full, 8)),
+            "each word has as many bytes as the length says",
         )
 
 
@@ -102,7 +106,11 @@ def _receive(module: ModuleType) -> Bench:
     bench.tie(device.word, bits[0].replicate(64), "the bits of a word are all alike: the buffer does not look at them")
     width = ReceiveInfo["length"].width
     info = Cat(length | Const(0, width), bits[1].replicate(ReceiveInfo.size - width))
-    bench.tie(Value.cast(device.info), info, "so are those of its information, but for the length; that is less than the memory")
+    bench.tie(
+        Value.cast(device.info),
+        info,
+        "so are those of its information, but for the length; that is less than the memory",
+    )
     given = device.frames
     acts = device.write + device.commit + device.rewind
     frames = _Frames(
@@ -190,11 +198,15 @@ def _transmit(module: ModuleType) -> Bench:
         ~came.valid | ((count >= 1) & (count <= 8) & (last | (count == 8))),
         "only a packet's last word has fewer than 8 bytes",
     )
-    bench.assume(~told.valid | (complete & (told.payload.length == length)), "each packet that is not aborted is told of after its last word, with its length")
+    bench.assume(
+        ~told.valid | (complete & (told.payload.length == length)),
+        "each packet that is not aborted is told of after its last word, with its length",
+    )
     bench.assume(frames.words < (1 << _NUMBER_BITS) - 1, f"no packet of more than {(1 << _NUMBER_BITS) - 1} words")
 
     bench.promise(
-        device.oversize == (told_taken & too_long), "a packet is dropped exactly if it is longer than the memory less two words"
+        device.oversize == (told_taken & too_long),
+        "a packet is dropped exactly if it is longer than the memory less two words",
     )
     frames.promise(bench, info_valid=offered, packets=device.packets)
     same = [given.payload[name] == frames.info[name] for name in TransmitInfo.members]
@@ -228,7 +240,7 @@ PROOFS = (
         name="buffers.receive",
         module="hw.receive.buffer",
         build=_receive,
-        parameters=f"words={_WORDS}, bank_words={_WORDS // 2}",
+        parameters=f"words={_WORDS} (fewer than the constructor allows), bank_words={_WORDS // 2}",
         depth=18,
         induction=False,
         mutant=Mutant(
@@ -241,8 +253,8 @@ PROOFS = (
         name="buffers.transmit",
         module="hw.transmit.buffer",
         build=_transmit,
-        parameters=f"words={_WORDS}, packets=2",
-        depth=18,
+        parameters=f"words={_WORDS} (fewer than the constructor allows), packets=2",
+        depth=15,
         induction=False,
         mutant=Mutant(
             old="m.d.sync += full.eq(used > self._words - 2)",

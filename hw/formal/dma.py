@@ -60,9 +60,13 @@ def _reads(module: ModuleType) -> Bench:
     bench.promise(~offer.valid | (offer.payload.tag < _CLIENTS), "requests have the number of their client as tag")
     fresh = bench.past(taken)
     bench.promise(
-        ~fresh | (offer.valid & (offer.payload.tag == number)
-        & (offer.payload.address == bench.past(client.read_request.payload.address))
-        & (offer.payload.length == bench.past(client.read_request.payload.length))),
+        ~fresh
+        | (
+            offer.valid
+            & (offer.payload.tag == number)
+            & (offer.payload.address == bench.past(client.read_request.payload.address))
+            & (offer.payload.length == bench.past(client.read_request.payload.length))
+        ),
         "a request taken is the next that memory is asked",
     )
 
@@ -149,9 +153,7 @@ def _writes(module: ModuleType) -> Bench:
         with m.If(asked):
             m.d.sync += [left.eq((wanted.address[:3] + wanted.length + 7) >> 3), owner.eq(number), cut.eq(0)]
         passed = request.payload.as_value() == bench.past(wanted.as_value())
-        bench.promise(
-            ~bench.past(asked) | (request.valid & passed), "a request taken is the next that memory is asked"
-        )
+        bench.promise(~bench.past(asked) | (request.valid & passed), "a request taken is the next that memory is asked")
         bench.promise(~asked | (left == new), "no request is taken before all data of the one before")
         bench.promise(~(asked & arbiter.flush), "no request is taken during a flush")
         bench.promise(
@@ -164,7 +166,8 @@ def _writes(module: ModuleType) -> Bench:
     padding = new & ~bench.past(Cat(given).any())
     bench.promise(~new | (words.payload.last == (left == 1)), "memory gets as many words as the request touches")
     bench.promise(
-        ~padding | (cut & (words.payload.strobe == 0)), "a burst that a flush cuts short is filled up with words that write nothing"
+        ~padding | (cut & (words.payload.strobe == 0)),
+        "a burst that a flush cuts short is filled up with words that write nothing",
     )
     open_ = bench.ongoing("DATA")
     bench.invariant(open_ == (left != new))
@@ -193,7 +196,9 @@ def _fair_writes(module: ModuleType) -> Bench:
     wait = _Wait(bench, eligible & ~request.ready, limit=_WRITE_WAIT, name="wait")
     bench.promise(wait.within, f"a write request waits for at most {_WRITE_WAIT} cycles, with one other client")
     bench.invariant(granted < 2)
-    bench.invariant(~bench.ongoing("DATA") | ((bench.inside("remaining") != 0) & (bench.inside("remaining") <= _BURST_WORDS)))
+    bench.invariant(
+        ~bench.ongoing("DATA") | ((bench.inside("remaining") != 0) & (bench.inside("remaining") <= _BURST_WORDS))
+    )
     return bench
 
 

@@ -117,7 +117,10 @@ def _controller(module: ModuleType) -> Bench:
     with m.If(controller.icr.read):
         m.d.sync += told.eq(owed)
 
-    bench.promise(bit == owed, "ICR has a cause until software reads ICR or writes a 1 to it, and one that comes in that cycle still after it")
+    bench.promise(
+        bit == owed,
+        "ICR has a cause until software reads ICR or writes a 1 to it, and one that comes in that cycle still after it",
+    )
     bench.promise(
         ~(response.valid & asked_icr & answering) | ((response.payload >> number)[0] == told),
         "a read of ICR is answered with exactly the causes that it cleared",

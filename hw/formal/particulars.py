@@ -103,7 +103,9 @@ def segmenter(bench: Bench, device: Component) -> Particulars:
     piece, spare = Piece(piece), Piece(spare)
     bench.invariant(idle | bench.ongoing("PLAIN", "HEADER", "PAYLOAD", "DRAIN"))
     bench.invariant(~spare_waiting | waiting)
-    last_inside = (device.words.valid & word.packet.last) | ending | (waiting & piece.last) | (spare_waiting & spare.last)
+    last_inside = (
+        (device.words.valid & word.packet.last) | ending | (waiting & piece.last) | (spare_waiting & spare.last)
+    )
     bench.invariant(~last_inside | bench.ongoing("DRAIN"))
     return Particulars(payloads={"words": Cat(word.packet.as_value(), word.abort, always, whole)})
 

@@ -32,8 +32,14 @@ def _word(index: Value, half: Value) -> Value:
 
 
 def _geometry(bench: Bench, device: object) -> None:
-    bench.tie(device.base, _BASE, f"the ring has {_SIZE} descriptors, half of them before a multiple of the longest burst")
-    bench.tie(device.length, 16 * _SIZE, f"the ring has {_SIZE} descriptors, half of them before a multiple of the longest burst")
+    bench.tie(
+        device.base, _BASE, f"the ring has {_SIZE} descriptors, half of them before a multiple of the longest burst"
+    )
+    bench.tie(
+        device.length,
+        16 * _SIZE,
+        f"the ring has {_SIZE} descriptors, half of them before a multiple of the longest burst",
+    )
 
 
 def _after(index: Value, count: Value | int = 1) -> Value:
@@ -77,11 +83,10 @@ class _Memory:
             m.d.sync += [count[place].eq(count[place + 1]) for place in range(places - 1)]
             m.d.sync += [old[place].eq(old[place + 1]) for place in range(places - 1)]
         m.d.sync += number.eq(number + taken - done)
-        with m.If(taken):
-            with m.Switch(number - done):
-                for place in range(places):
-                    with m.Case(place):
-                        m.d.sync += [count[place].eq(request.payload.length >> 4), old[place].eq(abandoned)]
+        with m.If(taken), m.Switch(number - done):
+            for place in range(places):
+                with m.Case(place):
+                    m.d.sync += [count[place].eq(request.payload.length >> 4), old[place].eq(abandoned)]
         with m.If(head_written):
             m.d.sync += [item.eq(1) for item in old]
             m.d.sync += slot.eq(head)
@@ -121,7 +126,8 @@ def _prefetch(module: ModuleType) -> Bench:
     restarted = bench.past(device.head_written)
     bench.assume(~device.head_written | (tail == before), "software writes one register at a time")
     bench.assume(
-        (tail == before) | (~restarted & (owned >= left)), "software moves the tail on, never back and never over the head"
+        (tail == before) | (~restarted & (owned >= left)),
+        "software moves the tail on, never back and never over the head",
     )
 
     live = request.valid & ~abandoned
@@ -150,7 +156,9 @@ def _prefetch(module: ModuleType) -> Bench:
         m.d.sync += idle.eq(0)
     with m.Else():
         m.d.sync += idle.eq(idle + 1)
-    bench.promise(idle < _PROMPT, f"none is lost: the next is offered within {_PROMPT} cycles in which memory is not slow")
+    bench.promise(
+        idle < _PROMPT, f"none is lost: the next is offered within {_PROMPT} cycles in which memory is not slow"
+    )
     return bench
 
 
@@ -178,9 +186,7 @@ def _write_back(module: ModuleType) -> Bench:
     bench.assume(bench.stands(next(streams(device, flow=In))), "an offer stands until taken")
     restarted = bench.past(device.head_written)
     quiet = (inside == 0) & ~used.valid
-    bench.assume(
-        ~(device.head_written | restarted) | quiet, "software writes the head while no descriptor is at work"
-    )
+    bench.assume(~(device.head_written | restarted) | quiet, "software writes the head while no descriptor is at work")
 
     status_only = request.payload.length == 1
     count = Signal(range(_SIZE + 1))
@@ -231,9 +237,7 @@ def _write_back(module: ModuleType) -> Bench:
         m.d.sync += idle.eq(0)
     with m.Else():
         m.d.sync += idle.eq(idle + 1)
-    bench.promise(
-        idle < _STEP, f"at WTHRESH 0 none is lost: no {_STEP} cycles without a step towards its write-back"
-    )
+    bench.promise(idle < _STEP, f"at WTHRESH 0 none is lost: no {_STEP} cycles without a step towards its write-back")
     return bench
 
 
