@@ -26,7 +26,7 @@ class _Frames:
     """What a buffer was given, and what it has still to give.
 
     ``committed`` and ``taken`` are pulses: a frame is complete, its information has been taken. ``length`` is its
-    length in bytes then. ``word`` and ``data``: a word of the frame that comes in, ``dropped``: that frame is forgotten.
+    length in bytes then. ``word`` and ``data``: a word of the frame that comes in; ``dropped``: that is forgotten.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _OUTSTANDING = 3
 _SLOWEST = 2
 """Cycles for which memory may let a read request wait."""
 _BURST_WORDS = 2
-_WRITE_WAIT = 12
+_WRITE_WAIT = 11
 
 
 def _reads(module: ModuleType) -> Bench:
