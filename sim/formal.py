@@ -18,6 +18,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from hw.formal.bench import TOP
@@ -152,16 +154,16 @@ def prove_all(proofs: Sequence[Proof], announce: Callable[[Outcome], None] = lam
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """For people: a row per proof."""
-    result = Table(caption=f"{_ENGINE}; mutants: bounded, from reset")
-    for name in ("proof", "promises", "method", "depth", "result", "seconds", "mutant"):
-        result.add_column(name, no_wrap=name != "promises", justify="right" if name in ("depth", "seconds") else "left")
+    result = Table(box=SIMPLE, caption=f"{_ENGINE}; mutants: bounded, from reset")
+    result.add_column("proof and promises")
+    for name in ("method", "depth", "result", "seconds", "mutant"):
+        result.add_column(name, no_wrap=True, justify="right" if name in ("depth", "seconds") else "left")
     refuted = {outcome.proof.name: outcome for outcome in outcomes if outcome.mutated}
     for outcome in outcomes:
         if not outcome.mutated:
             proof, mutant = outcome.proof, refuted[outcome.proof.name]
             result.add_row(
-                proof.name,
-                "; ".join(outcome.promises),
+                "\n".join([f"[bold]{proof.name}[/bold]", *map(escape, outcome.promises)]),
                 proof.method,
                 str(proof.depth),
                 outcome.result,
