@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 SYNTH_INSTALLED := $(VENV)/.synth-installed
+FORMAL_INSTALLED := $(VENV)/.formal-installed
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
@@ -13,7 +14,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check fuzz bench coverage synth clean
+.PHONY: help tools setup report test check fuzz bench coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -23,6 +24,7 @@ help:
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
+	@echo "make formal  [ONLY=names]   prove what the NIC's parts promise, refute a mutant of each, make build/formal.json"
 	@echo "make setup   create .venv and install what requirements.lock pins (the others do it when needed)"
 	@echo "make clean   remove build/ and the caches of the tools"
 	@echo "PYTHON=...   chooses the Python (3.11 or later) that .venv is created with"
@@ -45,7 +47,7 @@ report: $(INSTALLED) | tools
 	@$(RUN) sim.cli report $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
-test: $(INSTALLED) | tools
+test: $(FORMAL_INSTALLED) | tools
 	@$(RUN) pytest -q -n auto --dist loadfile
 
 check: $(INSTALLED) | tools
@@ -66,6 +68,14 @@ $(SYNTH_INSTALLED): requirements-synth.lock $(INSTALLED)
 
 synth: $(SYNTH_INSTALLED) | tools
 	@$(RUN) sim.cli synth
+
+$(FORMAL_INSTALLED): requirements-formal.lock $(INSTALLED)
+	@echo "Installing Yosys, sby and Bitwuzla into $(VENV)"
+	@$(PIP) --requirement requirements-formal.lock
+	@touch $@
+
+formal: $(FORMAL_INSTALLED) | tools
+	@$(RUN) sim.cli formal $(ONLY)
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from driver.itr import parse_interrupt_throttle_rate
-from sim import benchmarks, synthesis
+from sim import benchmarks, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
@@ -202,6 +202,29 @@ def coverage() -> None:
     print(f"Not reached, one by one: {path}")
     if short := verilog_coverage.check(figures):
         raise RunFailedError(short)
+
+
+@app.command("formal")
+def prove(
+    only: Annotated[list[str] | None, typer.Argument(help="Proofs or families by name; all if none is given.")] = None,
+) -> None:
+    """Prove what the NIC's parts promise, refute a mutant of each, and write build/formal.json."""
+    console = Console()
+    started = time.monotonic()
+    proofs = formal.select(only or [])
+    outcomes = formal.prove_all(
+        proofs,
+        lambda outcome: console.print(
+            f"{outcome.proof.name}{', mutant' if outcome.mutated else ''}: {outcome.result}, {outcome.seconds:.1f} s",
+            highlight=False,
+        ),
+    )
+    console.print(formal.table(outcomes))
+    path = build.BUILD / "formal.json"
+    write(formal.figures(outcomes, seconds=time.monotonic() - started), path)
+    console.print(f"Figures: {path}", highlight=False, soft_wrap=True)
+    if failures := formal.check(outcomes):
+        raise RunFailedError("; ".join(failures))
 
 
 def _print_version(wanted: bool) -> None:

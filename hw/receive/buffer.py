@@ -34,8 +34,8 @@ class ReceiveBuffer(wiring.Component):
     overflowed : ``Out(1)``
         A word of the frame that comes in found no room.
     commit : ``In(1)``, info : ``In(ReceiveInfo)``, drop_last : ``In(1)``
-        The frame is complete; its data is ``info.length`` bytes in the words written, with ``drop_last`` in all but
-        the last of them. Not together with ``write``, not if ``overflowed``.
+        The frame is complete; its data is ``info.length`` bytes in the words written, at least one, with ``drop_last``
+        in all but the last of them. Not together with ``write``, not if ``overflowed``.
     rewind : ``In(1)``
         The frame is forgotten. Not together with ``write``.
     fill : ``Out(13)``

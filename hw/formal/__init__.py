@@ -1,0 +1,1 @@
+"""Formal proofs of what the NIC's parts promise: each an environment around one component (``hw.formal.proofs``)."""

@@ -1,0 +1,265 @@
+"""The rule of streams, for every component that has one of its own: an offer stands until it is taken.
+
+That is ``valid`` stays high and ``payload`` what it is until the cycle of ``ready`` (``amaranth.lib.stream``). Inputs
+are assumed to keep to the rule, and are else as wild as they can be: packets that make no sense, registers that change
+in any cycle, memory that answers what was not asked.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import ModuleType
+
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.formal.bench import Bench, streams
+from hw.formal.particulars import (
+    Particulars,
+    gather,
+    pause_inserter,
+    receive_dma,
+    requester,
+    ring,
+    segmenter,
+    transmit_buffer,
+    write_back,
+)
+from hw.formal.proof import Mutant, Proof
+
+__all__ = ["COMPOSED", "PROOFS"]
+
+COMPOSED = {
+    "hw.mac.flow_control.FlowControl": "PauseInserter's",
+    "hw.nic.Nic": "the arbiter's, the register file's",
+    "hw.receive.path.ReceivePath": "ReceiveDma's",
+    "hw.transmit.path.TransmitPath": "those of its parts",
+    "hw.transmit.writeback.TransmitWriteBack": "DescriptorWriteBack's",
+}
+"""Components whose streams all come from parts of theirs, and which."""
+
+
+def _stands(
+    module: ModuleType,
+    *,
+    component: str,
+    arguments: Mapping[str, object],
+    particulars: Callable[[Bench, Component], Particulars],
+) -> Bench:
+    device = getattr(module, component)(**arguments)
+    bench = Bench(device)
+    for stream in streams(device, flow=In):
+        bench.assume(bench.stands(stream), "inputs keep to the rule of streams")
+    special = particulars(bench, device)
+    for stream in streams(device, flow=Out):
+        stands = bench.stands(stream, payload=special.payloads.get(stream.name))
+        text = f"{stream.name} stands until taken"
+        if stream.name in special.withdrawn:
+            condition, when = special.withdrawn[stream.name]
+            stands |= condition
+            text += f", or {when}"
+        bench.promise(stands, text)
+    return bench
+
+
+def _proof(
+    module: str,
+    component: str,
+    *,
+    depth: int,
+    mutant: Mutant,
+    induction: bool = True,
+    arguments: Mapping[str, object] | None = None,
+    particulars: Callable[[Bench, Component], Particulars] = lambda bench, device: Particulars(),
+) -> Proof:
+    arguments = arguments or {}
+    return Proof(
+        name=f"streams.{component}",
+        module=module,
+        build=partial(_stands, component=component, arguments=arguments, particulars=particulars),
+        parameters=", ".join(f"{name}={value}" for name, value in arguments.items()) or "none",
+        depth=depth,
+        induction=induction,
+        mutant=mutant,
+    )
+
+
+PROOFS = (
+    _proof(
+        "hw.ring",
+        "RingPrefetch",
+        arguments={"depth": 4},
+        particulars=ring,
+        depth=2,
+        mutant=Mutant(
+            old="m.d.comb += offered.valid.eq(1)",
+            new="m.d.comb += offered.valid.eq(self.enable)",
+            meaning="an offer falls with the ring's enable",
+            depth=16,
+        ),
+    ),
+    _proof(
+        "hw.dma",
+        "DmaArbiter",
+        arguments={"clients": 4},
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(words.ready):",
+            new="with m.If(offer.ready):",
+            meaning="a written word falls when its request is taken",
+            depth=8,
+        ),
+    ),
+    _proof(
+        "hw.register_file",
+        "RegisterFile",
+        depth=2,
+        mutant=Mutant(
+            old="m.d.comb += port.response.valid.eq(1)",
+            new="m.d.comb += port.response.valid.eq(~self.reset)",
+            meaning="a response falls with the NIC's reset",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.mac.receive",
+        "MacReceive",
+        depth=2,
+        mutant=Mutant(
+            old="fifo.r_en.eq(self.words.ready | ~wanted)",
+            new="fifo.r_en.eq(self.words.ready | ~in_frame)",
+            meaning="a frame's first word does not wait",
+            depth=16,
+        ),
+    ),
+    _proof(
+        "hw.receive.buffer",
+        "ReceiveBuffer",
+        arguments={"words": 16, "bank_words": 8},
+        depth=2,
+        mutant=Mutant(
+            old="Mux(offered.is_info, self.frames.ready, self.packets.ready)",
+            new="self.frames.ready | self.packets.ready",
+            meaning="an offer falls when the other stream's is taken",
+            depth=12,
+        ),
+    ),
+    _proof(
+        "hw.receive.dma",
+        "ReceiveDma",
+        particulars=receive_dma,
+        depth=2,
+        mutant=Mutant(
+            old="m.d.comb += self.write_request.valid.eq(1)",
+            new="m.d.comb += self.write_request.valid.eq(~self.used.ready)",
+            meaning="a request falls while a used descriptor could be taken",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.receive.align",
+        "WriteAligner",
+        depth=2,
+        mutant=Mutant(
+            old="free.eq(~self.output.valid | self.output.ready)",
+            new="free.eq(~self.output.valid | self.output.ready | final)",
+            meaning="the last word overwrites the one before",
+            depth=8,
+        ),
+    ),
+    _proof(
+        "hw.transmit.request",
+        "TransmitRequester",
+        arguments={"data_words": 128, "items": 2},
+        particulars=requester,
+        depth=2,
+        mutant=Mutant(
+            old="self.read_request.valid.eq(room >= burst_words)",
+            new="self.read_request.valid.eq((room >= burst_words) & ~self.words.valid)",
+            meaning="a request falls when data has come",
+            depth=12,
+        ),
+    ),
+    _proof(
+        "hw.transmit.gather",
+        "TransmitGather",
+        particulars=gather,
+        depth=2,
+        mutant=Mutant(
+            old="with m.Elif(~self.plans.valid):",
+            new="with m.Else():",
+            meaning="a packet's plan overwrites the one before",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.transmit.segment",
+        "TransmitSegmenter",
+        particulars=segmenter,
+        depth=2,
+        mutant=Mutant(
+            old='with m.State("DRAIN"), m.If(packer.idle):',
+            new='with m.State("DRAIN"):',
+            meaning="a frame's control changes before its last word is taken",
+            depth=12,
+        ),
+    ),
+    _proof(
+        "hw.transmit.pack",
+        "TransmitPacker",
+        depth=2,
+        mutant=Mutant(
+            old="advance.eq(~self.words.valid | self.words.ready)",
+            new="advance.eq(~self.words.valid | self.words.ready | ending)",
+            meaning="a frame's last word overwrites the one before",
+            depth=8,
+        ),
+    ),
+    _proof(
+        "hw.transmit.checksum",
+        "TransmitChecksum",
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(self.info.ready):",
+            new="with m.If(self.info.ready | self.segments.valid):",
+            meaning="a frame's information falls when the next frame comes",
+            depth=12,
+        ),
+    ),
+    _proof(
+        "hw.transmit.buffer",
+        "TransmitBuffer",
+        arguments={"words": 8, "packets": 2},
+        particulars=transmit_buffer,
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(committed.r_rdy & ~self.info.valid):",
+            new="with m.If(committed.r_rdy):",
+            meaning="a packet's information overwrites the one before",
+            depth=16,
+        ),
+    ),
+    _proof(
+        "hw.write_back",
+        "DescriptorWriteBack",
+        arguments={"status_byte": 12, "status_bytes": 1},
+        particulars=write_back,
+        depth=2,
+        mutant=Mutant(
+            old="m.d.comb += self.write_request.valid.eq(1)",
+            new="m.d.comb += self.write_request.valid.eq(~self.head_written)",
+            meaning="a request falls when software writes the head",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.mac.pause",
+        "PauseInserter",
+        particulars=pause_inserter,
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(self.mac_packets.ready):",
+            new="with m.If(self.mac_packets.valid):",
+            meaning="a pause frame's words do not wait",
+            depth=8,
+        ),
+    ),
+)
