@@ -36,8 +36,8 @@ from hw.wake.unit import WakeUp
 
 __all__ = ["Nic"]
 
-_RESET_CYCLES = 16
-"""Length of the reset that CTRL.RST starts: long enough for the receive clock's side to see it."""
+_RESET_CYCLES = 200
+"""Length of the reset that CTRL.RST starts: four periods of RX_CLK at 10 Mb/s, for its side to see it."""
 
 _MAC_LOOPBACK = 0b01
 """RCTL.LBM. What asks for loopback in a transceiver, 11, is for fibre."""
