@@ -61,7 +61,7 @@ def _text(figures: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield "## Area"
     yield ""
-    yield "The whole NIC is counted flattened; its parts are from a second run that keeps them apart, and add up to more."
+    yield "The whole NIC is counted flattened. Its parts are from a run that keeps them apart, and add up to more."
     yield ""
     yield from _areas(figures)
     yield ""

@@ -39,8 +39,8 @@ events = st.one_of(
 @example(history=[(0, 0x0140), (0, 0x0340)])
 @example(history=[(0, 0x4140), (0, 0x0140), (0, 0x0140)])
 def test_against_golden(name: str, history: list[tuple[int | str, int]]) -> None:
-    """After every event the link is as in the model; when it is made anew it is down first, and else it does not falter;
-    the speed does not change while it is up."""
+    """After every event the link is as in the model; when it is made anew it is down first, and else it does not
+    falter; the speed does not change while it is up."""
     dut = PhyLink(partner=PARTNERS[name])
 
     async def process(context: Any) -> None:
