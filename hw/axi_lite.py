@@ -110,7 +110,6 @@ class AxiLiteSubordinate(wiring.Component):
         m.d.comb += [
             can_write.eq(~axi.awready & ~axi.wready & ~axi.bvalid),
             can_read.eq(~axi.arready & ~axi.rvalid),
-            access.data.eq(data),
         ]
         with m.FSM():
             with m.State("CHOOSE"):
@@ -122,6 +121,7 @@ class AxiLiteSubordinate(wiring.Component):
                 m.d.comb += [
                     access.address[2:].eq(write_address),
                     access.write.eq(1),
+                    access.data.eq(data),
                     request.valid.eq(strobe == _ALL),
                     write_taken.eq(request.ready | ~request.valid),
                 ]

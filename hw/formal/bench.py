@@ -14,6 +14,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import (
     Assert,
     Assume,
+    Cat,
     ClockDomain,
     DomainRenamer,
     Fragment,
@@ -44,12 +45,23 @@ class Stream:
 
 
 def streams(device: Component, *, flow: Flow) -> Iterator[Stream]:
-    """The streams that go into a component, or out of it. Those that are always ready are left out: nothing waits."""
+    """The streams that go into a component, or out of it, and the channels of its AXI ports, which keep to the same
+    rule (Arm IHI 0022H, A3.2.1). Those that are always ready are left out: nothing waits.
+
+    A channel ``aw`` has ``awvalid``, ``awready``, and all that begins with ``aw`` as its payload.
+    """
     members = {path: (member.flow, Value.cast(value)) for path, member, value in device.signature.flatten(device)}
     for (*path, last), (direction, valid) in members.items():
-        payload, ready = ((members.get((*path, name)) or (None, None))[1] for name in ("payload", "ready"))
-        if last == "valid" and direction is flow and payload is not None and isinstance(ready, Signal):
-            yield Stream(name=".".join(map(str, path)), payload=payload, valid=valid, ready=ready)
+        if direction is not flow or not str(last).endswith("valid"):
+            continue
+        channel = str(last).removesuffix("valid")
+        beside = {str(name): value for (*where, name), (_, value) in members.items() if where == path}
+        ready = beside.get(f"{channel}ready")
+        payload = [name for name in beside if (name.startswith(channel) if channel else name == "payload")]
+        payload = [name for name in payload if name not in (f"{channel}valid", f"{channel}ready")]
+        if isinstance(ready, Signal) and payload:
+            name = ".".join(map(str, [*path, channel] if channel else path))
+            yield Stream(name=name, payload=Cat(beside[item] for item in payload), valid=valid, ready=ready)
 
 
 class Bench:
@@ -103,7 +115,7 @@ class Bench:
         (name,) = (name for name, signal in self._ports.items() if signal is port)
         del self._ports[name]
         self.m.d.comb += port.eq(value)
-        self.assumptions.append(text)
+        self._say(self.assumptions, text)
 
     def constant(self, shape: ShapeLike, name: str) -> Signal:
         """A value that the environment chooses once: what is proven holds for each."""
@@ -151,14 +163,12 @@ class Bench:
     def assume(self, condition: ValueLike, text: str) -> None:
         """The environment keeps to this in every cycle."""
         self.m.d.comb += Assume(condition)
-        if text not in self.assumptions:
-            self.assumptions.append(text)
+        self._say(self.assumptions, text)
 
     def promise(self, condition: ValueLike, text: str) -> None:
         """The device keeps to this in every cycle."""
         self.m.d.comb += Assert(condition)
-        if text not in self.promises:
-            self.promises.append(text)
+        self._say(self.promises, text)
 
     def invariant(self, condition: ValueLike) -> None:
         """Is proven as the promises are, but only serves to tie the device's state to the model's."""
@@ -173,6 +183,11 @@ class Bench:
         waited = self.past(stream.valid & ~stream.ready)
         same = self.past(payload) == payload
         return ~waited | (stream.valid & same)
+
+    @staticmethod
+    def _say(texts: list[str], text: str) -> None:
+        if text not in texts:
+            texts.append(text)
 
     def rtlil(self) -> str:
         """The whole as RTLIL, a module named ``TOP``."""

@@ -15,14 +15,16 @@ from hw.transmit.layouts import Piece
 
 __all__ = [
     "Particulars",
+    "axi_lite",
+    "axi_manager",
     "gather",
+    "io_window",
     "pause_inserter",
     "receive_dma",
     "requester",
     "ring",
     "segmenter",
     "transmit_buffer",
-    "write_back",
 ]
 
 
@@ -61,6 +63,22 @@ def requester(bench: Bench, device: Component) -> Particulars:
     return Particulars()
 
 
+def axi_manager(bench: Bench, device: Component) -> Particulars:
+    bench.assume(
+        ~(device.axi.bvalid & device.axi.awvalid), "a write is answered after its address has been taken (A3.3.1)"
+    )
+    bench.invariant(~device.axi.awvalid | bench.ongoing("DATA", "RESPONSE"))
+    return Particulars()
+
+
+def axi_lite(bench: Bench, device: Component) -> Particulars:
+    axi = device.axi
+    bench.invariant(~bench.ongoing("WRITE") | ~(axi.bvalid | axi.awready | axi.wready))
+    bench.invariant(~bench.ongoing("READ", "RESULT", "ORDER") | ~axi.rvalid)
+    bench.invariant(~bench.ongoing("READ") | ~axi.arready)
+    return Particulars()
+
+
 def gather(bench: Bench, device: Component) -> Particulars:
     """``Chunk``: without bytes there is no data."""
     bench.invariant(bench.ongoing("DESCRIPTOR") | device.items.valid)
@@ -85,7 +103,20 @@ def pause_inserter(bench: Bench, device: Component) -> Particulars:
     )
 
 
-def write_back(bench: Bench, device: Component) -> Particulars:
+def io_window(bench: Bench, device: Component) -> Particulars:
+    request, response = device.registers.request, device.registers.response
+    asked = Signal()
+    with bench.m.If(request.valid & request.ready):
+        bench.m.d.sync += asked.eq(~request.payload.write)
+    with bench.m.Elif(response.valid & response.ready):
+        bench.m.d.sync += asked.eq(0)
+    bench.assume(~response.valid | asked, "registers respond to reads only")
+    bench.assume(~(request.ready & asked), "registers take the next request after the response to the last")
+    bench.invariant(~bench.inside("answered") | (asked & bench.ongoing("ANSWER")))
+    bench.invariant(~bench.ongoing("ANSWER") | bench.inside("answered"))
+    bench.invariant(bench.inside("waiting") == bench.ongoing("REGISTER"))
+    waited = bench.past(device.memory.request.valid & ~device.memory.request.ready)
+    bench.invariant(~bench.inside("locked") | waited)
     return Particulars()
 
 

@@ -14,22 +14,25 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.formal.bench import Bench, streams
 from hw.formal.particulars import (
     Particulars,
+    axi_lite,
+    axi_manager,
     gather,
+    io_window,
     pause_inserter,
     receive_dma,
     requester,
     ring,
     segmenter,
     transmit_buffer,
-    write_back,
 )
 from hw.formal.proof import Mutant, Proof
 
 __all__ = ["COMPOSED", "PROOFS"]
 
 COMPOSED = {
+    "hw.axi_nic.AxiNic": "AxiManager's, AxiLiteSubordinate's",
     "hw.mac.flow_control.FlowControl": "PauseInserter's",
-    "hw.nic.Nic": "the arbiter's, the register file's",
+    "hw.nic.Nic": "DmaArbiter's, IoWindow's",
     "hw.receive.path.ReceivePath": "ReceiveDma's",
     "hw.transmit.path.TransmitPath": "those of its parts",
     "hw.transmit.writeback.TransmitWriteBack": "DescriptorWriteBack's",
@@ -241,7 +244,6 @@ PROOFS = (
         "hw.write_back",
         "DescriptorWriteBack",
         arguments={"status_byte": 12, "status_bytes": 1},
-        particulars=write_back,
         depth=2,
         mutant=Mutant(
             old="m.d.comb += self.write_request.valid.eq(1)",
@@ -260,6 +262,42 @@ PROOFS = (
             new="with m.If(self.mac_packets.valid):",
             meaning="a pause frame's words do not wait",
             depth=8,
+        ),
+    ),
+    _proof(
+        "hw.io_window",
+        "IoWindow",
+        particulars=io_window,
+        depth=2,
+        mutant=Mutant(
+            old="io_turn.eq(waiting & ~locked)",
+            new="io_turn.eq(waiting)",
+            meaning="an access of the I/O window takes the place of one that is on offer",
+            depth=10,
+        ),
+    ),
+    _proof(
+        "hw.axi",
+        "AxiManager",
+        particulars=axi_manager,
+        depth=2,
+        mutant=Mutant(
+            old="with m.If(axi.awvalid & axi.awready):",
+            new="with m.If(axi.awvalid & axi.wready):",
+            meaning="a write's address falls when its data is taken",
+            depth=8,
+        ),
+    ),
+    _proof(
+        "hw.axi_lite",
+        "AxiLiteSubordinate",
+        particulars=axi_lite,
+        depth=2,
+        mutant=Mutant(
+            old="can_read.eq(~axi.arready & ~axi.rvalid)",
+            new="can_read.eq(~axi.arready)",
+            meaning="a read's answer overwrites the one before",
+            depth=16,
         ),
     ),
 )

@@ -17,6 +17,7 @@ from hw.formal.proofs import PROOFS
 from hw.formal.streams import COMPOSED
 from hw.interrupt import InterruptThrottle
 from hw.moderation import InterruptDelay
+from hw.nic import Nic
 from hw.transmit.checksum import TRANSMIT_SUM
 from sim import formal
 from sim.bitwuzla import commands
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "DmaArbiter": {"clients": 2},
     "DescriptorWriteBack": {"status_byte": 12, "status_bytes": 1},
     "Eeprom": {"words": [0] * 64},
+    "AxiNic": {"nic": Nic()},
 }
 """Of components that cannot do without."""
 
