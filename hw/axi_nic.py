@@ -7,8 +7,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.axi import MAX_ERRORS, AxiManager, AxiSignature
 from hw.axi_lite import AxiLiteSignature, AxiLiteSubordinate
 from hw.interfaces import GmiiSignature
+from hw.leds import LED_COUNT
 from hw.mdio import MdioSignature
 from hw.nic import Nic
+from hw.pins import PinSignature
 
 __all__ = ["AxiNic"]
 
@@ -27,8 +29,8 @@ class AxiNic(wiring.Component):
     s_axil : ``In(AxiLiteSignature())``
     read_errors, write_errors : ``Out``
         As in ``AxiManager``.
-    interrupt, gmii, link, mdio
-        As in ``Nic``.
+    interrupt, gmii, link, mdio, leds, sdp, pme
+        As in ``Nic``. The I/O window is of PCI alone.
     """
 
     m_axi: Out(AxiSignature())
@@ -39,6 +41,9 @@ class AxiNic(wiring.Component):
     gmii: Out(GmiiSignature())
     link: In(1)
     mdio: Out(MdioSignature())
+    leds: Out(LED_COUNT)
+    sdp: Out(PinSignature())
+    pme: Out(1)
 
     def __init__(self, *, nic: Nic) -> None:
         if not isinstance(nic, Nic):
@@ -57,6 +62,7 @@ class AxiNic(wiring.Component):
         connect(m, flipped(self.s_axil), subordinate.axi)
         connect(m, nic.gmii, flipped(self.gmii))
         connect(m, nic.mdio, flipped(self.mdio))
+        connect(m, nic.sdp, flipped(self.sdp))
         m.d.comb += [
             subordinate.writes_pending.eq(manager.writes_pending),
             subordinate.write_done.eq(manager.write_done),
@@ -64,5 +70,7 @@ class AxiNic(wiring.Component):
             self.write_errors.eq(manager.write_errors),
             self.interrupt.eq(nic.interrupt),
             nic.link.eq(self.link),
+            self.leds.eq(nic.leds),
+            self.pme.eq(nic.pme),
         ]
         return m

@@ -117,7 +117,7 @@ async def at_any_moment(dut: Any) -> None:
     fresh = await registers(bench)
     table = {item.name: item.reset for item in REGISTERS if item.count == 1}
     own = {name: value for name, value in fresh.items() if value != table[name]}
-    assert set(own) <= {"STATUS", "EECD", "MDIC", "RAL", "RAH"}, own
+    assert set(own) <= {"CTRL", "STATUS", "EECD", "MDIC", "RAL", "RAH"}, own
     traffic = Traffic(bench, rng)
     cut = whole = untouched = 0
     for number in range(RESETS):

@@ -26,6 +26,7 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "InternetChecksumProcessor": {"parameters": (None, 9)},
     "InterruptController": {"throttle": (None, InterruptThrottle(interval_bits=15))},
     "InterruptDelayTimers": {"rule": (None, 7)},
+    "Leds": {"cycles_per_blink": (0, 1, -25)},
     "MacReceive": {"depth": (0, -16, 8, 24)},
     "MdioMaster": {"cycles_per_mdc": (0, -2, 6, 51)},
     "Nic": {
