@@ -169,7 +169,7 @@ async def across_4_gib(dut: Any) -> None:
         assert bench.octets(place, len(data) + 4) == append_fcs(data)
         # And out again, from there.
         await bench.transmit(bench.legacy(b"", address=place, length=len(data)))
-        await bench.settle(300)
+        await bench.settle()
         assert bench.sent() == [append_fcs(data)]
 
 
