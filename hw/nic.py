@@ -5,7 +5,7 @@ registers -> engines;  memory <-> arbiter <-> rings, transmit path, receive path
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.cdc import AsyncFFSynchronizer, FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.dma import DmaArbiter
@@ -45,8 +45,9 @@ from hw.wake.unit import WakeUp
 
 __all__ = ["Nic"]
 
-_RESET_CYCLES = 200
-"""Length of the reset that CTRL.RST starts: four periods of RX_CLK at 10 Mb/s, for its side to see it."""
+_RESET_CYCLES = 16
+"""Length of the reset that CTRL.RST starts. The receive clock's side, which may be slower than that, is in reset from
+then until its second cycle after."""
 
 _MAC_LOOPBACK = 0b01
 """RCTL.LBM. What asks for loopback in a transceiver, 11, is for fibre."""
@@ -133,7 +134,9 @@ class Nic(wiring.Component):
         m = Module()
         reset = Signal()
         reset_gmii_rx = Signal()
-        m.submodules.reset_gmii_rx = FFSynchronizer(reset, reset_gmii_rx, o_domain="gmii_rx")
+        reset_begun = Signal()  # from a register: it sets others asynchronously
+        m.d.sync += reset_begun.eq(reset)
+        m.submodules.reset_gmii_rx = AsyncFFSynchronizer(reset_begun, reset_gmii_rx, o_domain="gmii_rx")
 
         # The bus side is not reset by CTRL.RST; every engine is.
         engine = ResetInserter({"sync": reset, "gmii_rx": reset_gmii_rx})

@@ -171,14 +171,14 @@ class Phy(wiring.Component):
     loopback: Out(1)
 
     def __init__(self, *, partner: LinkPartner = PARTNER) -> None:
-        self._partner = partner
+        self._link = PhyLink(partner=partner)
+        self._boot = _boot(partner)
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        boot = _boot(self._partner)
         # The upper half keeps the values after reset, from where a reset copies them.
-        m.submodules.memory = memory = Memory(shape=16, depth=2 * _COUNT, init=boot * 2, attrs={"ram_style": "block"})
+        m.submodules.memory = memory = Memory(shape=16, depth=2 * _COUNT, init=self._boot * 2, attrs={"ram_style": "block"})
         write, read = memory.write_port(), memory.read_port()
 
         mdc_before = Signal()
@@ -210,7 +210,7 @@ class Phy(wiring.Component):
             self.bus.i.eq(output | ~drive),
             stored.eq(rises & writing & (count == _LAST_BIT) & Const(_WRITABLE, _COUNT).bit_select(number, 1)),
         ]
-        m.submodules.link = link = PhyLink(partner=self._partner)
+        m.submodules.link = link = self._link
         m.d.comb += [
             link.reset.eq(self.reset),
             link.cable.eq(self.cable),

@@ -185,6 +185,8 @@ class PhyLink(wiring.Component):
     loopback: Out(1)
 
     def __init__(self, *, partner: LinkPartner = PARTNER) -> None:
+        if not isinstance(partner, LinkPartner):
+            raise ValueError(f"partner must be a LinkPartner, not {partner!r}")
         self._partner = partner
         super().__init__()
 

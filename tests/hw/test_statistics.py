@@ -363,6 +363,8 @@ def test_transmit_watch(frames: list[tuple[bytes, int, bool, int, dict[str, bool
     expected = []
 
     async def process(context: Any) -> None:
+        context.set(dut.step, 1)
+        await context.tick()
         for address, rest, error, gap, control in frames:
             octets = line_bytes(address + bytes(rest), pad=rest > 1, fcs=True)
             for name in ("xon", "xoff"):
