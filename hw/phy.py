@@ -178,7 +178,9 @@ class Phy(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # The upper half keeps the values after reset, from where a reset copies them.
-        m.submodules.memory = memory = Memory(shape=16, depth=2 * _COUNT, init=self._boot * 2, attrs={"ram_style": "block"})
+        m.submodules.memory = memory = Memory(
+            shape=16, depth=2 * _COUNT, init=self._boot * 2, attrs={"ram_style": "block"}
+        )
         write, read = memory.write_port(), memory.read_port()
 
         mdc_before = Signal()
