@@ -124,6 +124,8 @@ async def eeprom_defaults(dut: Any) -> None:
     assert await bench.read("CTRL") == ctrl.reset
     assert await bench.read("WUC") == 0
     assert await bench.read("RAH") >> 31 == 0
+    for address in (0x0A, 0x0F, 0x24):  # no reset brings the EEPROM back
+        await driver.write(address, image(OWN)[address])
 
 
 @cocotb.test()
@@ -157,7 +159,7 @@ async def leds(dut: Any) -> None:
     bench = await started(dut)
     assert int(dut.leds.value) == 0
     await bench.write_fields("CTRL", SLU=1, FD=1, SPEED=2)
-    await bench.wait(10)
+    await bench.wait(40)
     assert int(dut.leds.value) == 0b1001
     await bench.write_fields("LEDCTL", LED0_MODE=3, LED1_MODE=4, LED2_MODE=14, LED3_MODE=15, LED3_IVRT=1)
     await bench.wait(10)
