@@ -94,6 +94,7 @@ async def station_address(dut: Any) -> None:
     assert found[0] == (low, 0x1234 | 1 << 31)
     assert not any(high >> 31 for _, high in found[1:])
     assert await bench.read("EERD") == 0
+    await MicrowireDriver(bench).write(2, image(OWN)[2])  # no reset brings it back
 
 
 @cocotb.test()
@@ -124,6 +125,8 @@ async def eeprom_defaults(dut: Any) -> None:
     assert await bench.read("CTRL") == ctrl.reset
     assert await bench.read("WUC") == 0
     assert await bench.read("RAH") >> 31 == 0
+    for address in (0x0A, 0x0F, 0x24):  # no reset brings the EEPROM back
+        await driver.write(address, image(OWN)[address])
 
 
 @cocotb.test()
@@ -157,7 +160,7 @@ async def leds(dut: Any) -> None:
     bench = await started(dut)
     assert int(dut.leds.value) == 0
     await bench.write_fields("CTRL", SLU=1, FD=1, SPEED=2)
-    await bench.wait(10)
+    await bench.wait(200)
     assert int(dut.leds.value) == 0b1001
     await bench.write_fields("LEDCTL", LED0_MODE=3, LED1_MODE=4, LED2_MODE=14, LED3_MODE=15, LED3_IVRT=1)
     await bench.wait(10)

@@ -4,6 +4,7 @@ from typing import Any
 
 import cocotb
 
+from hw.eeprom import image
 from hw.mac.fcs import append_fcs
 from hw.nic import Nic
 from hw.receive.bit_table import address_hash
@@ -18,6 +19,9 @@ PEER = bytes.fromhex("020000000002")
 OTHER = bytes.fromhex("020000000003")
 BROADCAST = b"\xff" * 6
 GROUP = bytes.fromhex("01aa00123456")
+UNWANTED = bytes.fromhex("333300000001")
+"""A group that is not in the multicast table, which keeps its contents from test to test."""
+
 IP4, IP6 = bytes([10, 0, 0, 7]), bytes.fromhex("fe800000000000000000000000000007")
 MAGIC = b"\x08\x42" + BROADCAST + OWN * 16
 ARP = bytes.fromhex("08060001080006040001") + bytes(16) + IP4
@@ -60,6 +64,7 @@ async def stored(bench: NicBench) -> bytes:
 async def clear(bench: NicBench) -> None:
     await bench.write("WUS", 0xFFFF_FFFF)
     await bench.write_fields("WUC", PME_EN=1, PME_STATUS=1)
+    assert await bench.read("WUC") == WUC.mask("PME_EN")
 
 
 @cocotb.test()
@@ -114,7 +119,7 @@ async def without_a_driver(dut: Any) -> None:
     assert await bench.read("WUC") == WUC.mask("APME", "APMPME")
     spoilt = bytearray(frame(OWN, MAGIC))
     spoilt[-1] ^= 1
-    for whole in (frame(OWN, TYPE), frame(OTHER, MAGIC), frame(GROUP, MAGIC), bytes(spoilt)):
+    for whole in (frame(OWN, TYPE), frame(OTHER, MAGIC), frame(UNWANTED, MAGIC), bytes(spoilt)):
         bench.put(whole)
         await bench.settle(100)
         assert await status(bench) == set()
@@ -127,8 +132,11 @@ async def without_a_driver(dut: Any) -> None:
         assert await stored(bench) == frame(to, MAGIC)[:STORED_BYTES]
         await bench.write("WUS", WUS.mask("MAG"))
         await bench.write_fields("WUC", APME=1, APMPME=1, PME_STATUS=1)
+        assert await bench.read("WUC") == WUC.mask("APME", "APMPME")
         assert not int(dut.pme.value)
     assert not bench.memory.writes, "nothing is received"
+    for address in (0x0F, 0x24):  # no reset brings the EEPROM back
+        await driver.write(address, image(OWN)[address])
 
 
 @cocotb.test()
@@ -155,7 +163,7 @@ async def link_change_and_reset(dut: Any) -> None:
 async def line_rate(dut: Any) -> None:
     """Armed, with frames close behind one another: none is lost, and the one that wakes does, wherever it is."""
     bench = NicBench(dut)
-    await bench.start(receive_clock_ps=7999)
+    await bench.start(receive_clock_ps=7998)
     await bench.open(buffers=250, rctl={"UPE": 1})
     await bench.write_fields("WUFC", MAG=1)
     await bench.write_fields("WUC", PME_EN=1)
