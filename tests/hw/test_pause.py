@@ -246,10 +246,12 @@ class Wire(wiring.Component):
 
 
 class Traffic:
-    """Frames back to back through ``Wire``; notes what is on the wire as ``(first cycle, octets)``."""
+    """Frames back to back through ``Wire``, which takes an octet in ``pace`` cycles; notes what is on the wire as
+    ``(first octet time, octets)``."""
 
-    def __init__(self, frames: list[bytes]) -> None:
+    def __init__(self, frames: list[bytes], *, pace: int = 1) -> None:
         self.dut = Wire()
+        self.pace = pace
         self.frames = frames
         self.words = [word for frame in frames for word in words_of(frame)]
         self.seen: list[tuple[int, bytes]] = []
@@ -262,7 +264,6 @@ class Traffic:
             ("source", int.from_bytes(OWN, "little")),
             ("fct", FCT),
             ("rfce", 1),
-            ("tick", 1),
             ("enable", 1),
         ):
             context.set(getattr(flow, name), value)
@@ -270,8 +271,12 @@ class Traffic:
         context.set(self.dut.mac.gap, 12 - GAP_OFFSET)
 
     async def cycles(self, context: Any, count: int) -> None:
+        """Let this many octet times pass."""
         flow = self.dut.flow
-        for _ in range(count):
+        for cycle in range(self.pace * count):
+            step = cycle % self.pace == self.pace - 1
+            context.set(self.dut.mac.step, step)
+            context.set(flow.tick, step)
             context.set(flow.info.valid, bool(self.frames))
             if self.frames:
                 context.set(flow.info.payload, TransmitInfo.const({"length": len(self.frames[0]), "ifcs": 1}))
@@ -284,6 +289,8 @@ class Traffic:
             if context.get(flow.packets.valid) and context.get(flow.packets.ready):
                 self.words = self.words[1:]
             await context.tick()
+            if not step:
+                continue
             assert not context.get(self.dut.tx_er)
             if context.get(self.dut.tx_en):
                 if not self.running:
@@ -295,9 +302,12 @@ class Traffic:
     running = False
 
     async def pulse(self, context: Any, name: str) -> None:
+        """One cycle, in which the wire takes an octet."""
+        pace, self.pace = self.pace, 1
         context.set(getattr(self.dut.flow, name), 1)
         await self.cycles(context, 1)
         context.set(getattr(self.dut.flow, name), 0)
+        self.pace = pace
 
 
 FRAMES = [bytes([number]) * length for number, length in enumerate((60, 61, 100, 200, 60, 60))]
@@ -338,6 +348,34 @@ def test_pause_between_frames(at: int, xon_after: int | None) -> None:
     (longer,) = (gap for gap in gaps(traffic.seen) if gap != 12)
     # A pause that comes in a gap is counted from there.
     assert xon_after or 3 * 64 <= longer <= 3 * 64 + 12 + 4
+
+
+@pytest.mark.parametrize("pace", [2, 10])
+def test_pause_at_lower_speeds(pace: int) -> None:
+    """The time of a pause, the gap and the place of a pause frame are the same in octet times."""
+
+    def course(pace: int) -> list[tuple[int, bytes]]:
+        traffic = Traffic(list(FRAMES), pace=pace)
+
+        async def process(context: Any) -> None:
+            flow = traffic.dut.flow
+            await traffic.start(context)
+            context.set(flow.control.ttv, 0x1234)
+            await traffic.cycles(context, 30)
+            context.set(flow.quanta, 4)
+            await traffic.pulse(context, "pause")
+            await traffic.cycles(context, 120)
+            await traffic.pulse(context, "software")
+            await traffic.cycles(context, 1200)
+
+        run(traffic.dut, process)
+        return traffic.seen
+
+    fast, slow = course(1), course(pace)
+    assert len(slow) == len(FRAMES) + 1
+    assert [octets for _, octets in slow] == [octets for _, octets in fast]
+    assert all(abs(here - there) <= 1 for here, there in zip(gaps(slow), gaps(fast), strict=True))
+    assert sum(gap == 12 for gap in gaps(slow)) == len(FRAMES) - 2
 
 
 @pytest.mark.parametrize("pause", [0, 10])
