@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hw.interfaces import MAX_BURST_BYTES
@@ -201,20 +201,33 @@ WRITE_BACK = Bench(DescriptorWriteBack(status_byte=12, status_bytes=1))
 
 @st.composite
 def write_back_lives(draw: st.DrawFn) -> tuple[int, int, int, list[tuple[str, Any]]]:
-    size = 8 * draw(st.integers(1, 12))
-    use = st.tuples(st.just("use"), st.tuples(*(st.booleans() for _ in range(3))))
+    size = draw(st.sampled_from((8, 16, 40, 96)))
+    use = st.tuples(st.just("use"), st.integers(1, size))
     steps = st.one_of(
-        *(use for _ in range(6)),
-        st.tuples(st.just("give"), st.integers(1, 90)),
+        use,
+        use,
+        st.tuples(st.just("give"), st.integers(1, size)),
+        st.tuples(st.just("give"), st.integers(1, size)),
         st.tuples(st.just("flush"), st.none()),
         st.tuples(st.just("timer"), st.booleans()),
         st.tuples(st.just("thresholds"), THRESHOLDS),
         st.tuples(st.just("head"), st.integers(0, size - 1)),
+        st.tuples(st.just("jump"), st.integers(1, 3)),
     )
-    return draw(BASES), size, draw(st.integers(0, size - 1)), draw(st.lists(steps, min_size=10, max_size=90))
+    first = [("thresholds", draw(THRESHOLDS)), ("timer", draw(st.booleans())), ("give", size)]
+    return draw(BASES), size, draw(st.integers(0, size - 1)), first + draw(st.lists(steps, min_size=6, max_size=20))
+
+
+MORE_THAN_FITS = [
+    ("thresholds", {"pthresh": 0, "hthresh": 0, "wthresh": 63, "gran": 0}),
+    ("timer", True),
+    ("give", 96),
+    ("use", 95),
+]
 
 
 @settings(max_examples=60, deadline=None)
+@example(life=(0x1000, 96, 7, MORE_THAN_FITS), seed=0, share=1.0)
 @given(life=write_back_lives(), seed=st.integers(0, 1 << 32), share=st.sampled_from((0.4, 1.0)))
 def test_write_back_does_what_the_rule_says(
     life: tuple[int, int, int, list[tuple[str, Any]]], seed: int, share: float
@@ -226,17 +239,21 @@ def test_write_back_does_what_the_rule_says(
 
     async def process(context: Any) -> None:
         bursts_seen: list[tuple[int, int]] = []
+        bursts_at_flushed = 0
         octets: dict[int, int] = {}
         pulses = dict.fromkeys(("event", "prompt", "flushed"), 0)
         pending: list[tuple[int, int, int]] = []  # address, length, words received
 
         async def cycle() -> None:
+            nonlocal bursts_at_flushed
             take_request = rng.random() < share
             take_data = rng.random() < share
             context.set(dut.write_request.ready, take_request)
             context.set(dut.write_data.ready, take_data)
             for name in pulses:
                 pulses[name] += context.get(getattr(dut, name))
+            if context.get(dut.flushed):
+                bursts_at_flushed = len(bursts_seen)
             if take_request and context.get(dut.write_request.valid):
                 request = context.get(dut.write_request.payload)
                 pending.append((request.address, request.length, 0))
@@ -284,6 +301,7 @@ def test_write_back_does_what_the_rule_says(
         expected_octets: dict[int, int] = {}
         expected_pulses = dict.fromkeys(pulses, 0)
         prompt_in_group = False
+        jumped = 0
 
         def write(written: list[int], *, alone: bool = False) -> None:
             nonlocal head_now, prompt_in_group
@@ -301,13 +319,18 @@ def test_write_back_does_what_the_rule_says(
                 expected_pulses["prompt"] += prompt_in_group
                 prompt_in_group = False
 
-        for what, value in steps:
+        singles = [(what, number) for what, value in steps for number in (range(value) if what == "use" else (value,))]
+        for what, value in singles:
             wthresh = threshold(control["wthresh"], gran=control["gran"])
             if what == "use":
                 if following == tail:
                     continue
-                report, event, prompt = value
-                event, prompt = event and report, prompt and report
+                if jumped:  # as software does that moves the head under a running NIC
+                    write(rule.flush())
+                    following = (following + jumped) % size
+                    jumped = 0
+                report = rng.random() < 0.6
+                event, prompt = (report and rng.random() < 0.5 for _ in range(2))
                 contents[following] = rng.getrandbits(128)
                 for name, setting in zip(("report", "event", "prompt"), (report, event, prompt), strict=True):
                     context.set(dut.used.payload[name], setting)
@@ -333,6 +356,10 @@ def test_write_back_does_what_the_rule_says(
                 context.set(dut.flush, 0)
                 expected_pulses["flushed"] += 1
                 write(rule.flush())
+                await settle()
+                assert bursts_at_flushed == len(expected)
+            elif what == "jump":
+                jumped = min(value, max((tail - following) % size - 1, 0))
             elif what == "timer":
                 timer = value
                 context.set(dut.timer_running, timer)
@@ -345,6 +372,7 @@ def test_write_back_does_what_the_rule_says(
             else:
                 rule.group.clear()
                 prompt_in_group = False
+                jumped = 0
                 head_now = following = tail = value
                 context.set(dut.tail, tail)
                 await set_head(value)
