@@ -1,51 +1,16 @@
-"""The rules of prefetch and write-back: gateware against golden model, and the golden model by hand."""
+"""The rule of descriptor write-back: gateware against golden model, and that by hand."""
 
 import random
-from collections.abc import Callable
 from typing import Any
 
-import pytest
-from amaranth.sim import Simulator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hw.interfaces import MAX_BURST_BYTES
-from hw.ring import RingPrefetch, bursts, fetch
-from hw.thresholds import ON_CHIP, threshold
+from hw.thresholds import threshold
 from hw.write_back import DescriptorWriteBack, WriteBackRule
+from tests.hw.threshold_bench import BASES, QUIET, THRESHOLDS, Bench
 
-QUIET = 24
-"""Cycles in which every component has done what it is going to do for one descriptor."""
-
-
-def test_golden_thresholds() -> None:
-    assert [threshold(value, gran=1) for value in (0, 1, 63)] == [0, 1, 63]
-    assert [threshold(value, gran=0) for value in (0, 1, 7)] == [0, 4, 28]
-
-
-@pytest.mark.parametrize(
-    ("on_chip", "available", "prefetch", "host", "count"),
-    [
-        (0, 0, 8, 0, 0),
-        (0, 5, 0, 0, 5),  # empty: whatever there is
-        (0, 5, 8, 60, 5),  # and HTHRESH does not matter
-        (0, 500, 0, 0, 64),
-        (1, 500, 0, 0, 0),  # PTHRESH = 0: only when empty
-        (7, 500, 8, 4, 57),
-        (8, 500, 8, 4, 0),
-        (7, 3, 8, 4, 0),
-        (7, 4, 8, 4, 4),
-        (64, 500, 252, 0, 0),
-    ],
-)
-def test_golden_fetch(on_chip: int, available: int, prefetch: int, host: int, count: int) -> None:
-    assert fetch(on_chip=on_chip, available=available, prefetch=prefetch, host=host) == count
-
-
-def test_golden_bursts() -> None:
-    """The end of the ring, a multiple of 512, and the 4 GB line."""
-    assert [*bursts(6, 5, base=0x1000, size=8)] == [(0x1060, 32), (0x1000, 48)]
-    assert [*bursts(0, 40, base=0xFFFF_FF00, size=64)] == [(0xFFFF_FF00, 256), (0x1_0000_0000, 384)]
+WRITE_BACK = Bench(DescriptorWriteBack(status_byte=12, status_bytes=1))
 
 
 def test_golden_write_back() -> None:
@@ -58,145 +23,6 @@ def test_golden_write_back() -> None:
     assert rule.dry(timer_running=True) == []
     assert rule.dry(timer_running=False) == [8]
     assert rule.flush() == []
-
-
-class Bench:
-    """A component in the simulator, started anew for each run."""
-
-    def __init__(self, dut: Any) -> None:
-        self.dut = dut
-        self.simulator = Simulator(dut)
-        self.simulator.add_clock(8e-9)
-        self.used = False
-        self.process: Callable[[Any], Any]
-        self.simulator.add_testbench(self._run)
-
-    async def _run(self, context: Any) -> None:
-        await self.process(context)
-
-    def run(self, process: Callable[[Any], Any]) -> None:
-        self.process = process
-        if self.used:
-            self.simulator.reset()
-        self.used = True
-        self.simulator.run()
-
-
-RING = Bench(RingPrefetch())
-BASES = st.one_of(
-    st.integers(0, (1 << 60) - 1).map(lambda number: 16 * number),
-    st.integers(1, 70).map(lambda number: (1 << 32) - 16 * number),  # the ring spans the 4 GB line
-)
-THRESHOLDS = st.fixed_dictionaries(
-    {
-        "pthresh": st.sampled_from((0, 1, 7, 15, 16, 32, 63)),
-        "hthresh": st.sampled_from((0, 1, 4, 8, 63)),
-        "wthresh": st.sampled_from((0, 1, 2, 3, 5, 15, 16, 63)),
-        "gran": st.sampled_from((0, 1)),
-    }
-)
-
-
-@st.composite
-def prefetch_lives(draw: st.DrawFn) -> tuple[int, int, int, list[tuple[str, Any]]]:
-    size = 8 * draw(st.one_of(st.integers(1, 9), st.sampled_from((32, 512))))
-    steps = st.one_of(
-        st.tuples(st.just("give"), st.integers(1, 100)),
-        st.tuples(st.just("take"), st.integers(1, 70)),
-        st.tuples(st.just("thresholds"), THRESHOLDS),
-    )
-    return draw(BASES), size, draw(st.integers(0, size - 1)), draw(st.lists(steps, min_size=4, max_size=14))
-
-
-@settings(max_examples=40, deadline=None)
-@given(life=prefetch_lives(), latency=st.sampled_from((1, 30)))
-def test_prefetch_does_what_the_rule_says(life: tuple[int, int, int, list[tuple[str, Any]]], latency: int) -> None:
-    """Software and engine act one descriptor at a time, and then the requests are those of the rule, and no others."""
-    base, size, head, steps = life
-    dut = RING.dut
-
-    async def process(context: Any) -> None:
-        asked: list[tuple[int, int]] = []
-        answers: list[tuple[int, int]] = []  # cycle when due, words
-        now = 0
-        context.set(dut.memory.read_request.ready, 1)
-        context.set(dut.base, base)
-        context.set(dut.length, 16 * size)
-        context.set(dut.head, head)
-        context.set(dut.tail, head)
-        context.set(dut.head_written, 1)
-        await context.tick()
-        context.set(dut.head_written, 0)
-        context.set(dut.enable, 1)
-
-        async def cycle() -> None:
-            nonlocal now
-            if context.get(dut.memory.read_request.valid):
-                request = context.get(dut.memory.read_request.payload)
-                asked.append((request.address, request.length))
-                answers.append((now + latency, request.length // 8))
-            sending = bool(answers) and answers[0][0] <= now
-            context.set(dut.memory.read_data.valid, sending)
-            if sending:
-                due, words = answers[0]
-                context.set(dut.memory.read_data.payload.last, words == 1)
-                answers[0] = (due, words - 1)
-                if words == 1:
-                    answers.pop(0)
-            await context.tick()
-            now += 1
-
-        async def settle() -> None:
-            quiet = 0
-            while quiet < QUIET:
-                before = len(asked)
-                await cycle()
-                quiet = 0 if answers or len(asked) != before else quiet + 1
-
-        following = tail = head
-        on_chip = 0
-        control = {"pthresh": 0, "hthresh": 0, "gran": 0}
-        expected: list[tuple[int, int]] = []
-
-        async def compare() -> None:
-            nonlocal following, on_chip
-            while count := fetch(
-                on_chip=on_chip,
-                available=(tail - following) % size,
-                prefetch=threshold(control["pthresh"], gran=control["gran"]),
-                host=threshold(control["hthresh"], gran=control["gran"]),
-            ):
-                expected.extend(bursts(following, count, base=base, size=size))
-                following = (following + count) % size
-                on_chip += count
-            await settle()
-            assert asked == expected
-
-        for what, value in steps:
-            if what == "give":
-                tail = (tail + min(value, size - 1 - (tail - following) % size - on_chip)) % size
-                context.set(dut.tail, tail)
-                await compare()
-            elif what == "thresholds":
-                control = value
-                for name, setting in value.items():
-                    context.set(dut.thresholds[name], setting)
-                await compare()
-            else:
-                for _ in range(min(value, on_chip)):
-                    context.set(dut.descriptors.ready, 1)
-                    while not context.get(dut.descriptors.valid):
-                        await cycle()
-                    assert context.get(dut.descriptors.payload.index) == (following - on_chip) % size
-                    await cycle()
-                    context.set(dut.descriptors.ready, 0)
-                    on_chip -= 1
-                    await compare()
-
-    RING.run(process)
-
-
-WRITE_BACK = Bench(DescriptorWriteBack(status_byte=12, status_bytes=1))
 
 
 @st.composite
@@ -386,13 +212,3 @@ def test_write_back_does_what_the_rule_says(
             assert context.get(dut.left) == (tail - following) % size
 
     WRITE_BACK.run(process)
-
-
-def test_a_burst_holds_the_longest_request() -> None:
-    assert ON_CHIP * 16 == 2 * MAX_BURST_BYTES
-
-
-@pytest.mark.parametrize(("byte", "count", "said"), [(7, 1, 7), (16, 1, 16), (12, 0, 0), (12, 5, 5)])
-def test_bad_arguments(byte: int, count: int, said: int) -> None:
-    with pytest.raises(ValueError, match=f"not {said}"):
-        DescriptorWriteBack(status_byte=byte, status_bytes=count)
