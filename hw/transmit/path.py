@@ -38,7 +38,7 @@ class TransmitPath(wiring.Component):
     """
 
     def __init__(
-        self, *, data_words: int = 512, items: int = 16, buffer_words: int = 2048, buffer_packets: int = 64
+        self, *, data_words: int = 512, items: int = 32, buffer_words: int = 2048, buffer_packets: int = 64
     ) -> None:
         self._requester = TransmitRequester(data_words=data_words, items=items)
         self._buffer = TransmitBuffer(words=buffer_words, packets=buffer_packets)

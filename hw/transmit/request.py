@@ -28,7 +28,7 @@ class TransmitRequester(wiring.Component):
     words : Out(stream of 64 bits), the data of the items in order
     """
 
-    def __init__(self, *, data_words: int = 512, items: int = 16) -> None:
+    def __init__(self, *, data_words: int = 512, items: int = 32) -> None:
         if data_words < 2 * MAX_BURST_BYTES // 8:
             raise ValueError(f"data_words must be at least two bursts, {MAX_BURST_BYTES // 4}, not {data_words!r}")
         if items < 2:

@@ -3,7 +3,6 @@
 import random
 
 import cocotb
-import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
@@ -288,9 +287,3 @@ async def disabled(dut) -> None:
 
 def test_ring() -> None:
     simulate(RingPrefetch(), name="ring", test_module=__name__)
-
-
-@pytest.mark.parametrize("depth", [0, 1, 3, 2048])
-def test_bad_arguments(depth: int) -> None:
-    with pytest.raises(ValueError, match=f"not {depth}"):
-        RingPrefetch(depth=depth)
