@@ -66,10 +66,10 @@ QUOTED = {("RegisterFile", "registers"): "CTRL and CTRL are both at 0x00000"}
 
 
 def components() -> dict[str, type[Component]]:
-    """All components of the gateware by name. Proofs are no gateware."""
+    """All components of the gateware by name. Those of ``hw.formal`` are around it, in proofs."""
     found = {}
     for module in pkgutil.walk_packages(hw.__path__, "hw."):
-        if module.name.startswith("hw.formal."):
+        if module.name.startswith("hw.formal"):
             continue
         for name, item in vars(importlib.import_module(module.name)).items():
             if inspect.isclass(item) and issubclass(item, Component) and item.__module__ == module.name:
