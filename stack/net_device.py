@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
+from stack import gso
 from stack.environment import Cause, Cpu, Environment, Event
 from stack.skbuff import SkBuff
 
@@ -27,6 +28,8 @@ class Features(Flag):
     """Checks transport checksums of what it receives."""
     TSO = auto()
     """Cuts TCP over IPv4 packets of up to 64 KiB into segments."""
+    GSO = auto()
+    """The stack cuts such packets for the device (``stack.gso``)."""
 
 
 class NetdevTx(Enum):
@@ -76,6 +79,8 @@ class NetDevice(ABC):
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
         self.receive: Callable[[SkBuff], None] | None = None
         self._qdisc: deque[SkBuff] = deque()
+        self._segments: deque[SkBuff] = deque()
+        """Cut from a packet that has left the qdisc, and not taken by the device yet."""
         self._queue_stopped = True
 
     @abstractmethod
@@ -95,16 +100,36 @@ class NetDevice(ABC):
 
         Returns False if the queue was full and the packet dropped: local congestion.
         """
-        if self._queue_stopped or self._qdisc:
+        if self._queue_stopped or self._segments or self._qdisc:
             if len(self._qdisc) >= self.tx_queue_len:
                 self.stats.tx_dropped += 1
                 skb.consume()
                 return False
             self._qdisc.append(skb)
             return True
-        if self.start_xmit(skb) is NetdevTx.BUSY:
+        if skb.gso_size and not self.features & Features.TSO:
+            self._qdisc.append(skb)
+            self._run()
+        elif self.start_xmit(skb) is NetdevTx.BUSY:
             self._qdisc.append(skb)
         return True
+
+    def _run(self) -> None:
+        """Give the device what waits, until it is full (qdisc_run)."""
+        segments, queue = self._segments, self._qdisc
+        while not self._queue_stopped:
+            if segments:
+                if self.start_xmit(segments[0]) is NetdevTx.BUSY:
+                    return
+                segments.popleft()
+            elif not queue:
+                return
+            elif queue[0].gso_size and not self.features & Features.TSO:
+                segments.extend(gso.segment(queue.popleft(), self.cpu, checksum=not self.features & Features.HW_CSUM))
+            elif self.start_xmit(queue[0]) is NetdevTx.BUSY:
+                return
+            else:
+                queue.popleft()
 
     def queue_stopped(self) -> bool:
         """True while the device takes no packets (netif_queue_stopped)."""
@@ -117,17 +142,15 @@ class NetDevice(ABC):
     def wake_queue(self) -> None:
         """The device has room again: send what waits (netif_wake_queue)."""
         self._queue_stopped = False
-        while self._qdisc and not self._queue_stopped:
-            if self.start_xmit(self._qdisc[0]) is NetdevTx.BUSY:
-                break
-            self._qdisc.popleft()
+        self._run()
 
     def purge_queue(self) -> None:
         """Stop the queue and drop what waits (dev_deactivate)."""
         self._queue_stopped = True
-        while self._qdisc:
-            self.stats.tx_dropped += 1
-            self._qdisc.popleft().consume()
+        for queue in (self._segments, self._qdisc):
+            while queue:
+                self.stats.tx_dropped += 1
+                queue.popleft().consume()
 
     def netif_receive_skb(self, skb: SkBuff) -> None:
         """Hand a received packet to the stack."""

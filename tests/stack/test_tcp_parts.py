@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from scapy.layers.inet import TCP
 
 from sim.engine import EventEngine
-from stack.tcp.congestion import Reno
+from stack.tcp.reno import Reno
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.receive import Receiver, scale_for
 from stack.tcp.rtt import RttEstimator
-from stack.tcp.segment import Options, build_options, parse, parse_options
+from stack.tcp.options import Options, pack_syn_options, parse_options
+from stack.tcp.segment import parse
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.timers import DeadlineTimer
 
@@ -27,7 +28,7 @@ def test_unwrap_finds_the_nearest(reference: int, offset: int) -> None:
     scale=st.none() | st.integers(0, 14),
 )
 def test_options_as_scapy_reads_them(mss: int | None, scale: int | None) -> None:
-    built = build_options(Options(mss, scale))
+    built = pack_syn_options(Options(mss, scale))
     assert len(built) % 4 == 0
     assert parse_options(built) == Options(mss, scale)
     header = TCP(bytes(TCP())[:12] + bytes((5 + len(built) // 4 << 4,)) + bytes(7) + built)
