@@ -62,9 +62,7 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
         if ipv4:
             own_id = identification + len(packets) & 0xFFFF
             _LENGTH_AND_ID.pack_into(head, _LINK_HEADER_BYTES + 2, network_bytes + length, own_id)
-            _FIELD.pack_into(
-                head, _LINK_HEADER_BYTES + 10, 0xFFFF - fold(base + network_bytes + length + own_id)
-            )
+            _FIELD.pack_into(head, _LINK_HEADER_BYTES + 10, 0xFFFF - fold(base + network_bytes + length + own_id))
         else:
             # IPv6's field counts what follows its fixed header (RFC 8200 section 3).
             _FIELD.pack_into(head, _LINK_HEADER_BYTES + 4, network_bytes - 40 + length)

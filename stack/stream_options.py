@@ -108,9 +108,7 @@ def set_option(
         connection.sender.output(tcp.cpu.now)
 
 
-def get_option(
-    tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int
-) -> int | str:
+def get_option(tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int) -> int | str:
     """Raises ``OSError``: ENOPROTOOPT."""
     name = (level, option)
     parameters = tcp.parameters

@@ -51,6 +51,10 @@ def acknowledge(
         sender.progress_at = now
         rtt = _cumulative(sender, taken, progress, now, tsecr, timestamps)
         if not sender.sack and board.sacked:
+            # The duplicates have been counted as deliveries before.
+            counted = min(board.sacked, max(progress.delivered - sender.mss, 0))
+            progress.delivered -= counted
+            sender.rate.delivered -= counted
             board.eat_duplicates(progress.acked, sender.mss)
             board.limit_duplicates(sender.mss, sender.nxt - ack)
     if sack and sender.sack:
@@ -62,11 +66,13 @@ def acknowledge(
         quiet = quiet and not progress.duplicate
     if sender.loss_timer.probe.high_seq is not None:
         sender.loss_timer.probe.acknowledged(ack, progress, now)
+    # What was delivered during a reduction does not raise the window at its end.
+    may_grow = not recovery.reducing()
     resend = Resend.NOTHING if quiet else recovery.step(progress, now)
-    if advanced:
+    if advanced and (ack == sender.nxt or recovery.restarts_timer()):
         sender.loss_timer.acknowledged(now)
     if progress.delivered or resend is not Resend.NOTHING:
-        _control(sender, progress, rtt, in_flight, now)
+        _control(sender, progress, rtt, in_flight, now, may_grow=may_grow)
         if resend is not Resend.NOTHING:
             recovery.resend(resend, now)
 
@@ -160,7 +166,9 @@ def _is_duplicate(start: int, end: int, ack: int, sack: tuple[tuple[int, int], .
     return left <= start and end <= unwrap(sack[1][1], left)
 
 
-def _control(sender: "Sender", progress: Progress, rtt: int | None, prior_in_flight: int, now: int) -> None:
+def _control(
+    sender: "Sender", progress: Progress, rtt: int | None, prior_in_flight: int, now: int, *, may_grow: bool
+) -> None:
     """Congestion control (tcp_cong_control)."""
     recovery = sender.recovery
     congestion = sender.congestion
@@ -182,7 +190,9 @@ def _control(sender: "Sender", progress: Progress, rtt: int | None, prior_in_fli
     congestion.on_sample(sample)
     if recovery.reducing():
         recovery.reduce(progress)
-    elif progress.acked and (
-        sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * prior_in_flight)
+    elif (
+        may_grow
+        and progress.acked
+        and (sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * prior_in_flight))
     ):
         congestion.on_ack(sample)

@@ -100,5 +100,5 @@ def tcp_info(connection: Connection) -> TcpInfo:
         delivery_rate_app_limited=sender.rate.app_limited > 0,
         pacing_rate=sender.pacing.rate(sender),
         bytes_received=receiver.copied + len(receiver.buffer),
-        in_recovery=recovery.state >= CaState.RECOVERY,
+        in_recovery=recovery.state is CaState.RECOVERY,
     )

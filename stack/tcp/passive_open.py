@@ -29,9 +29,7 @@ _ALWAYS = 2
 _ECN_SETUP = ECE | CWR
 
 
-def syn_arrives(
-    listener: "Listener", path: Path, key: FourTuple, segment: Segment, now: int
-) -> DropReason | None:
+def syn_arrives(listener: "Listener", path: Path, key: FourTuple, segment: Segment, now: int) -> DropReason | None:
     """Open a connection if both queues have room; answer with a cookie if only the SYN queue has none."""
     tcp = listener.tcp
     if listener.accept_queue_full():
@@ -105,9 +103,7 @@ def _send_cookie(listener: "Listener", path: Path, key: FourTuple, segment: Segm
     tcp.send_bare(path, header + options)
 
 
-def cookie_arrives(
-    listener: "Listener", path: Path, key: FourTuple, segment: Segment, now: int
-) -> DropReason | None:
+def cookie_arrives(listener: "Listener", path: Path, key: FourTuple, segment: Segment, now: int) -> DropReason | None:
     """An ACK for a listening port: it may bring back a cookie; else it is answered with a RST."""
     tcp = listener.tcp
     sent_at = listener.cookie_sent_at

@@ -20,9 +20,7 @@ class ProportionalRateReduction:
         self._recover_window = window
         self._delivered = self.sent = 0
 
-    def window(
-        self, *, delivered: int, ssthresh: int, in_flight: int, mss: int, progress: bool
-    ) -> int | None:
+    def window(self, *, delivered: int, ssthresh: int, in_flight: int, mss: int, progress: bool) -> int | None:
         """The congestion window after an ACK that newly delivered so much; ``progress`` if it was cumulative and
         brought no news of a loss. None if it says nothing."""
         if delivered <= 0 or not self._recover_window:

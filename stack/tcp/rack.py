@@ -13,9 +13,8 @@ class Rack:
 
     __slots__ = (
         "_dsack_round",
-        "_end",
         "_fack",
-        "_xmit_ts",
+        "_last",
         "advanced",
         "reo_wnd_mult",
         "reo_wnd_persist",
@@ -24,8 +23,9 @@ class Rack:
     )
 
     def __init__(self) -> None:
-        self._xmit_ts = -1
-        self._end = 0
+        self._last = 0
+        """Of what was delivered, the transmission made last. The RFC compares times, and numbers when these are equal;
+        here several segments, copies among them, may leave in the same nanosecond."""
         self._fack = 0
         """Highest number delivered in any way."""
         self.rtt = 0
@@ -47,13 +47,9 @@ class Rack:
         if sent.retransmitted and (spurious or rtt < min_rtt):
             return
         self.rtt = rtt
-        if self._after(sent.sent_at, sent.end):
-            self._xmit_ts = sent.sent_at
-            self._end = sent.end
+        if sent.order > self._last:
+            self._last = sent.order
             self.advanced = True
-
-    def _after(self, sent_at: int, end: int) -> bool:
-        return sent_at > self._xmit_ts or (sent_at == self._xmit_ts and end > self._end)
 
     def adapt(self, una: int, nxt: int) -> None:
         """A duplicate SACK says that something was sent again in vain: allow for more, once per round trip (step
@@ -86,7 +82,7 @@ class Rack:
         timeout = 0
         self.advanced = False
         for sent in board.by_time:
-            if not self._before_last(sent):
+            if sent.order > self._last:
                 break
             remaining = sent.sent_at + self.rtt + window - now
             if remaining <= 0:
@@ -94,9 +90,6 @@ class Rack:
             elif remaining > timeout:
                 timeout = remaining
         return lost, timeout
-
-    def _before_last(self, sent: Sent) -> bool:
-        return sent.sent_at < self._xmit_ts or (sent.sent_at == self._xmit_ts and sent.end < self._end)
 
     def timed_out(self, sent: Sent, window: int, now: int) -> bool:
         """Whether a segment is old enough to be lost when the retransmission timer expires (section 6.3)."""

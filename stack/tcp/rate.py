@@ -59,8 +59,10 @@ class DeliveryRate:
         self.delivered += sent.end - sent.start
         self.delivered_at = now
         best = self._best
-        if best is None or sent.delivered > best.delivered or (
-            sent.delivered == best.delivered and sent.sent_at >= best.sent_at
+        if (
+            best is None
+            or sent.delivered > best.delivered
+            or (sent.delivered == best.delivered and sent.sent_at >= best.sent_at)
         ):
             self._best = sent
 

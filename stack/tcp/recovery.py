@@ -36,7 +36,7 @@ class Recovery:
     """One sender's. ``high_seq`` is SND.NXT when the state was entered: the episode ends once all of it is
     acknowledged."""
 
-    __slots__ = ("_frto", "_sender", "high_seq", "prr", "rack", "state", "undo")
+    __slots__ = ("_frto", "_partial_acks", "_sender", "high_seq", "prr", "rack", "state", "undo")
 
     def __init__(self, sender: "Sender") -> None:
         self._sender = sender
@@ -46,6 +46,13 @@ class Recovery:
         self.rack = Rack()
         self.undo = Undo(sender, self)
         self._frto = False
+        self._partial_acks = 0
+
+    def restarts_timer(self) -> bool:
+        """Whether an ACK of new data restarts the retransmission timer (RFC 6298 rule 5.3). Without SACK, of the
+        partial ACKs in recovery only the first does: many losses had better end in a timeout (RFC 6582 section 4,
+        "impatient")."""
+        return self._sender.sack or self.state is not _RECOVERY or self._partial_acks <= 1
 
     def reducing(self) -> bool:
         """The window is on its way down, by PRR."""
@@ -76,8 +83,10 @@ class Recovery:
         if self.state is _RECOVERY:
             if not progress.advanced:
                 self._count_duplicate(progress)
-            elif self.undo.partial(progress):
-                return Resend.NOTHING
+            else:
+                self._partial_acks += 1
+                if self.undo.partial(progress):
+                    return Resend.NOTHING
             if self.undo.all_duplicates():
                 self._try_to_open(progress, now)
             self._identify(progress, now)
@@ -220,6 +229,7 @@ class Recovery:
 
     def _enter_recovery(self, now: int, *, ece: bool) -> None:
         sender = self._sender
+        self._partial_acks = 0
         sender.counters.mib["TcpExt.TCPSackRecovery" if sender.sack else "TcpExt.TCPRenoRecovery"] += 1
         self.undo.prior_ssthresh = 0
         self.undo.start(sender.una, sender.board.retransmitted)
@@ -306,7 +316,7 @@ class Recovery:
 
     def keep_open(self) -> None:
         board = self._sender.board
-        odd = board.sacked or board.lost or self.undo.marker is not None or self.retransmissions_outstanding()
+        odd = board.sacked or board.lost or self.retransmissions_outstanding()
         state = _DISORDER if odd else _OPEN
         if state is not self.state:
             self.state = state
@@ -348,5 +358,5 @@ class Recovery:
         if self.reducing():
             self.prr.sent += size
         sender.send_again(sent, now)
-        if sent is sender.board.records[0]:
+        if sent is sender.board.records[0] and self.restarts_timer():
             sender.loss_timer.arm_retransmission(now)

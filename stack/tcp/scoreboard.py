@@ -26,6 +26,8 @@ class Sent:
     delivered_at: int
     first_sent_at: int
     app_limited: bool
+    order: int = 0
+    """Number of the transmission, which tells those of the same moment apart."""
     sacked: bool = False
     """The receiver has it (tag S)."""
     lost: bool = False
@@ -39,7 +41,7 @@ class Sent:
 class Scoreboard:
     """Sequence numbers do not wrap here."""
 
-    __slots__ = ("_known", "by_time", "lost", "records", "retransmitted", "sacked")
+    __slots__ = ("_known", "_transmissions", "by_time", "lost", "records", "retransmitted", "sacked")
 
     def __init__(self) -> None:
         self.records: list[Sent] = []
@@ -50,11 +52,14 @@ class Scoreboard:
         """Bytes with tag S. Without SACK, as many as duplicate ACKs stand for."""
         self.lost = 0
         self.retransmitted = 0
+        self._transmissions = 0
         self._known: tuple[tuple[int, int], ...] = ()
         """Blocks of the last ACK, which need no second look."""
 
     def add(self, sent: Sent) -> None:
         """A segment was sent for the first time."""
+        self._transmissions += 1
+        sent.order = self._transmissions
         self.records.append(sent)
         self.by_time[sent] = None
 
@@ -141,6 +146,8 @@ class Scoreboard:
 
     def mark_retransmitted(self, sent: Sent, now: int) -> None:
         """The segment is sent again now."""
+        self._transmissions += 1
+        sent.order = self._transmissions
         sent.sent_at = now
         sent.retransmitted = True
         if not sent.in_retransmission:
@@ -197,6 +204,7 @@ class Scoreboard:
                     sent.delivered_at,
                     sent.first_sent_at,
                     sent.app_limited,
+                    sent.order,
                     sent.sacked,
                     sent.lost,
                     sent.in_retransmission,
@@ -207,4 +215,4 @@ class Scoreboard:
             cut.append(sent)
         self.records = cut
         waiting = [sent for sent in cut if not sent.sacked and (sent.in_retransmission or not sent.lost)]
-        self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.sent_at))
+        self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.order))

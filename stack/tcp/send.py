@@ -291,6 +291,8 @@ class Sender:
             in_flight += length
         self.cwnd_limited = congestion.cwnd - in_flight < mss
         if self.nxt > first:
+            if self.recovery.reducing():
+                self.recovery.prr.sent += self.nxt - first
             self.loss_timer.sent_new(now)
         elif self.una == self.nxt and self.timer.deadline is None and not self._throttled:
             # Only the peer's window, or cork, can hold back a connection with nothing on its way: probe it.

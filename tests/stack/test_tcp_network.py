@@ -172,7 +172,9 @@ def test_transfer_across_the_wrap(initial: int) -> None:
 def test_other_mtu(mtu: int) -> None:
     network = Network(mtu=mtu, features=OFFLOADS)
     _, _, info = exchange(network, bytes(100_000))
-    assert info.snd_mss == mtu - 40
+    # RFC 6691: what the timestamps take is not in the MSS option, but in every segment.
+    assert info.snd_mss == mtu - 40 - 12
+    assert info.advmss == mtu - 40
     assert max(len(frame) for _, _, frame in network.wire.frames) == mtu + 14
 
 
