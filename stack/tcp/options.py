@@ -1,4 +1,4 @@
-"""TCP's options: maximum segment size (RFC 9293 section 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018)."""
+"""TCP's options: maximum segment size (RFC 9293 section 3.2), window scale, timestamps (RFC 7323), SACK (RFC 2018)."""
 
 import struct
 from collections.abc import Iterator, Sequence
