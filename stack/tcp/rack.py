@@ -51,6 +51,12 @@ class Rack:
             self._last = sent.order
             self.advanced = True
 
+    def in_order(self, sent: Sent, now: int) -> None:
+        """As ``delivered``, for a segment that was sent once and has none before it that is not acknowledged."""
+        self._fack = sent.end
+        self.rtt = now - sent.sent_at
+        self._last = sent.order
+
     def adapt(self, una: int, nxt: int) -> None:
         """A duplicate SACK says that something was sent again in vain: allow for more, once per round trip (step
         4)."""

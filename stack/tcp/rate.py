@@ -54,9 +54,10 @@ class DeliveryRate:
         if idle:
             self.first_sent_at = self.delivered_at = now
 
-    def on_delivered(self, sent: Sent, now: int) -> None:
-        """A segment is newly acknowledged, one way or the other: the one sent last makes the sample."""
-        self.delivered += sent.end - sent.start
+    def on_delivered(self, sent: Sent, size: int, now: int) -> None:
+        """So many bytes, up to this segment, are newly acknowledged, one way or the other. The segment sent last makes
+        the sample."""
+        self.delivered += size
         self.delivered_at = now
         best = self._best
         if (

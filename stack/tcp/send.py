@@ -18,6 +18,7 @@ from stack.tcp.recovery import Recovery
 from stack.tcp.rtt import RttEstimator
 from stack.tcp.scoreboard import Scoreboard, Sent
 from stack.tcp.segment import ACK, FIN, PSH
+from stack.tcp.send_buffer import SendBuffer
 from stack.tcp.timers import DeadlineTimer
 
 __all__ = ["SegmentOutput", "Sender"]
@@ -44,7 +45,6 @@ class Sender:
     """Sequence numbers here do not wrap (see ``stack.tcp.sequence``). Sizes in bytes, times in nanoseconds."""
 
     __slots__ = (
-        "_buffer",
         "_departed",
         "_host_bytes",
         "_last_sent",
@@ -52,8 +52,8 @@ class Sender:
         "_small_end",
         "_throttled",
         "autotune",
-        "base",
         "board",
+        "buffer",
         "congestion",
         "cork",
         "counters",
@@ -128,9 +128,7 @@ class Sender:
         """The peer has permitted SACK."""
         self.wl1 = 0
         self.wl2 = 0
-        self.base = initial + 1
-        """Sequence number of the first byte in the buffer."""
-        self._buffer = bytearray()
+        self.buffer = SendBuffer(initial + 1)
         self.fin_queued = False
         self.nodelay = False
         self.cork = False
@@ -188,12 +186,12 @@ class Sender:
     @property
     def end(self) -> int:
         """Sequence number after the last byte that the program has written."""
-        return self.base + len(self._buffer)
+        return self.buffer.end
 
     @property
     def room(self) -> int:
         """Bytes that the program may write."""
-        return self.limit - len(self._buffer)
+        return self.limit - (self.buffer.end - max(self.una, self.initial + 1))
 
     @property
     def fin_acknowledged(self) -> bool:
@@ -207,21 +205,13 @@ class Sender:
 
     def write(self, data: "bytes | memoryview") -> None:
         """Append to the buffer; the caller keeps to ``room``."""
-        self._buffer += data
+        self.buffer.append(data)
 
     def discard(self) -> None:
         """The connection is gone: nothing is sent any more."""
-        self.base = self.end
-        self._buffer = bytearray()
+        self.buffer.clear()
         self.timer.close()
         self.pacing.timer.close()
-
-    def release(self, ack: int) -> None:
-        """All before ``ack`` has arrived: forget its bytes."""
-        done = min(ack, self.end) - self.base
-        if done > 0:
-            del self._buffer[:done]
-            self.base += done
 
     def grow_buffer(self) -> None:
         """Two congestion windows should fit (Linux's tcp_sndbuf_expand), unless the program has set the size."""
@@ -242,7 +232,7 @@ class Sender:
 
     def output(self, now: int, *, probe: bool = False) -> None:
         """Send what the windows, Nagle's algorithm and silly window avoidance allow; ``probe`` overrides the last."""
-        end = self.base + len(self._buffer)
+        end = self.buffer.end
         last = end + self.fin_queued
         if self.nxt >= last:
             return
@@ -356,8 +346,7 @@ class Sender:
 
     def transmit(self, sequence: int, length: int, flags: int, *, retransmission: bool = False) -> bool:
         """Hand over bytes that are in the buffer."""
-        offset = sequence - self.base
-        payload = bytes(memoryview(self._buffer)[offset : offset + length]) if length else b""
+        payload = self.buffer.take(sequence, length) if length else b""
         self._host_bytes += length
         return self._output.transmit(sequence, payload, flags, retransmission=retransmission)
 

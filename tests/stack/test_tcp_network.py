@@ -231,7 +231,7 @@ def test_buffers_are_bounded() -> None:
         assert not sending.done()
         peer, _ = await listener.accept()
         sizes.append(len(peer._connected().receiver.buffer))
-        sizes.append(len(socket._connected().sender._buffer))
+        sizes.append(socket.tcp_info().unacked + socket.tcp_info().notsent)
         while await peer.recv(7_000):
             if sending.done() and not socket._closed:
                 await socket.close()
