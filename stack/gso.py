@@ -48,6 +48,8 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
     network_bytes = transport - _LINK_HEADER_BYTES
     total = len(data)
     packets: list[SkBuff] = []
+    if checksum:
+        cpu.charge(Cause.CHECKSUM, size=total + tcp_bytes * -(-total // size))
     for start in range(0, total, size):
         piece = data[start : start + size]
         own_flags = flags
@@ -68,7 +70,6 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
             _FIELD.pack_into(head, _LINK_HEADER_BYTES + 4, network_bytes - 40 + length)
         packet = SkBuff(piece)
         if checksum:
-            cpu.charge(Cause.CHECKSUM, size=length)
             value = int.from_bytes(piece, "big")
             if len(piece) & 1:
                 value <<= 8

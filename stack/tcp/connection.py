@@ -221,7 +221,7 @@ class Connection:
 
     def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> bool:
         """See ``SegmentOutput``."""
-        return transmit.send_segment(self, sequence, payload, flags, retransmission=retransmission)
+        return transmit.send_packet(self, sequence, payload, flags, retransmission=retransmission)
 
     def timed_out(self) -> None:
         """The peer does not answer any more."""

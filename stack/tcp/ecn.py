@@ -2,9 +2,8 @@
 
 from stack.tcp.segment import CWR, ECE
 
-__all__ = ["CONGESTION_EXPERIENCED", "ECT_0", "NOT_ECT", "Ecn"]
+__all__ = ["CONGESTION_EXPERIENCED", "ECT_0", "Ecn"]
 
-NOT_ECT = 0
 ECT_0 = 2
 CONGESTION_EXPERIENCED = 3
 _FIELD = 3
@@ -41,9 +40,7 @@ class Ecn:
         self._reduced = False
 
     def flags(self, *, new_data: bool) -> int:
-        """ECE and CWR of a segment that is sent now, not a SYN."""
-        if not self.enabled:
-            return 0
+        """ECE and CWR of a segment of an ``enabled`` connection that is sent now, not a SYN."""
         flags = ECE if self._echo else 0
         if new_data and self._reduced:
             self._reduced = False
@@ -53,7 +50,3 @@ class Ecn:
     def must_tell(self) -> bool:
         """The next new data will carry CWR, which one segment alone may do."""
         return self._reduced
-
-    def codepoint(self, *, new_data: bool) -> int:
-        """Section 6.1.5: what is sent again, and what carries no data, is not ECN-capable."""
-        return ECT_0 if self.enabled and new_data else NOT_ECT

@@ -11,11 +11,11 @@ _SEGMENTATION = Features.TSO | Features.HW_CSUM
 class Offloads:
     """One connection's view. Call ``refresh`` before a look."""
 
-    __slots__ = ("_features", "_path", "checksum", "segmentation")
+    __slots__ = ("_path", "checksum", "features", "segmentation")
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._features: Features | None = None
+        self.features: Features | None = None
         self.checksum = False
         """It completes checksums."""
         self.segmentation = False
@@ -25,7 +25,7 @@ class Offloads:
     def refresh(self) -> None:
         """Flags are slow to take apart, and seldom change."""
         features = self._path.interface.device.features
-        if features is not self._features:
-            self._features = features
+        if features is not self.features:
+            self.features = features
             self.checksum = bool(features & Features.HW_CSUM)
             self.segmentation = features & _SEGMENTATION == _SEGMENTATION or bool(features & Features.GSO)

@@ -13,6 +13,7 @@ from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
 from stack.tcp.pacing import Pacing
 from stack.tcp.parameters import TcpParameters
+from stack.tcp.progress import CaState
 from stack.tcp.rate import DeliveryRate
 from stack.tcp.recovery import Recovery
 from stack.tcp.rtt import RttEstimator
@@ -22,6 +23,11 @@ from stack.tcp.send_buffer import SendBuffer
 from stack.tcp.timers import DeadlineTimer
 
 __all__ = ["SegmentOutput", "Sender"]
+
+_TSO_WIN_DIVISOR = 3
+"""A packet need not hold more than this part of the window (tcp_tso_win_divisor)."""
+_DEFER_LIMIT = 1_000_000
+"""Nanoseconds since the last packet after which nothing waits."""
 
 
 class SegmentOutput(Protocol):
@@ -261,6 +267,8 @@ class Sender:
                 limit = mss if self.ecn.must_tell() else chunk
                 length = min(available, window_room, congestion.cwnd - in_flight, limit)
                 whole = length - length % mss if length > 0 else 0
+                if length < limit and length < available and self._may_defer(whole, in_flight, now):
+                    break
                 if length == available:
                     if length != whole and not probe and self._must_wait():
                         length = whole
@@ -289,6 +297,17 @@ class Sender:
             self.timer.start(now + self.rtt.rto)
         if self.nxt >= end and not self.cwnd_limited:
             self.rate.app_limited = self.rate.delivered + in_flight or 1
+
+    def _may_defer(self, length: int, in_flight: int, now: int) -> bool:
+        """The windows let a part of a large packet go: wait for a larger part, as long as ACKs are about to come
+        (tcp_tso_should_defer)."""
+        return (
+            in_flight > 0
+            and length < min(self.window, self.congestion.cwnd) // _TSO_WIN_DIVISOR
+            and self.recovery.state is CaState.OPEN
+            and now - self._last_sent < _DEFER_LIMIT
+            and now - self.board.records[0].sent_at >= self.rtt.srtt // 2
+        )
 
     def send_beyond_window(self, now: int) -> bool:
         """A loss probe: one new segment whatever the congestion window says. False if there is none that may go."""

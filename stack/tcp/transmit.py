@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from stack.checksum import checksum, fold, store
 from stack.environment import Cause
 from stack.skbuff import IpSummed, SkBuff
+from stack.tcp.ecn import ECT_0
 from stack.tcp.options import (
     TIMESTAMP_BYTES,
     Options,
@@ -14,14 +15,14 @@ from stack.tcp.options import (
     pack_timestamps,
 )
 from stack.tcp.receive import scale_for
-from stack.tcp.segment import ACK, CHECKSUM_OFFSET, CWR, ECE, FIN, HEADER, HEADER_BYTES, RST, SYN
+from stack.tcp.segment import ACK, CHECKSUM_OFFSET, CWR, ECE, FIN, HEADER, HEADER_BYTES, PSH, RST, SYN
 from stack.tcp.sequence import MASK
 from stack.tcp.state import State
 
 if TYPE_CHECKING:
     from stack.tcp.connection import Connection
 
-__all__ = ["advertised_mss", "chunk", "negotiate", "send_mss", "send_segment", "send_syn"]
+__all__ = ["advertised_mss", "chunk", "negotiate", "send_mss", "send_packet", "send_syn"]
 
 _DEFAULT_SEND_MSS = 536
 """RFC 9293 MUST-15: for a peer that names no maximum segment size."""
@@ -66,7 +67,7 @@ def send_syn(connection: "Connection") -> None:
         sack,
         (connection.timestamps.value(now), connection.timestamps.recent) if timestamps else None,
     )
-    send_segment(connection, sender.initial, b"", flags, options=pack_syn_options(options), retransmission=again)
+    _send_segment(connection, sender.initial, b"", flags, options=pack_syn_options(options), retransmission=again)
 
 
 def negotiate(connection: "Connection", offer: Options, flags: int, now: int) -> None:
@@ -93,35 +94,47 @@ def negotiate(connection: "Connection", offer: Options, flags: int, now: int) ->
 
 
 def chunk(connection: "Connection") -> int:
-    """Payload of the largest packet that the device may be given: a multiple of a segment with segmentation offload,
-    else one segment."""
+    """Payload of the largest packet: a multiple of a segment, whether or not the device can cut it. So offload changes
+    nothing of what is sent when."""
+    room = _LARGEST_PACKET - connection.path.header_bytes - HEADER_BYTES
+    if connection.timestamps.enabled:
+        room -= TIMESTAMP_BYTES
     mss = connection.sender.mss
+    return max(room // mss, 1) * mss
+
+
+def send_packet(
+    connection: "Connection", sequence: int, payload: bytes, flags: int, *, retransmission: bool = False
+) -> bool:
+    """Send one segment or several that follow each other, in one packet if the device can cut it. False if this host
+    dropped any."""
+    mss = connection.sender.mss
+    size = len(payload)
     offloads = connection.offloads
-    offloads.refresh()
-    if offloads.segmentation:
-        room = _LARGEST_PACKET - connection.path.header_bytes - HEADER_BYTES
-        if connection.timestamps.enabled:
-            room -= TIMESTAMP_BYTES
-        return max(room // mss, 1) * mss
-    return mss
+    if connection.path.interface.device.features is not offloads.features:
+        offloads.refresh()
+    if size <= mss or offloads.segmentation:
+        return _send_segment(connection, sequence, payload, flags, retransmission=retransmission)
+    sent = True
+    for start in range(0, size, mss):
+        own = flags if start + mss >= size else flags & ~(PSH | FIN)
+        piece = payload[start : start + mss]
+        sent = _send_segment(connection, sequence + start, piece, own, retransmission=retransmission) and sent
+    return sent
 
 
-def _options(connection: "Connection", size: int, now: int) -> bytes:
-    """Timestamps, and SACK blocks if they fit beside ``size`` bytes of payload."""
-    options = b""
-    timestamps = connection.timestamps
-    if timestamps.enabled:
-        options = pack_timestamps(timestamps.value(now), timestamps.recent)
-    sacks = connection.receiver.sacks
-    if (sacks.blocks or sacks.duplicates) and connection.sender.sack:
-        fitting = (connection.sender.mss - size - 4) // 8 if size else maximum_sack_blocks(len(options))
-        blocks = sacks.report(min(fitting, maximum_sack_blocks(len(options))), dsack=connection.tcp.parameters.dsack)
-        if blocks:
-            options += pack_sack([(left & MASK, right & MASK) for left, right in blocks])
-    return options
+def _sack(connection: "Connection", size: int, used: int) -> bytes:
+    """The SACK option, as far as it fits beside ``size`` bytes of payload and ``used`` of other options."""
+    if not connection.sender.sack:
+        return b""
+    room = maximum_sack_blocks(used)
+    if size:
+        room = min(room, (connection.sender.mss - size - 4) // 8)
+    blocks = connection.receiver.sacks.report(max(room, 0), dsack=connection.tcp.parameters.dsack)
+    return pack_sack([(left & MASK, right & MASK) for left, right in blocks]) if blocks else b""
 
 
-def send_segment(
+def _send_segment(
     connection: "Connection",
     sequence: int,
     payload: bytes,
@@ -130,17 +143,24 @@ def send_segment(
     options: bytes | None = None,
     retransmission: bool = False,
 ) -> bool:
-    """Send one segment, or with segmentation offload several that follow each other. False if this host dropped it."""
+    """Send a packet as the device takes it. False if this host dropped it."""
     tcp = connection.tcp
     sender, receiver = connection.sender, connection.receiver
     key = connection.key
     size = len(payload)
     now = tcp.cpu.now
-    new_data = bool(size) and not retransmission
+    skb = SkBuff(payload)
     if options is None:
-        options = _options(connection, size, now)
+        timestamps = connection.timestamps
+        options = pack_timestamps(timestamps.value(now), timestamps.recent) if timestamps.enabled else b""
+        sacks = receiver.sacks
+        if sacks.blocks or sacks.duplicates:
+            options += _sack(connection, size, len(options))
         if sender.ecn.enabled and not flags & RST:
+            new_data = size > 0 and not retransmission
             flags |= sender.ecn.flags(new_data=new_data)
+            # RFC 3168 section 6.1.5: what is sent again, or carries no data, is not ECN-capable.
+            skb.dsfield = ECT_0 if new_data else 0
     acknowledgment = 0
     window = receiver.window_field(scaled=not flags & SYN)
     if flags & ACK:
@@ -150,9 +170,6 @@ def send_segment(
         connection.delayed_ack.sent(now, data=size > 0)
     length = HEADER_BYTES + len(options) + size
     path = connection.path
-    connection.offloads.refresh()
-    skb = SkBuff(payload)
-    skb.dsfield = sender.ecn.codepoint(new_data=new_data)
     value = 0
     partial = connection.offloads.checksum or size > sender.mss
     if partial:
