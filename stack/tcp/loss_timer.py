@@ -93,7 +93,7 @@ class LossTimer:
         """The retransmission timer (rules 5.4 to 5.6)."""
         sender = self._sender
         head = sender.board.records[0]
-        if sender.in_host(head):
+        if sender.queue.holds(head):
             self.arm_retransmission(now)
             return
         if sender.retransmits >= sender.parameters.retries or self._too_long(now):

@@ -345,7 +345,7 @@ class Recovery:
             unseen -= sent.end - sent.start
             if sent.in_retransmission:
                 continue
-            if sender.in_host(sent) or (sent.end > edge and sent.start != sender.una):
+            if sender.queue.holds(sent) or (sent.end > edge and sent.start != sender.una):
                 break
             sender.counters.mib[counter] += 1
             self.send_again(sent, now)

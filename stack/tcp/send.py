@@ -4,10 +4,7 @@ Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.
 ``stack.tcp.acknowledgment``, what is lost and sent again in ``stack.tcp.recovery``.
 """
 
-from typing import Protocol
-
 from stack.counters import Counters
-from stack.skbuff import SkBuff
 from stack.tcp.congestion import ALGORITHMS, CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
@@ -19,10 +16,12 @@ from stack.tcp.recovery import Recovery
 from stack.tcp.rtt import RttEstimator
 from stack.tcp.scoreboard import Scoreboard, Sent
 from stack.tcp.segment import ACK, FIN, PSH
+from stack.tcp.segment_output import SegmentOutput
 from stack.tcp.send_buffer import SendBuffer
+from stack.tcp.small_queue import SmallQueue
 from stack.tcp.timers import DeadlineTimer
 
-__all__ = ["SegmentOutput", "Sender"]
+__all__ = ["Sender"]
 
 _TSO_WIN_DIVISOR = 3
 """A packet need not hold more than this part of the window (tcp_tso_win_divisor)."""
@@ -30,33 +29,13 @@ _DEFER_LIMIT = 1_000_000
 """Nanoseconds since the last packet after which nothing waits."""
 
 
-class SegmentOutput(Protocol):
-    """Where segments go: the connection."""
-
-    def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> bool:
-        """Send a segment, or with segmentation offload several that follow each other. False if this host dropped
-        it."""
-
-    def chunk(self) -> int:
-        """Payload of the largest packet that may be sent: a segment, or a multiple of it."""
-
-    def timed_out(self) -> None:
-        """The peer does not answer any more."""
-
-    def call_soon(self) -> None:
-        """Call ``Sender.output`` once the work at hand is done."""
-
-
 class Sender:
     """Sequence numbers here do not wrap (see ``stack.tcp.sequence``). Sizes in bytes, times in nanoseconds."""
 
     __slots__ = (
-        "_departed",
-        "_host_bytes",
         "_last_sent",
         "_output",
         "_small_end",
-        "_throttled",
         "autotune",
         "board",
         "buffer",
@@ -77,6 +56,7 @@ class Sender:
         "parameters",
         "probe_backoff",
         "progress_at",
+        "queue",
         "rate",
         "recovery",
         "retransmits",
@@ -151,11 +131,7 @@ class Sender:
         """Zero-window probes since the peer was last heard of."""
         self.cwnd_limited = False
         self._last_sent = 0
-        self._host_bytes = 0
-        """Given to the device and not consumed yet."""
-        self._throttled = False
-        self._departed = initial
-        """End of what the device has consumed."""
+        self.queue = SmallQueue(output, initial)
         self.mss = mss
         self.congestion = self._control(congestion_control)
         self.recovery = Recovery(self)
@@ -253,14 +229,15 @@ class Sender:
         first = self.nxt
         in_flight = self.in_flight
         chunk = self.pacing.quantum(self._output.chunk(), self)
-        in_host = self._host_limit(chunk)
+        rate = self.pacing.rate(self)
+        limit_output_bytes = self.parameters.limit_output_bytes
         while self.nxt < last:
             sequence = self.nxt
             window_room = self.una + self.window - sequence
             available = end - sequence
             if available:
-                if self._host_bytes >= in_host:
-                    self._throttled = True
+                if self.queue.full(rate, chunk, limit_output_bytes):
+                    self.queue.throttled = True
                     break
                 if not self.pacing.may_send(now):
                     break
@@ -292,7 +269,7 @@ class Sender:
             if self.recovery.reducing():
                 self.recovery.prr.sent += self.nxt - first
             self.loss_timer.sent_new(now)
-        elif self.una == self.nxt and self.timer.deadline is None and not self._throttled:
+        elif self.una == self.nxt and self.timer.deadline is None and not self.queue.throttled:
             # Only the peer's window, or cork, can hold back a connection with nothing on its way: probe it.
             self.timer.start(now + self.rtt.rto)
         if self.nxt >= end and not self.cwnd_limited:
@@ -332,11 +309,6 @@ class Sender:
             return False
         return self.cork or (not self.nodelay and self._small_end > self.una)
 
-    def _host_limit(self, chunk: int) -> int:
-        """TCP small queues: about a millisecond of what the connection sends may wait in this host, and two packets
-        at least (Linux's tcp_small_queue_check)."""
-        return min(max(self.pacing.rate(self) >> 10, 2 * chunk), self.parameters.limit_output_bytes)
-
     def _record(self, start: int, end: int, now: int) -> None:
         rate = self.rate
         self.board.add(
@@ -366,7 +338,7 @@ class Sender:
     def transmit(self, sequence: int, length: int, flags: int, *, retransmission: bool = False) -> bool:
         """Hand over bytes that are in the buffer."""
         payload = self.buffer.take(sequence, length) if length else b""
-        self._host_bytes += length
+        self.queue.sent(length)
         return self._output.transmit(sequence, payload, flags, retransmission=retransmission)
 
     def send_again(self, sent: Sent, now: int) -> None:
@@ -381,19 +353,6 @@ class Sender:
         self.total_retransmits += 1
         self.board.mark_retransmitted(sent, now)
         self.transmit(sent.start, length, flags, retransmission=True)
-
-    def departed(self, skb: SkBuff) -> None:
-        """Destructor of a packet; ``skb.cb`` is the number after its last byte."""
-        self._host_bytes -= len(skb.data)
-        self._departed = max(self._departed, skb.cb)
-        if self._throttled:
-            # Not from here: this may be called in the midst of the device's own work (Linux's TSQ tasklet).
-            self._throttled = False
-            self._output.call_soon()
-
-    def in_host(self, sent: Sent) -> bool:
-        """The segment has not left this host yet: sending it again would only lengthen the queue."""
-        return self._host_bytes > 0 and self._departed < sent.end
 
     def update_window(self, sequence: int, ack: int, window: int) -> bool:
         """Take the window of an acceptable segment, unless an older one (RFC 9293 section 3.10.7.4). True if it

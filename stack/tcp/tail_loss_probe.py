@@ -51,7 +51,7 @@ class TailLossProbe:
         sender.counters.mib["TcpExt.TCPLossProbes"] += 1
         if not sender.send_beyond_window(now):
             last = sender.board.records[-1]
-            if sender.in_host(last):
+            if sender.queue.holds(last):
                 self.high_seq = None
             else:
                 self._retransmission = True

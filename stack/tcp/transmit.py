@@ -203,7 +203,7 @@ def _send_segment(
         skb.gso_type = path.gso_type
     if size or flags & FIN:
         skb.cb = sequence + size + (flags & FIN)
-        skb.destructor = sender.departed
+        skb.destructor = sender.queue.departed
     tcp.counters.mib["Tcp.RetransSegs" if retransmission else "Tcp.OutSegs"] += segments
     identification = connection.identification
     connection.identification = identification + segments & 0xFFFF
