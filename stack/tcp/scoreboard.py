@@ -161,18 +161,20 @@ class Scoreboard:
         self.sacked = 0
         self._known = ()
         for sent in self.records:
-            if sent.sacked:
-                sent.sacked = False
-                self.by_time[sent] = None
+            sent.sacked = False
+        self._watch()
 
     def forget_losses(self) -> None:
         """Nothing was lost after all."""
         self.lost = 0
         for sent in self.records:
-            if sent.lost:
-                sent.lost = False
-                if not sent.in_retransmission:
-                    self.by_time[sent] = None
+            sent.lost = False
+        self._watch()
+
+    def _watch(self) -> None:
+        """Set up ``by_time`` anew."""
+        waiting = [sent for sent in self.records if not sent.sacked and (sent.in_retransmission or not sent.lost)]
+        self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.order))
 
     # Without SACK: duplicate ACKs stand for segments that have arrived (Linux's tcp_add_reno_sack)
 
@@ -214,5 +216,4 @@ class Scoreboard:
                 sent.start = head.end
             cut.append(sent)
         self.records = cut
-        waiting = [sent for sent in cut if not sent.sacked and (sent.in_retransmission or not sent.lost)]
-        self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.order))
+        self._watch()
