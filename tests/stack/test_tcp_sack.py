@@ -148,7 +148,7 @@ def test_all_holes_are_known_at_once_and_filled_by_proportion() -> None:
 
 
 def test_a_lost_retransmission_is_sent_again() -> None:
-    """RFC 8985 section 6: what was sent after it has arrived, so it is lost too. RFC 6675 would wait for the timeout."""
+    """RFC 8985 section 6: what was sent after it has arrived, so it is lost too. RFC 6675 waits for the timeout."""
     transfer = Transfer(10, waiting=20)
     transfer.ack(0, (1, 4))
     # In the order of sending: the hole, then new data.
@@ -189,7 +189,7 @@ def test_duplicate_sack_undoes_the_reduction() -> None:
     assert transfer.info.snd_cwnd < 10 * MSS
     transfer.ack(4)
     # The original had been late: the copy arrives too, and is told (RFC 2883, RFC 3708).
-    transfer.script.inject("A", 1001, transfer.at(10), options=sack(transfer.at(0), transfer.at(1)))
+    transfer.script.inject("A", 1001, transfer.at(4), options=sack(transfer.at(0), transfer.at(1)))
     info = transfer.info
     assert info.snd_cwnd == 10 * MSS
     assert info.ca_state is CaState.OPEN
