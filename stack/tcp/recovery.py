@@ -93,7 +93,7 @@ class Recovery:
             if self.state is not _RECOVERY:
                 if not board.lost:
                     return Resend.NOTHING
-                self._enter_recovery(now, ece=progress.ece)
+                self._enter_recovery(now, progress.acked, ece=progress.ece)
         elif self.state is _LOSS:
             resend = self._process_loss(progress)
             self._identify(progress, now)
@@ -102,7 +102,7 @@ class Recovery:
             if not board.lost:
                 self._try_to_open(progress, now)
                 return resend
-            self._enter_recovery(now, ece=progress.ece)
+            self._enter_recovery(now, progress.acked, ece=progress.ece)
         else:
             if not sender.sack and progress.advanced:
                 board.sacked = 0
@@ -113,7 +113,7 @@ class Recovery:
             if not board.lost:
                 self._try_to_open(progress, now)
                 return Resend.NOTHING
-            self._enter_recovery(now, ece=progress.ece)
+            self._enter_recovery(now, progress.acked, ece=progress.ece)
         return Resend.LOST
 
     def reduce(self, progress: Progress) -> None:
@@ -219,15 +219,16 @@ class Recovery:
 
     # Entering and leaving
 
-    def enter_cwr(self, now: int) -> None:
-        """A congestion mark or local congestion: lower the window, once per round trip."""
+    def enter_cwr(self, now: int, acked: int = 0) -> None:
+        """A congestion mark, on an ACK of ``acked`` bytes, or local congestion: lower the window, once per round
+        trip."""
         self.undo.prior_ssthresh = 0
         if self.state < _CWR:
             self.undo.marker = None
-            self.start_reduction(now)
+            self.start_reduction(now, acked)
             self.state = _CWR
 
-    def _enter_recovery(self, now: int, *, ece: bool) -> None:
+    def _enter_recovery(self, now: int, acked: int, *, ece: bool) -> None:
         sender = self._sender
         self._partial_acks = 0
         sender.counters.mib["TcpExt.TCPSackRecovery" if sender.sack else "TcpExt.TCPRenoRecovery"] += 1
@@ -236,7 +237,7 @@ class Recovery:
         if not self.reducing():
             if not ece:
                 self.undo.remember()
-            self.start_reduction(now)
+            self.start_reduction(now, acked)
         self.state = _RECOVERY
 
     def enter_loss(self, now: int) -> None:
@@ -259,7 +260,7 @@ class Recovery:
                 board.mark_lost(sent)
         if self.state <= _DISORDER or self.high_seq <= sender.una or (self.state is _LOSS and not sender.retransmits):
             self.undo.remember()
-            congestion.ssthresh = congestion.threshold(self._flight(), now)
+            congestion.ssthresh = congestion.threshold(self._flight(0), now)
             self.undo.start(sender.una, board.retransmitted)
             congestion.on_event(CongestionEvent.LOSS, now)
             sender.ecn.reduced()
@@ -272,7 +273,7 @@ class Recovery:
         """RACK's timer has found something lost."""
         sender = self._sender
         if self.state < _RECOVERY:
-            self._enter_recovery(now, ece=False)
+            self._enter_recovery(now, 0, ece=False)
             sender.congestion.cwnd = sender.in_flight + sender.mss
         self.retransmit(now)
 
@@ -285,20 +286,21 @@ class Recovery:
             self._end_reduction(now)
             self.keep_open()
 
-    def start_reduction(self, now: int) -> None:
+    def start_reduction(self, now: int, acked: int = 0) -> None:
         """tcp_init_cwnd_reduction."""
         sender = self._sender
         congestion = sender.congestion
         self.high_seq = sender.nxt
         sender.loss_timer.probe.end()
         self.prr.start(congestion.cwnd)
-        congestion.ssthresh = congestion.threshold(self._flight(), now)
+        congestion.ssthresh = congestion.threshold(self._flight(acked), now)
         sender.ecn.reduced()
 
-    def _flight(self) -> int:
-        """RFC 5681's FlightSize, without what limited transmit has added (section 3.2, step 2)."""
+    def _flight(self, acked: int) -> int:
+        """RFC 5681's FlightSize as it was before the ACK at hand, without what limited transmit has added (section 3.2,
+        step 2)."""
         sender = self._sender
-        return min(sender.nxt - sender.una, max(sender.congestion.cwnd, sender.mss))
+        return min(sender.nxt - sender.una + acked, max(sender.congestion.cwnd, sender.mss))
 
     def _end_reduction(self, now: int) -> None:
         congestion = self._sender.congestion
@@ -310,7 +312,7 @@ class Recovery:
         if not self.retransmissions_outstanding():
             self.undo.stamp = None
         if progress.ece:
-            self.enter_cwr(now)
+            self.enter_cwr(now, progress.acked)
         if self.state is not _CWR:
             self.keep_open()
 
