@@ -32,29 +32,29 @@ class SynCookies:
     def __init__(self, random: Random) -> None:
         self._key = random.getrandbits(256).to_bytes(32, "big")
 
-    def _hash(self, key: FourTuple, purpose: int) -> int:
-        data = b"".join(field.to_bytes(16, "big") for field in (*key, purpose))
+    def _hash(self, key: FourTuple, *more: int) -> int:
+        data = b"".join(field.to_bytes(16, "big") for field in (*key, *more))
         return int.from_bytes(hashlib.blake2s(data, key=self._key, digest_size=4).digest(), "big")
 
     def timestamp_offset(self, key: FourTuple) -> int:
         """The timestamp clock's offset: the same before and after the cookie comes back."""
-        return self._hash(key, -1 & MASK)
+        return self._hash(key)
 
     def number(self, key: FourTuple, initial: int, mss: int, now: int) -> int:
         """The sequence number of a SYN and ACK that answers a SYN with number ``initial``."""
         index = max((at for at, size in enumerate(_MSS_TABLE) if size <= mss), default=0)
         count = now // _PERIOD
-        low = self._hash(key, count + 1) + index & _LOW
-        return self._hash(key, 0) + initial + (count << 24) + low & MASK
+        low = self._hash(key, initial, count) + index & _LOW
+        return self._hash(key, initial) + (count << 24) + low & MASK
 
     def check(self, key: FourTuple, cookie: int, initial: int, now: int) -> int | None:
         """The MSS in a cookie that was sent lately, None if it is none."""
-        value = cookie - self._hash(key, 0) - initial & MASK
+        value = cookie - self._hash(key, initial) & MASK
         count = now // _PERIOD
         age = count - (value >> 24) & 0xFF
-        if age >= _MAXIMUM_AGE:
+        if age >= _MAXIMUM_AGE or age > count:
             return None
-        index = value - self._hash(key, count - age + 1) & _LOW
+        index = value - self._hash(key, initial, count - age) & _LOW
         return _MSS_TABLE[index] if index < len(_MSS_TABLE) else None
 
     def stamp(self, tsval: int, offer: Options, *, ecn: bool) -> int:

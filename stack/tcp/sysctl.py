@@ -3,7 +3,7 @@
 import errno
 import os
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stack.tcp.congestion import ALGORITHMS
 from stack.tcp.parameters import TcpParameters
@@ -109,23 +109,26 @@ class TcpSysctl:
             raise _error(errno.EINVAL, name) from problem
 
     def _changed(self, name: str, words: list[str]) -> TcpParameters:
-        parameters = self._tcp.parameters
+        return replace(self._tcp.parameters, **self._parse(name, words))
+
+    def _parse(self, name: str, words: list[str]) -> dict[str, Any]:
+        """What to change. Raises ``ValueError``."""
         if name in _BUFFERS:
             least, default, greatest = (int(word) for word in words)
             if not 0 < least <= default <= greatest:
                 raise ValueError(f"{words!r} do not rise")
-            return replace(parameters, **dict(zip(_BUFFERS[name], (default, greatest), strict=True)))
+            return dict(zip(_BUFFERS[name], (default, greatest), strict=True))
         (word,) = words
         if name == _CONGESTION_CONTROL:
             if word not in ALGORITHMS:
                 raise ValueError(f"{word!r} is not one of {sorted(ALGORITHMS)}")
-            return replace(parameters, congestion_control=word)
+            return {"congestion_control": word}
         number = int(word)
         if name in _SWITCHES:
             if number not in (0, 1):
                 raise ValueError(f"{number} is neither 0 nor 1")
-            return replace(parameters, **{_SWITCHES[name]: bool(number)})
+            return {_SWITCHES[name]: bool(number)}
         setting = _INTEGERS[name]
         if not setting.least <= number <= setting.greatest:
             raise ValueError(f"{number} is not {setting.least} to {setting.greatest}")
-        return replace(parameters, **{setting.field: number * setting.unit})
+        return {setting.field: number * setting.unit}

@@ -153,7 +153,7 @@ class Tcp:
     def _reopens(self, connection: Connection, segment: Segment) -> bool:
         """A SYN beyond the old connection's numbers or timestamps may replace it in TIME-WAIT (RFC 9293 section
         3.10.7.4, RFC 6191 section 2)."""
-        if segment.flags & (SYN | ACK | RST) != SYN:
+        if segment.flags & (SYN | ACK | RST | FIN) != SYN or self._listener(connection.key) is None:
             return False
         timestamps = connection.timestamps
         newer = timestamps.enabled and 0 < (segment.tsval - timestamps.recent & MASK) < 1 << 31
@@ -164,9 +164,12 @@ class Tcp:
         connection.finish(0)
         return True
 
+    def _listener(self, key: FourTuple) -> Listener | None:
+        return self.listeners.get((key.local, key.local_port)) or self.listeners.get((0, key.local_port))
+
     def _no_connection(self, key: FourTuple, segment: Segment) -> DropReason | None:
         """States LISTEN and CLOSED (sections 3.10.7.1 and 3.10.7.2)."""
-        listener = self.listeners.get((key.local, key.local_port)) or self.listeners.get((0, key.local_port))
+        listener = self._listener(key)
         flags = segment.flags
         if flags & RST:
             return DropReason.NO_SOCKET
