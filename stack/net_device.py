@@ -8,6 +8,7 @@ from enum import Enum, Flag, auto
 
 from stack import gso
 from stack.environment import Cause, Cpu, Environment, Event
+from stack.gro import GenericReceiveOffload
 from stack.skbuff import SkBuff
 
 __all__ = ["NAPI_WEIGHT", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
@@ -78,6 +79,7 @@ class NetDevice(ABC):
         self.taps: list[Callable[[SkBuff], None]] = []
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
         self.receive: Callable[[SkBuff], None] | None = None
+        self._gro: GenericReceiveOffload | None = None
         self._qdisc: deque[SkBuff] = deque()
         self._segments: deque[SkBuff] = deque()
         """Cut from a packet that has left the qdisc, and not taken by the device yet."""
@@ -159,6 +161,23 @@ class NetDevice(ABC):
         self.stats.rx_bytes += len(skb)
         for tap in self.taps:
             tap(skb)
+        if self._gro is not None:
+            self._gro.receive(skb)
+        elif self.receive is not None:
+            self.receive(skb)
+
+    def set_gro(self, on: bool) -> None:
+        """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
+        ``gro_flush``."""
+        self.gro_flush()
+        self._gro = GenericReceiveOffload(self._deliver) if on else None
+
+    def gro_flush(self) -> None:
+        """A poll is over (napi_gro_flush)."""
+        if self._gro is not None:
+            self._gro.flush()
+
+    def _deliver(self, skb: SkBuff) -> None:
         if self.receive is not None:
             self.receive(skb)
 

@@ -140,9 +140,12 @@ def test_idle_time_is_no_time_on_the_curve() -> None:
         pass
     # The program sends little for 10 s, so that the window is not in use (section 5.8).
     idle.on_sample(RateSample(SECOND, MSS, MSS, 0, None, 0, 0, 0, 0, False))
-    busy.on_ack(sample(2 * MSS, SECOND + 100 * MS))
-    idle.on_ack(sample(2 * MSS, 11 * SECOND))
+    for _ in range(150):
+        busy.on_ack(sample(2 * MSS, SECOND + 100 * MS))
+        idle.on_ack(sample(2 * MSS, 11 * SECOND))
     assert idle.cwnd <= busy.cwnd + MSS
+    # With those 10 s on the curve it would be near its plateau.
+    assert idle.cwnd < 380 * MSS
 
 
 def hystart_round(hystart: HyStart, rtt: int, una: int) -> int:

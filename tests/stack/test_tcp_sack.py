@@ -100,9 +100,12 @@ def test_duplicates_are_told_once_and_first() -> None:
     # Section 4.2.1: within a block above it, which follows.
     script.inject("A", 1036, iss + 1, data=b"x" * 10)
     assert blocks(script.expect("A", acknowledgment=1021)) == [(1036, 1046), (1031, 1051)]
+    # New in its first part only.
+    script.inject("A", 1026, iss + 1, data=b"x" * 15)
+    assert blocks(script.expect("A", acknowledgment=1021)) == [(1031, 1041), (1026, 1051)]
     # Section 4.1.3: old in its first part only.
-    script.inject("A", 1011, iss + 1, data=b"x" * 15)
-    assert blocks(script.expect("A", acknowledgment=1026)) == [(1011, 1021), (1031, 1051)]
+    script.inject("A", 1011, iss + 1, data=b"x" * 13)
+    assert blocks(script.expect("A", acknowledgment=1024)) == [(1011, 1021), (1026, 1051)]
 
 
 def test_nothing_is_told_without_permission() -> None:
