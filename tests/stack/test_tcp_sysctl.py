@@ -62,6 +62,7 @@ def test_a_setting_takes_effect(name: str, value: str, field: str, expected: obj
         ("net.ipv4.tcp_keepalive_time", "0", errno.EINVAL),
         ("net.ipv4.tcp_keepalive_time", "ten", errno.EINVAL),
         ("net.ipv4.tcp_keepalive_time", "", errno.EINVAL),
+        ("net.ipv4.tcp_keepalive_probes", "128", errno.EINVAL),
         ("net.ipv4.tcp_sack", "2", errno.EINVAL),
         ("net.ipv4.tcp_rmem", "4096 131072", errno.EINVAL),
         ("net.ipv4.tcp_rmem", "4096 2048 6291456", errno.EINVAL),
