@@ -336,7 +336,7 @@ def test_small_queues_bound_what_waits_in_this_host(features: Features) -> None:
     script.device.hold = False
     script.device.release()
     script.run(0)
-    # What has left makes room for more. What the congestion window has room for beside three whole packets is less than a
+    # What has left makes room for more. What the congestion window holds beside three whole packets is less than a
     # third of it, and waits for an ACK (tcp_tso_should_defer).
     assert socket.tcp_info().unacked == 3 * socket._connected().chunk()
 
