@@ -23,7 +23,7 @@ from stack.socket import (
     check_buffer,
     error,
 )
-from stack.tcp.congestion import ALGORITHMS
+from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
 from stack.tcp.parameters import SocketOptions
 from stack.tcp.tcp import IPPROTO_TCP, Tcp

@@ -1,17 +1,16 @@
-"""Congestion control: what an algorithm decides (Linux's tcp_congestion_ops), and the list of algorithms.
+"""Congestion control: what an algorithm decides (Linux's tcp_congestion_ops).
 
 Which segment to send again, and the reduction of the window during recovery, are common to all
 (``stack.tcp.recovery``); an algorithm says how the window grows and where it falls to.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import ClassVar
 
 from stack.tcp.rate import RateSample
 
-__all__ = ["ALGORITHMS", "CongestionControl", "CongestionEvent", "register"]
+__all__ = ["INFINITE", "CongestionControl", "CongestionEvent"]
 
 _ETHERNET_MSS = 1460
 """RFC 6928 limits 10 segments to 14600 bytes, unless two segments are more."""
@@ -91,13 +90,3 @@ class CongestionControl(ABC):
             segments = self._growth // per_segment
             self._growth -= segments * per_segment
             self.cwnd += segments * self.mss
-
-
-ALGORITHMS: dict[str, Callable[..., CongestionControl]] = {}
-"""By name, as TCP_CONGESTION and ``tcp_congestion_control`` know them."""
-
-
-def register(algorithm: type[CongestionControl]) -> type[CongestionControl]:
-    """Class decorator: make an algorithm known (tcp_register_congestion_control)."""
-    ALGORITHMS[algorithm.name] = algorithm
-    return algorithm

@@ -1,6 +1,6 @@
 """CUBIC (RFC 9438) with HyStart++ (RFC 9406). Windows in segments are floats here, as the RFC's formulas have them."""
 
-from stack.tcp.congestion import CongestionControl, CongestionEvent, register
+from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.hystart import HyStart
 from stack.tcp.rate import RateSample
 
@@ -15,7 +15,6 @@ _ALPHA = 3 * (1 - _BETA) / (1 + _BETA)
 _SECOND = 1e9
 
 
-@register
 class Cubic(CongestionControl):
     """Names as in RFC 9438 section 4.1."""
 

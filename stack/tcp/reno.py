@@ -1,12 +1,11 @@
 """Reno's slow start and congestion avoidance (RFC 5681), counted in bytes (RFC 3465)."""
 
-from stack.tcp.congestion import CongestionControl, register
+from stack.tcp.congestion import CongestionControl
 from stack.tcp.rate import RateSample
 
 __all__ = ["Reno"]
 
 
-@register
 class Reno(CongestionControl):
     """RFC 5681. With the sender's recovery (RFC 6582 without SACK) this is NewReno."""
 

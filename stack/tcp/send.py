@@ -5,7 +5,8 @@ Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.
 """
 
 from stack.counters import Counters
-from stack.tcp.congestion import ALGORITHMS, CongestionControl, CongestionEvent
+from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
 from stack.tcp.pacing import Pacing

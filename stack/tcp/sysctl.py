@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from stack.tcp.congestion import ALGORITHMS
+from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.tcp import Tcp
 

@@ -8,8 +8,8 @@ from stack.environment import Cause, Cpu, Environment
 from stack.icmp import FRAGMENTATION_NEEDED, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE, Icmp
 from stack.ports import ephemeral_ports
 from stack.skbuff import IpSummed, SkBuff
-from stack.tcp import cubic, passive_open, reno
-from stack.tcp.congestion import ALGORITHMS
+from stack.tcp import passive_open
+from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
 from stack.tcp.input import segment_arrives
 from stack.tcp.listener import Listener
@@ -226,7 +226,3 @@ class Tcp:
         elif connection.state in (State.SYN_SENT, State.SYN_RECEIVED):
             refused = code in (PORT_UNREACHABLE, PROTOCOL_UNREACHABLE)
             connection.finish(errno.ECONNREFUSED if refused else errno.EHOSTUNREACH)
-
-
-# Importing an algorithm registers it.
-assert {reno.Reno.name, cubic.Cubic.name} <= set(ALGORITHMS)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.tcp.congestion import ALGORITHMS, CongestionControl, CongestionEvent, register
+from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.cubic import Cubic
 from stack.tcp.hystart import HyStart
 from stack.tcp.parameters import TcpParameters
@@ -265,7 +266,7 @@ def test_another_algorithm_sees_acks_losses_and_samples() -> None:
         def on_event(self, event: CongestionEvent, now: int) -> None:
             log.append(event.name)
 
-    register(Probe)
+    ALGORITHMS[Probe.name] = Probe
     try:
         network = Network(tcp=TcpParameters(congestion_control="probe"))
         counted = 0
