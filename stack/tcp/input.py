@@ -35,8 +35,10 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     receiver = connection.receiver
     sequence = unwrap(segment.sequence, receiver.nxt)
     timestamps = connection.timestamps
+    # Most segments of a fast connection have the timestamp of the one before.
+    stamped = timestamps.enabled and segment.tsval >= 0 and segment.tsval != timestamps.recent
     drop = None
-    if segment.tsval >= 0 and timestamps.enabled and timestamps.is_old(segment.tsval, now):
+    if stamped and timestamps.is_old(segment.tsval, now):
         drop = _old_timestamp(connection, segment, sequence, now)
     drop = drop or _check_sequence(connection, segment, sequence, now)
     if drop is not None:
@@ -44,17 +46,13 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     if flags & RST:
         return _reset(connection, segment, sequence, now)
     if flags & SYN:
-        if connection.state is _SYN_RECEIVED and flags & ACK and sequence == receiver.nxt - 1:
-            # Simultaneous open (RFC 9293 figure 8): the peer's SYN again, with the ACK of ours.
-            connection.ack_now = True
-        else:
-            # RFC 5961 section 4.2: only a peer that answers the challenge with a RST was in earnest.
-            challenge(connection, now)
-            return DropReason.TCP_INVALID_SYN
+        # RFC 5961 section 4.2: only a peer that answers the challenge with a RST was in earnest.
+        challenge(connection, now)
+        return DropReason.TCP_INVALID_SYN
     if not flags & ACK:
         return DropReason.TCP_FLAGS
     connection.keepalive.heard_at = now
-    if segment.tsval >= 0 and timestamps.enabled and sequence <= receiver.acknowledged:
+    if stamped and sequence <= receiver.acknowledged:
         # RFC 7323 section 4.3: the earliest segment that is not acknowledged yet.
         timestamps.accept(segment.tsval, now)
     drop = _acknowledgment(connection, segment, sequence, now)
@@ -66,7 +64,9 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
         drop = _text(connection, segment, sequence, now)
         if connection.closed():
             return drop
-    connection.sender.output(now)
+    sender = connection.sender
+    if sender.nxt < sender.buffer.end or sender.fin_queued:
+        sender.output(now)
     if connection.ack_now:
         connection.send_ack()
     return drop
