@@ -64,9 +64,6 @@ class CongestionControl(ABC):
         """The window after a reduction that proved wrong (``undo_cwnd``); ``prior`` was that before it."""
         return max(self.cwnd, prior)
 
-    def in_slow_start(self) -> bool:
-        return self.cwnd < self.ssthresh
-
     def syn_was_lost(self) -> None:
         """RFC 5681 section 3.1: start with one segment."""
         self.initial_window = self.cwnd = self.mss
