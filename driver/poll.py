@@ -50,6 +50,7 @@ class E1000Napi(Napi):
         if packets:
             device.tx_cleaned()
         work = await device.rx_ring.clean(budget, device.netif_receive_skb)
+        device.gro_flush()
         device.counters.packets_per_poll[work] += 1
         if not self.enabled:
             self.complete()

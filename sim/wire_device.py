@@ -1,8 +1,9 @@
-"""An ideal network device: no rings, no interrupts, no offloads, just the wire. For peers."""
+"""An ideal network device: no rings, no interrupts, just the wire. For peers. The stack cuts its packets (GSO), which
+is quicker and puts the same bytes on the wire."""
 
 from sim.wire import Direction, fcs, fcs_is_good
 from stack.environment import Cpu, Environment
-from stack.net_device import NetDevice, NetdevTx
+from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
 __all__ = ["WireDevice"]
@@ -25,6 +26,7 @@ class WireDevice(NetDevice):
         mtu: int = 1500,
     ) -> None:
         super().__init__(env, cpu, name=name, address=address, mtu=mtu)
+        self.features = Features.GSO
         self._outgoing = outgoing
         self._incoming = incoming
         self._running = False

@@ -65,17 +65,18 @@ class Neighbour:
         self.valid_until = -1
         """While it is earlier than this, ``header`` may be used without a question."""
 
-    def output(self, skb: SkBuff) -> None:
-        """Send an IPv4 packet to this neighbour, or keep it until its address is known."""
+    def output(self, skb: SkBuff) -> bool:
+        """Send an IPv4 packet to this neighbour, or keep it until its address is known. False if the device's queue
+        was full."""
         device = self.table.device
         if device.cpu.now < self.valid_until or self._confirm():
             skb.head = self.header + skb.head
-            device.queue_xmit(skb)
-            return
+            return device.queue_xmit(skb)
         if len(self.queue) >= self.table.parameters.queue_length:
             self.table.counters.drop(DropReason.NEIGH_QUEUEFULL)
             self.queue.popleft().consume()
         self.queue.append(skb)
+        return True
 
     def _confirm(self) -> bool:
         """Start or go on resolving; True if the old address may be used meanwhile."""
@@ -150,14 +151,14 @@ class ArpTable:
         self.unreachable = unreachable
         self._neighbours: dict[int, Neighbour] = {}
 
-    def output(self, address: int, skb: SkBuff) -> None:
-        """Send an IPv4 packet (headers in ``head``) to the next hop ``address``."""
+    def output(self, address: int, skb: SkBuff) -> bool:
+        """Send an IPv4 packet (headers in ``head``) to the next hop ``address``. False if it was dropped."""
         neighbour = self._neighbours.get(address) or self._create(address)
         if neighbour is None:
             self.counters.drop(DropReason.NEIGH_CREATEFAIL)
             skb.consume()
-        else:
-            neighbour.output(skb)
+            return False
+        return neighbour.output(skb)
 
     def _create(self, address: int) -> Neighbour | None:
         """A new entry, or None if the table is full of entries in use."""

@@ -52,6 +52,28 @@ MIB_NAMES = (
     "TcpExt.DelayedACKs",
     "TcpExt.TCPTimeouts",
     "TcpExt.TCPRenoRecovery",
+    "TcpExt.TCPSackRecovery",
+    "TcpExt.TCPRenoRecoveryFail",
+    "TcpExt.TCPSackRecoveryFail",
+    "TcpExt.TCPSACKReneging",
+    "TcpExt.TCPSACKDiscard",
+    "TcpExt.TCPDSACKRecv",
+    "TcpExt.TCPSlowStartRetrans",
+    "TcpExt.TCPLostRetransmit",
+    "TcpExt.TCPFullUndo",
+    "TcpExt.TCPPartialUndo",
+    "TcpExt.TCPDSACKUndo",
+    "TcpExt.TCPLossUndo",
+    "TcpExt.TCPSpuriousRTOs",
+    "TcpExt.TCPLossProbes",
+    "TcpExt.TCPLossProbeRecovery",
+    "TcpExt.TCPKeepAlive",
+    "TcpExt.PAWSEstab",
+    "TcpExt.SyncookiesSent",
+    "TcpExt.SyncookiesRecv",
+    "TcpExt.SyncookiesFailed",
+    "TcpExt.TCPReqQFullDoCookies",
+    "TcpExt.TCPReqQFullDrop",
     "TcpExt.TCPFastRetrans",
     "TcpExt.TCPOFOQueue",
     "TcpExt.TCPChallengeACK",
@@ -87,6 +109,7 @@ class DropReason(Enum):
     NEIGH_QUEUEFULL = "neighbour's queue full"
     TCP_FLAGS = "invalid flags"
     TCP_INVALID_SEQUENCE = "sequence number not acceptable"
+    TCP_RFC7323_PAWS = "timestamp from before the last"
     TCP_INVALID_SYN = "SYN in a synchronised state"
     TCP_RESET = "invalid RST"
     TCP_CLOSE = "connection closed"

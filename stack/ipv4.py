@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stack.address import INADDR_BROADCAST, is_multicast, parse_ipv4
-from stack.checksum import fold, is_valid
+from stack.checksum import fold, is_valid, pseudo_header
 from stack.counters import Counters, DropReason
 from stack.environment import Cause, Cpu
 from stack.ethernet import ETH_P_IP
 from stack.interface import Interface
-from stack.skbuff import SkBuff
+from stack.skbuff import GsoType, SkBuff
 
 __all__ = ["HEADER_BYTES", "Handler", "Ipv4", "Path", "Route"]
 
@@ -49,6 +49,9 @@ class Path:
     A socket keeps it (Linux's ``dst`` in the socket), so that a packet costs no routing decision.
     """
 
+    header_bytes = HEADER_BYTES
+    gso_type = GsoType.TCPV4
+
     __slots__ = ("_constant_sum", "_next_hop", "_prefix", "destination", "interface", "ipv4", "protocol", "source")
 
     def __init__(
@@ -68,8 +71,13 @@ class Path:
         """Bytes of the largest IP packet."""
         return self.interface.device.mtu
 
-    def send(self, skb: SkBuff, identification: int) -> None:
-        """Send a packet: put the IP header in front and give it to the next hop.
+    @property
+    def pseudo_sum(self) -> int:
+        """Folded sum of the pseudo-header, with a length of 0."""
+        return pseudo_header(self.source, self.destination, self.protocol, 0)
+
+    def send(self, skb: SkBuff, identification: int) -> bool:
+        """Send a packet: put the IP header in front and give it to the next hop. False if it was dropped at once.
 
         ``identification`` is that of the first segment if the device cuts the packet.
         """
@@ -80,19 +88,19 @@ class Path:
         identification &= 0xFFFF
         header = _HEADER.pack(
             _VERSION_4,
-            0,
+            skb.dsfield,
             length,
             identification,
             _DONT_FRAGMENT,
             _DEFAULT_TTL,
             self.protocol,
-            0xFFFF - fold(self._constant_sum + length + identification),
+            0xFFFF - fold(self._constant_sum + skb.dsfield + length + identification),
             self.source,
             self.destination,
         )
         skb.head = header + skb.head
         skb.protocol = ETH_P_IP
-        self.interface.arp.output(self._next_hop, skb)
+        return self.interface.arp.output(self._next_hop, skb)
 
 
 class Ipv4:
@@ -167,6 +175,10 @@ class Ipv4:
         self._identification = self._identification + 1 & 0xFFFF
         return self._identification
 
+    def pseudo_sum(self, source: int, destination: int, protocol: int) -> int:
+        """Folded sum of the pseudo-header, with a length of 0."""
+        return pseudo_header(source, destination, protocol, 0)
+
     def is_broadcast(self, address: int) -> bool:
         """Whether more than one host may have been meant."""
         return address in self._broadcasts or is_multicast(address)
@@ -180,7 +192,7 @@ class Ipv4:
             mib["Ip.InHdrErrors"] += 1
             self.counters.drop(DropReason.PKT_TOO_SMALL)
             return
-        version, _, length, _, fragment, _, protocol, _, source, destination = _HEADER.unpack_from(data)
+        version, dsfield, length, _, fragment, _, protocol, _, source, destination = _HEADER.unpack_from(data)
         header_bytes = (version & 0xF) * 4
         if version >> 4 != 4 or header_bytes < HEADER_BYTES or len(data) < header_bytes:
             mib["Ip.InHdrErrors"] += 1
@@ -202,6 +214,7 @@ class Ipv4:
         # What is left behind the packet is padding to Ethernet's minimum.
         skb.data = skb.data[: length - header_bytes]
         skb.network_header = header
+        skb.dsfield = dsfield
         if destination not in self.addresses and not self.is_broadcast(destination):
             mib["Ip.InAddrErrors"] += 1
             self.counters.drop(DropReason.OTHERHOST)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
+from stack import gso
 from stack.environment import Cause, Cpu, Environment, Event
+from stack.gro import GenericReceiveOffload
 from stack.skbuff import SkBuff
 
 __all__ = ["NAPI_WEIGHT", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
@@ -27,6 +29,8 @@ class Features(Flag):
     """Checks transport checksums of what it receives."""
     TSO = auto()
     """Cuts TCP over IPv4 packets of up to 64 KiB into segments."""
+    GSO = auto()
+    """The stack cuts such packets for the device (``stack.gso``)."""
 
 
 class NetdevTx(Enum):
@@ -75,7 +79,10 @@ class NetDevice(ABC):
         self.taps: list[Callable[[SkBuff], None]] = []
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
         self.receive: Callable[[SkBuff], None] | None = None
+        self._gro: GenericReceiveOffload | None = None
         self._qdisc: deque[SkBuff] = deque()
+        self._segments: deque[SkBuff] = deque()
+        """Cut from a packet that has left the qdisc, and not taken by the device yet."""
         self._queue_stopped = True
 
     @abstractmethod
@@ -95,16 +102,36 @@ class NetDevice(ABC):
 
         Returns False if the queue was full and the packet dropped: local congestion.
         """
-        if self._queue_stopped or self._qdisc:
+        if self._queue_stopped or self._segments or self._qdisc:
             if len(self._qdisc) >= self.tx_queue_len:
                 self.stats.tx_dropped += 1
                 skb.consume()
                 return False
             self._qdisc.append(skb)
             return True
-        if self.start_xmit(skb) is NetdevTx.BUSY:
+        if skb.gso_size and not self.features & Features.TSO:
+            self._qdisc.append(skb)
+            self._run()
+        elif self.start_xmit(skb) is NetdevTx.BUSY:
             self._qdisc.append(skb)
         return True
+
+    def _run(self) -> None:
+        """Give the device what waits, until it is full (qdisc_run)."""
+        segments, queue = self._segments, self._qdisc
+        while not self._queue_stopped:
+            if segments:
+                if self.start_xmit(segments[0]) is NetdevTx.BUSY:
+                    return
+                segments.popleft()
+            elif not queue:
+                return
+            elif queue[0].gso_size and not self.features & Features.TSO:
+                segments.extend(gso.segment(queue.popleft(), self.cpu, checksum=not self.features & Features.HW_CSUM))
+            elif self.start_xmit(queue[0]) is NetdevTx.BUSY:
+                return
+            else:
+                queue.popleft()
 
     def queue_stopped(self) -> bool:
         """True while the device takes no packets (netif_queue_stopped)."""
@@ -117,17 +144,15 @@ class NetDevice(ABC):
     def wake_queue(self) -> None:
         """The device has room again: send what waits (netif_wake_queue)."""
         self._queue_stopped = False
-        while self._qdisc and not self._queue_stopped:
-            if self.start_xmit(self._qdisc[0]) is NetdevTx.BUSY:
-                break
-            self._qdisc.popleft()
+        self._run()
 
     def purge_queue(self) -> None:
         """Stop the queue and drop what waits (dev_deactivate)."""
         self._queue_stopped = True
-        while self._qdisc:
-            self.stats.tx_dropped += 1
-            self._qdisc.popleft().consume()
+        for queue in (self._segments, self._qdisc):
+            while queue:
+                self.stats.tx_dropped += 1
+                queue.popleft().consume()
 
     def netif_receive_skb(self, skb: SkBuff) -> None:
         """Hand a received packet to the stack."""
@@ -136,6 +161,23 @@ class NetDevice(ABC):
         self.stats.rx_bytes += len(skb)
         for tap in self.taps:
             tap(skb)
+        if self._gro is not None:
+            self._gro.receive(skb)
+        elif self.receive is not None:
+            self.receive(skb)
+
+    def set_gro(self, on: bool) -> None:
+        """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
+        ``gro_flush``."""
+        self.gro_flush()
+        self._gro = GenericReceiveOffload(self._deliver) if on else None
+
+    def gro_flush(self) -> None:
+        """A poll is over (napi_gro_flush)."""
+        if self._gro is not None:
+            self._gro.flush()
+
+    def _deliver(self, skb: SkBuff) -> None:
         if self.receive is not None:
             self.receive(skb)
 

@@ -54,6 +54,8 @@ class SkBuff:
     """Received: the Ethernet header that was pulled."""
     network_header: "bytes | memoryview" = b""
     """Received: the IP header that was pulled."""
+    dsfield: int = 0
+    """The network header's DS byte, of which the low two bits are ECN (RFC 3168 section 5)."""
     gso_size: int = 0
     """Payload bytes per segment; 0 if the packet is not to be cut."""
     gso_segs: int = 0

@@ -9,23 +9,18 @@ from stack.socket import (
     SHUT_RDWR,
     SHUT_WR,
     SO_ERROR,
-    SO_RCVBUF,
-    SO_REUSEADDR,
-    SO_SNDBUF,
     SOL_SOCKET,
-    TCP_NODELAY,
     Address,
     Socket,
-    check_buffer,
     check_port,
     error,
 )
+from stack.stream_options import get_option, set_option
 from stack.tcp.connection import Connection
 from stack.tcp.info import TcpInfo, tcp_info
 from stack.tcp.listener import Listener
 from stack.tcp.parameters import SocketOptions
 from stack.tcp.state import State
-from stack.tcp.tcp import IPPROTO_TCP
 
 if TYPE_CHECKING:
     from stack.host import NetworkStack
@@ -38,13 +33,13 @@ class StreamSocket(Socket):
 
     def __init__(self, stack: "NetworkStack", connection: Connection | None = None) -> None:
         super().__init__(stack)
-        parameters = stack.tcp.parameters
-        self._options = SocketOptions(parameters.send_buffer, parameters.receive_buffer)
+        self._options = SocketOptions()
         self._listener: Listener | None = None
         self._connection: Connection | None = None
         self._bound: tuple[int, int] | None = None
         self._bound_reuse = False
         if connection is not None:
+            self._options = connection.options
             self._attach(connection)
 
     def _attach(self, connection: Connection) -> None:
@@ -84,7 +79,7 @@ class StreamSocket(Socket):
         if self._connection is not None:
             raise error(errno.EINVAL)
         if self._listener is not None:
-            self._listener.backlog = max(backlog, 1)
+            self._listener.set_backlog(backlog)
         else:
             if self._bound is None:
                 self._bound = (0, self.stack.tcp.bind(0, 0, reuse=False))
@@ -210,43 +205,19 @@ class StreamSocket(Socket):
         self._writable.set()
         await self._leave()
 
-    def setsockopt(self, level: int, option: int, value: int) -> None:
-        """SO_REUSEADDR, SO_SNDBUF, SO_RCVBUF, TCP_NODELAY; ENOPROTOOPT for any other."""
+    def setsockopt(self, level: int, option: int, value: int | str) -> None:
+        """An option of socket(7) or tcp(7), see ``stack.stream_options``. ENOPROTOOPT for one that is not built, EINVAL
+        for a value that cannot be."""
         self._enter()
-        connection = self._connection
-        if (level, option) == (SOL_SOCKET, SO_REUSEADDR):
-            self._options.reuse = bool(value)
-        elif (level, option) == (SOL_SOCKET, SO_SNDBUF):
-            self._options.send_buffer = check_buffer(value)
-            if connection is not None:
-                connection.sender.limit = self._options.send_buffer
-                self._writable.set()
-        elif (level, option) == (SOL_SOCKET, SO_RCVBUF):
-            self._options.receive_buffer = check_buffer(value)
-            if connection is not None:
-                connection.receiver.limit = self._options.receive_buffer
-        elif (level, option) == (IPPROTO_TCP, TCP_NODELAY):
-            self._options.nodelay = bool(value)
-            if connection is not None:
-                connection.sender.nodelay = self._options.nodelay
-                connection.sender.output(self.stack.cpu.now)
-        else:
-            raise error(errno.ENOPROTOOPT)
+        set_option(self.stack.tcp, self._options, self._connection, level, option, value)
+        self._writable.set()
 
-    def getsockopt(self, level: int, option: int) -> int:
+    def getsockopt(self, level: int, option: int) -> int | str:
         """The value of an option that ``setsockopt`` sets, or SO_ERROR: the pending error, which it clears."""
         self._enter()
-        values = {
-            (SOL_SOCKET, SO_REUSEADDR): int(self._options.reuse),
-            (SOL_SOCKET, SO_SNDBUF): self._options.send_buffer,
-            (SOL_SOCKET, SO_RCVBUF): self._options.receive_buffer,
-            (IPPROTO_TCP, TCP_NODELAY): int(self._options.nodelay),
-        }
         if (level, option) == (SOL_SOCKET, SO_ERROR):
             return self._take_error()
-        if (level, option) not in values:
-            raise error(errno.ENOPROTOOPT)
-        return values[level, option]
+        return get_option(self.stack.tcp, self._options, self._connection, level, option)
 
     def tcp_info(self) -> TcpInfo:
         """A snapshot of the connection (TCP_INFO)."""

@@ -1,25 +1,26 @@
-"""One TCP connection: its state, the calls of its user (RFC 9293 section 3.10.1 to 3.10.6), its timers and its output.
+"""One TCP connection: its state, and the calls of its user (RFC 9293 sections 3.10.1 to 3.10.6).
 
-What arrives is handled in ``stack.tcp.input``.
+What arrives is handled in ``stack.tcp.input``, how segments are built in ``stack.tcp.transmit``.
 """
 
 import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stack.checksum import checksum, fold, pseudo_header, store
-from stack.environment import Cause
-from stack.ipv4 import HEADER_BYTES as IP_HEADER_BYTES
-from stack.ipv4 import Path
-from stack.net_device import Features
-from stack.skbuff import GsoType, IpSummed, SkBuff
+from stack.tcp import transmit
+from stack.tcp.autotune import ReceiveTuning
+from stack.tcp.delayed_ack import DelayedAck
+from stack.tcp.keepalive import KeepAlive
+from stack.tcp.network import Path
+from stack.tcp.offloads import Offloads
 from stack.tcp.parameters import FourTuple, SocketOptions
-from stack.tcp.receive import Receiver, scale_for
-from stack.tcp.segment import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_BYTES, RST, SYN, Options, build_options
+from stack.tcp.persist import probe_window
+from stack.tcp.receive import Receiver
+from stack.tcp.segment import ACK, RST
 from stack.tcp.send import Sender
-from stack.tcp.sequence import MASK
 from stack.tcp.state import State
 from stack.tcp.timers import DeadlineTimer
+from stack.tcp.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from stack.tcp.listener import Listener
@@ -27,13 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_DEFAULT_SEND_MSS = 536
-"""RFC 9293 MUST-15: for a peer that names no maximum segment size."""
-_MINIMUM_SEND_MSS = 48
-"""Linux's TCP_MIN_SND_MSS: a smaller offer would only serve to make work."""
-_CHECKSUM_START = 14 + IP_HEADER_BYTES
-_IP_MAXIMUM = 0xFFFF
-_SEGMENTATION = Features.TSO | Features.HW_CSUM
+_COUNTED = (State.ESTABLISHED, State.CLOSE_WAIT)
+"""RFC 4022's tcpCurrEstab."""
 
 
 def _nothing() -> None:
@@ -44,33 +40,43 @@ class Connection:
     """A connection that is not listening. ``readable`` and ``writable`` are called when a waiting user should look."""
 
     __slots__ = (
-        "_delayed_ack",
-        "_identification",
-        "_pseudo",
         "_state_timer",
-        "_syn_lost",
         "ack_now",
         "challenges",
+        "delayed_ack",
         "error",
+        "identification",
+        "keepalive",
         "key",
         "listener",
+        "offloads",
         "opened_by_peer",
+        "options",
         "orphan",
         "path",
+        "pseudo_sum",
         "read_shut",
         "readable",
         "receiver",
         "sender",
         "state",
+        "syn_lost",
         "tcp",
+        "timestamps",
+        "tuning",
         "window_scaling",
         "writable",
     )
 
-    def __init__(self, tcp: "Tcp", key: FourTuple, path: Path, options: SocketOptions) -> None:
+    def __init__(
+        self, tcp: "Tcp", key: FourTuple, path: Path, options: SocketOptions, *, initial: int | None = None
+    ) -> None:
+        env = tcp.env
+        parameters = tcp.parameters
         self.tcp = tcp
         self.key = key
         self.path = path
+        self.options = options
         self.state = State.CLOSED
         self.error = 0
         """errno that the next call reports."""
@@ -79,30 +85,47 @@ class Connection:
         self.read_shut = False
         self.listener: Listener | None = None
         self.opened_by_peer = False
-        self.window_scaling = tcp.parameters.window_scaling
+        self.window_scaling = parameters.window_scaling
+        self.timestamps = Timestamps(env.random.getrandbits(31))
         self.ack_now = False
         self.challenges = (0, 0)
         """Challenge ACKs: (count, since when)."""
         self.readable: Callable[[], None] = _nothing
         self.writable: Callable[[], None] = _nothing
-        self._pseudo = pseudo_header(key.local, key.remote, path.protocol, 0)
-        self._syn_lost = False
-        self._identification = tcp.env.random.getrandbits(16)
-        self._delayed_ack = DeadlineTimer(tcp.env, self._delayed_ack_expired)
-        self._state_timer = DeadlineTimer(tcp.env, self._state_timer_expired)
-        mss = path.mtu - IP_HEADER_BYTES - HEADER_BYTES
-        self.receiver = Receiver(limit=options.receive_buffer, mss=mss)
+        self.pseudo_sum = path.pseudo_sum
+        self.offloads = Offloads(path)
+        self.syn_lost = False
+        self.identification = env.random.getrandbits(16)
+        self.delayed_ack = DelayedAck(self)
+        self.keepalive = KeepAlive(self)
+        self._state_timer = DeadlineTimer(env, self._state_timer_expired)
+        mss = transmit.advertised_mss(self)
+        self.receiver = Receiver(limit=options.receive_buffer or parameters.receive_buffer, mss=mss)
+        self.tuning = ReceiveTuning(self)
         self.sender = Sender(
             self,
-            DeadlineTimer(tcp.env, self._retransmission_expired),
-            tcp.parameters,
+            DeadlineTimer(env, self._timer_expired),
+            DeadlineTimer(env, self._output),
+            parameters,
             tcp.counters,
             # RFC 6528 asks for a number that nobody can guess.
-            initial=tcp.env.random.getrandbits(32),
+            initial=env.random.getrandbits(32) if initial is None else initial,
             mss=mss,
-            limit=options.send_buffer,
+            limit=options.send_buffer or parameters.send_buffer,
+            autotune=options.send_buffer is None,
+            congestion_control=options.congestion_control or parameters.congestion_control,
         )
-        self.sender.nodelay = options.nodelay
+        self.apply_options()
+
+    def apply_options(self) -> None:
+        """Take over what ``setsockopt`` has set."""
+        options, sender = self.options, self.sender
+        sender.nodelay = options.nodelay
+        sender.cork = options.cork
+        sender.user_timeout = options.user_timeout
+        sender.pacing.limit = options.max_pacing_rate
+        self.delayed_ack.quick_allowed = options.quickack
+        self.keepalive.schedule()
 
     # Opening
 
@@ -110,50 +133,35 @@ class Connection:
         """Active open (RFC 9293 section 3.10.1)."""
         self.set_state(State.SYN_SENT)
         self.tcp.counters.mib["Tcp.ActiveOpens"] += 1
-        self.send_syn()
-
-    def send_syn(self) -> None:
-        """Send SYN, or in SYN-RECEIVED SYN and ACK, for the first time or again."""
-        answer = self.state is State.SYN_RECEIVED
-        sender = self.sender
-        first = sender.maximum == sender.initial
-        scale = scale_for(self.receiver.limit) if self.window_scaling else None
-        options = build_options(Options(self.receiver.mss, scale))
-        sender.sent_syn(self.tcp.cpu.now)
-        flags = SYN | ACK if answer else SYN
-        self.transmit(sender.initial, b"", flags, options=options, retransmission=not first)
-
-    def negotiate(self, offer: Options) -> None:
-        """Take over what the peer's SYN offers (RFC 9293 section 3.7.1, RFC 7323 section 2.2)."""
-        offered = max(offer.maximum_segment_size or _DEFAULT_SEND_MSS, _MINIMUM_SEND_MSS)
-        self.sender.set_segment_size(min(offered, self.path.mtu - IP_HEADER_BYTES - HEADER_BYTES))
-        self.window_scaling = self.window_scaling and offer.window_scale is not None
-        if self.window_scaling:
-            self.sender.scale = offer.window_scale or 0
-            self.receiver.scale = scale_for(self.receiver.limit)
+        transmit.send_syn(self)
 
     def established(self, now: int) -> None:
         """The handshake is complete."""
-        if self._syn_lost:
+        if self.syn_lost:
             self.sender.rtt.syn_was_lost()
             self.sender.congestion.syn_was_lost()
         self.set_state(State.ESTABLISHED)
+        self.tuning.start(now)
+        self.keepalive.schedule()
         if self.listener is not None:
             self.listener.established(self)
         self.writable()
 
     # User calls
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: "memoryview | bytes") -> None:
         """Queue data, for which there must be room, and send what may be sent."""
         self.sender.write(data)
         self.sender.output(self.tcp.cpu.now)
 
     def read(self, size: int) -> bytes:
         """Take at most ``size`` bytes of what has arrived; b"" if there is nothing."""
-        data = self.receiver.read(size)
-        if data and self.can_receive() and self.receiver.update_due():
-            self.send_ack()
+        receiver = self.receiver
+        data = receiver.read(size)
+        if data:
+            self.tuning.copied(self.tcp.cpu.now)
+            if self.can_receive() and receiver.update_due():
+                self.send_ack()
         return data
 
     def closed(self) -> bool:
@@ -201,90 +209,48 @@ class Connection:
     def abort(self, error: int) -> None:
         """Reset the connection (RFC 9293 section 3.10.5)."""
         if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
-            self.transmit(self.sender.maximum, b"", RST | ACK)
+            self.transmit(self.sender.nxt, b"", RST | ACK)
             self.tcp.counters.mib["Tcp.OutRsts"] += 1
         self.finish(error)
 
-    # Output
+    # Output, as the sender wants it
 
     def chunk(self) -> int:
-        """Payload of the largest packet that the device may be given: a multiple of a segment with segmentation
-        offload, else one segment."""
-        mss = self.sender.mss
-        if self.path.interface.device.features & _SEGMENTATION == _SEGMENTATION:
-            return (_IP_MAXIMUM - IP_HEADER_BYTES - HEADER_BYTES) // mss * mss
-        return mss
+        """See ``SegmentOutput``."""
+        return transmit.chunk(self)
 
-    def transmit(
-        self, sequence: int, payload: bytes, flags: int, *, options: bytes = b"", retransmission: bool = False
-    ) -> None:
-        """Send one segment, or with segmentation offload several that follow each other."""
-        tcp = self.tcp
-        receiver = self.receiver
-        sender = self.sender
-        key = self.key
-        acknowledgment = 0
-        window = receiver.window_field(scaled=not flags & SYN)
-        if flags & ACK:
-            acknowledgment = receiver.nxt & MASK
-            receiver.acknowledged = receiver.nxt
-            self.ack_now = False
-            self._delayed_ack.deadline = None
-        size = len(payload)
-        length = HEADER_BYTES + len(options) + size
-        offset_flags = length - size << 10 | flags
-        device = self.path.interface.device
-        skb = SkBuff(payload)
-        value = 0
-        if device.features & Features.HW_CSUM:
-            skb.ip_summed = IpSummed.PARTIAL
-            skb.csum_start = _CHECKSUM_START
-            skb.csum_offset = CHECKSUM_OFFSET
-            value = fold(self._pseudo + length)
-        header = (
-            HEADER.pack(
-                key.local_port, key.remote_port, sequence & MASK, acknowledgment, offset_flags, window, value, 0
-            )
-            + options
-        )
-        if skb.ip_summed is not IpSummed.PARTIAL:
-            tcp.cpu.charge(Cause.CHECKSUM, size=length)
-            value = checksum(payload, fold(self._pseudo + length + int.from_bytes(header, "big")))
-            header = store(header, CHECKSUM_OFFSET, value)
-        skb.head = header
-        segments = 1
-        if size > sender.mss:
-            segments = -(-size // sender.mss)
-            skb.gso_size = sender.mss
-            skb.gso_segs = segments
-            skb.gso_type = GsoType.TCPV4
-        if size or flags & FIN:
-            skb.cb = sequence + size + (flags & FIN)
-            skb.destructor = sender.departed
-        tcp.counters.mib["Tcp.RetransSegs" if retransmission else "Tcp.OutSegs"] += segments
-        identification = self._identification
-        self._identification = identification + segments & 0xFFFF
-        self.path.send(skb, identification)
+    def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> bool:
+        """See ``SegmentOutput``."""
+        return transmit.send_packet(self, sequence, payload, flags, retransmission=retransmission)
+
+    def timed_out(self) -> None:
+        """The peer does not answer any more."""
+        self.tcp.counters.mib["TcpExt.TCPAbortOnTimeout"] += 1
+        self.finish(errno.ETIMEDOUT)
+
+    def call_soon(self) -> None:
+        """See ``SegmentOutput``."""
+        self.tcp.env.call_at(self.tcp.env.now, self._output)
+
+    def _output(self) -> None:
+        if self.state is not State.CLOSED:
+            self.sender.recovery.retransmit(self.tcp.cpu.now)
+            self.sender.output(self.tcp.cpu.now)
 
     def send_ack(self) -> None:
         """Send an ACK without data."""
-        self.transmit(self.sender.maximum, b"", ACK)
+        self.transmit(self.sender.nxt, b"", ACK)
 
-    def acknowledge_soon(self, now: int) -> None:
-        """Data in order has come: ACK at least every second full segment, or after the delay (RFC 9293 section
-        3.8.6.3)."""
-        receiver = self.receiver
-        if receiver.nxt - receiver.acknowledged >= 2 * receiver.segment_size:
-            self.ack_now = True
-        elif self._delayed_ack.deadline is None:
-            self._delayed_ack.start(now + self.tcp.parameters.delayed_ack)
+    def mtu_reduced(self) -> None:
+        """The path carries smaller packets than before (RFC 1191, RFC 8201)."""
+        if self.state is not State.CLOSED:
+            self.sender.shrink_segment_size(transmit.send_mss(self, self.sender.mss), self.tcp.cpu.now)
 
     # State and timers
 
     def set_state(self, state: State) -> None:
         """Change the state, and the count of established connections with it (RFC 4022)."""
-        counted = (State.ESTABLISHED, State.CLOSE_WAIT)
-        self.tcp.counters.mib["Tcp.CurrEstab"] += (state in counted) - (self.state in counted)
+        self.tcp.counters.mib["Tcp.CurrEstab"] += (state in _COUNTED) - (self.state in _COUNTED)
         self.state = state
 
     def time_wait(self, now: int) -> None:
@@ -292,6 +258,7 @@ class Connection:
         if self.state is not State.TIME_WAIT:
             self.set_state(State.TIME_WAIT)
             self.sender.timer.close()
+            self.keepalive.close()
             self.tcp.counters.mib["TcpExt.TW"] += 1
         self._state_timer.start(now + self.tcp.parameters.time_wait)
         self.writable()
@@ -312,8 +279,8 @@ class Connection:
         self.set_state(State.CLOSED)
         self.error = error
         self.sender.discard()
-        self.sender.timer.close()
-        self._delayed_ack.close()
+        self.delayed_ack.timer.close()
+        self.keepalive.close()
         self._state_timer.close()
         if self.listener is not None:
             self.listener.finished(self)
@@ -321,30 +288,27 @@ class Connection:
         self.readable()
         self.writable()
 
-    def timed_out(self) -> None:
-        """The peer does not answer any more."""
-        self.tcp.counters.mib["TcpExt.TCPAbortOnTimeout"] += 1
-        self.finish(errno.ETIMEDOUT)
-
-    def _retransmission_expired(self) -> None:
+    def _timer_expired(self) -> None:
         now = self.tcp.cpu.now
         sender = self.sender
-        if self.state is not State.SYN_SENT and self.state is not State.SYN_RECEIVED:
-            sender.expired(now)
-            return
+        if self.state is State.SYN_SENT or self.state is State.SYN_RECEIVED:
+            self._syn_expired()
+        elif sender.una < sender.nxt:
+            sender.loss_timer.expired(now)
+        elif sender.nxt < sender.end + sender.fin_queued:
+            probe_window(sender, now)
+
+    def _syn_expired(self) -> None:
         parameters = self.tcp.parameters
+        sender = self.sender
         sender.retransmits += 1
         if sender.retransmits > (parameters.synack_retries if self.opened_by_peer else parameters.syn_retries):
             self.timed_out()
             return
         self.tcp.counters.mib["TcpExt.TCPTimeouts"] += 1
         sender.rtt.back_off()
-        self._syn_lost = True
-        self.send_syn()
-
-    def _delayed_ack_expired(self) -> None:
-        self.tcp.counters.mib["TcpExt.DelayedACKs"] += 1
-        self.send_ack()
+        self.syn_lost = True
+        transmit.send_syn(self)
 
     def _state_timer_expired(self) -> None:
         self.finish(0)

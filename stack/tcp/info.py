@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stack.tcp.connection import Connection
+from stack.tcp.progress import CaState
 from stack.tcp.state import State
 
 __all__ = ["TcpInfo", "tcp_info"]
@@ -10,44 +11,94 @@ __all__ = ["TcpInfo", "tcp_info"]
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """A snapshot in the manner of Linux's ``struct tcp_info``. Times in nanoseconds, sizes in bytes."""
+    """A snapshot in the manner of Linux's ``struct tcp_info``. Times in nanoseconds, sizes in bytes, rates in bytes/s;
+    what Linux counts in packets is in bytes here too."""
 
     state: State
+    ca_state: CaState
+    congestion_control: str
     retransmits: int
     """Timeouts in a row for the oldest segment."""
+    probes: int
+    """Zero-window probes without answer."""
+    backoff: int
+    timestamps: bool
+    sack: bool
+    ecn: bool
+    snd_wscale: int
+    rcv_wscale: int
     total_retrans: int
     """Segments sent again, all in all."""
     rto: int
     rtt: int
     rttvar: int
+    min_rtt: int
+    rcv_rtt: int
     snd_mss: int
     rcv_mss: int
+    advmss: int
+    pmtu: int
     snd_cwnd: int
     snd_ssthresh: int
     snd_wnd: int
     rcv_wnd: int
+    rcv_space: int
+    """The receive buffer, as autotuning has set it."""
     unacked: int
+    sacked: int
+    lost: int
+    retrans: int
     notsent: int
+    reord_seen: bool
+    delivered: int
+    delivery_rate: int
+    delivery_rate_app_limited: bool
+    pacing_rate: int
+    bytes_received: int
     in_recovery: bool
 
 
 def tcp_info(connection: Connection) -> TcpInfo:
     """What ``getsockopt(TCP_INFO)`` shows."""
-    sender = connection.sender
+    sender, receiver = connection.sender, connection.receiver
+    board, rtt, recovery = sender.board, sender.rtt, sender.recovery
     return TcpInfo(
         state=connection.state,
+        ca_state=recovery.state,
+        congestion_control=sender.congestion.name,
         retransmits=sender.retransmits,
+        probes=sender.unanswered,
+        backoff=rtt.backoff,
+        timestamps=connection.timestamps.enabled,
+        sack=sender.sack,
+        ecn=sender.ecn.enabled,
+        snd_wscale=sender.scale,
+        rcv_wscale=receiver.scale,
         total_retrans=sender.total_retransmits,
-        rto=sender.rtt.rto,
-        rtt=sender.rtt.srtt,
-        rttvar=sender.rtt.rttvar,
+        rto=rtt.rto,
+        rtt=rtt.srtt,
+        rttvar=rtt.rttvar,
+        min_rtt=rtt.min_rtt,
+        rcv_rtt=connection.tuning.rtt,
         snd_mss=sender.mss,
-        rcv_mss=connection.receiver.segment_size,
+        rcv_mss=receiver.segment_size,
+        advmss=receiver.mss,
+        pmtu=connection.path.mtu,
         snd_cwnd=sender.congestion.cwnd,
         snd_ssthresh=sender.congestion.ssthresh,
         snd_wnd=sender.window,
-        rcv_wnd=max(connection.receiver.edge - connection.receiver.nxt, 0),
-        unacked=sender.maximum - sender.una,
-        notsent=max(sender.end - sender.maximum, 0),
-        in_recovery=sender.recovering,
+        rcv_wnd=max(receiver.edge - receiver.nxt, 0),
+        rcv_space=receiver.limit,
+        unacked=sender.nxt - sender.una,
+        sacked=board.sacked,
+        lost=board.lost,
+        retrans=board.retransmitted,
+        notsent=max(sender.end - sender.nxt, 0),
+        reord_seen=recovery.rack.reordering_seen,
+        delivered=sender.rate.delivered,
+        delivery_rate=sender.rate.rate,
+        delivery_rate_app_limited=sender.rate.app_limited > 0,
+        pacing_rate=sender.pacing.rate(sender),
+        bytes_received=receiver.copied + len(receiver.buffer),
+        in_recovery=recovery.state is CaState.RECOVERY,
     )

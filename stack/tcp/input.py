@@ -3,10 +3,13 @@
 import errno
 
 from stack.counters import DropReason
+from stack.tcp.acknowledgment import acknowledge
 from stack.tcp.connection import Connection
-from stack.tcp.segment import ACK, FIN, RST, SYN, Segment, parse_options
-from stack.tcp.sequence import unwrap
+from stack.tcp.options import parse_options
+from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, Segment
+from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.state import State
+from stack.tcp.transmit import negotiate, send_syn
 
 __all__ = ["segment_arrives"]
 
@@ -23,35 +26,68 @@ _TIME_WAIT = State.TIME_WAIT
 _SYN_RECEIVED = State.SYN_RECEIVED
 
 
-def segment_arrives(connection: Connection, segment: Segment, now: int) -> DropReason | None:
-    """Process one segment of an existing connection. Returns why it was dropped, if it was."""
+def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield: int) -> DropReason | None:
+    """Process one segment of an existing connection, ``dsfield`` from its network header. Returns why it was dropped,
+    if it was."""
     if connection.state is State.SYN_SENT:
         return _syn_sent(connection, segment, now)
     flags = segment.flags
     receiver = connection.receiver
     sequence = unwrap(segment.sequence, receiver.nxt)
-    drop = _check_sequence(connection, segment, sequence, now)
+    timestamps = connection.timestamps
+    # Most segments of a fast connection have the timestamp of the one before.
+    stamped = timestamps.enabled and segment.tsval >= 0 and segment.tsval != timestamps.recent
+    drop = None
+    if stamped and timestamps.is_old(segment.tsval, now):
+        drop = _old_timestamp(connection, segment, sequence, now)
+    drop = drop or _check_sequence(connection, segment, sequence, now)
     if drop is not None:
         return drop
     if flags & RST:
-        return _reset(connection, sequence, now)
+        return _reset(connection, segment, sequence, now)
     if flags & SYN:
         # RFC 5961 section 4.2: only a peer that answers the challenge with a RST was in earnest.
         challenge(connection, now)
         return DropReason.TCP_INVALID_SYN
     if not flags & ACK:
         return DropReason.TCP_FLAGS
+    connection.keepalive.heard_at = now
+    if stamped and sequence <= receiver.acknowledged:
+        # RFC 7323 section 4.3: the earliest segment that is not acknowledged yet.
+        timestamps.accept(segment.tsval, now)
     drop = _acknowledgment(connection, segment, sequence, now)
     if drop is not None or connection.closed():
         return drop
+    if connection.sender.ecn.enabled:
+        connection.sender.ecn.received(flags, dsfield, has_data=len(segment.payload) > 0)
     if segment.payload or flags & FIN:
         drop = _text(connection, segment, sequence, now)
         if connection.closed():
             return drop
-    connection.sender.output(now)
+    sender = connection.sender
+    if sender.nxt < sender.buffer.end or sender.fin_queued:
+        sender.output(now)
     if connection.ack_now:
         connection.send_ack()
     return drop
+
+
+def _old_timestamp(connection: Connection, segment: Segment, sequence: int, now: int) -> DropReason | None:
+    """PAWS (RFC 7323 section 5.3, R1): not for RST, and a SYN is challenged instead.
+
+    A segment without timestamps is taken as it is, as in Linux, although section 3.2 would rather have it dropped."""
+    if segment.flags & (RST | SYN):
+        return None
+    receiver = connection.receiver
+    if not segment.payload and sequence == receiver.nxt and segment.flags & ACK and not segment.flags & FIN:
+        # Linux's tcp_disordered_ack: a pure ACK that was overtaken by data is no offence.
+        sender = connection.sender
+        if segment.acknowledgment == sender.una & MASK and segment.window << sender.scale == sender.window:
+            return None
+    connection.tcp.counters.mib["TcpExt.PAWSEstab"] += 1
+    connection.receiver.sacks.duplicate(sequence, min(sequence + len(segment.payload), receiver.nxt))
+    challenge(connection, now)
+    return DropReason.TCP_RFC7323_PAWS
 
 
 def challenge(connection: Connection, now: int) -> None:
@@ -82,21 +118,26 @@ def _check_sequence(connection: Connection, segment: Segment, sequence: int, now
         return DropReason.TCP_RESET
     if connection.state is _SYN_RECEIVED and flags & (SYN | ACK) == SYN and sequence == receiver.nxt - 1:
         # The peer's SYN again: our answer was lost.
-        connection.send_syn()
+        send_syn(connection)
         return DropReason.TCP_OLD_DATA
     if connection.state is _TIME_WAIT and flags & FIN:
         # The peer has not seen our ACK of its FIN.
         connection.time_wait(now)
     if segment.payload or flags & FIN:
+        # RFC 2883 section 4: what was there already is reported.
+        receiver.sacks.duplicate(sequence, min(sequence + len(segment.payload), receiver.nxt))
+        connection.delayed_ack.quicken()
         connection.send_ack()
         return DropReason.TCP_OLD_DATA if sequence < receiver.nxt else DropReason.TCP_OVERWINDOW
     challenge(connection, now)
     return DropReason.TCP_INVALID_SEQUENCE
 
 
-def _reset(connection: Connection, sequence: int, now: int) -> DropReason | None:
-    """Second, RST. RFC 5961 section 3.2: it must hit the next number exactly."""
-    if sequence != connection.receiver.nxt:
+def _reset(connection: Connection, segment: Segment, sequence: int, now: int) -> DropReason | None:
+    """Second, RST. RFC 5961 section 3.2: it must hit the next number exactly, or as in Linux the end of what was
+    reported as received above it."""
+    blocks = connection.receiver.sacks.blocks
+    if sequence != connection.receiver.nxt and not (blocks and sequence == max(end for _, end in blocks)):
         challenge(connection, now)
         return DropReason.TCP_RESET
     state = connection.state
@@ -116,12 +157,14 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     sender = connection.sender
     ack = unwrap(segment.acknowledgment, sender.una)
     if connection.state is _SYN_RECEIVED:
-        if not sender.una < ack <= sender.maximum:
+        if not sender.una < ack <= sender.nxt:
             connection.tcp.reset(connection.path, connection.key, segment)
             return DropReason.TCP_FLAGS
+        if connection.listener is not None and not connection.listener.admits(connection):
+            return DropReason.SOCKET_BACKLOG
         sender.wl1 = sequence - 1
         connection.established(now)
-    if ack > sender.maximum:
+    if ack > sender.nxt:
         challenge(connection, now)
         return DropReason.TCP_ACK_UNSENT_DATA
     if ack < sender.una - sender.maximum_window:
@@ -131,19 +174,22 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     sender.heard()
     advances = ack > sender.una
     changed = sender.update_window(sequence, ack, segment.window << sender.scale)
+    if advances or (ack == sender.una and sender.una < sender.nxt):
+        acknowledge(
+            sender,
+            ack,
+            now,
+            sack=segment.sack,
+            tsecr=segment.tsecr if segment.tsval >= 0 else None,
+            pure=not changed and not segment.payload and not segment.flags & FIN,
+            ece=segment.flags & ECE != 0,
+            timestamps=connection.timestamps,
+        )
     if advances:
-        sender.acknowledge(ack, now)
+        sender.grow_buffer()
         if sender.room * 3 >= sender.limit:
             # Linux's sk_stream_write_space: do not wake a writer for a trifle.
             connection.writable()
-    elif (
-        ack == sender.una
-        and sender.una < sender.maximum
-        and not changed
-        and not segment.payload
-        and not segment.flags & FIN
-    ):
-        sender.duplicate(now)
     if sender.fin_queued and sender.fin_acknowledged:
         _fin_acknowledged(connection, now)
     return None
@@ -179,8 +225,9 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
             return DropReason.TCP_CLOSE
         pieces = receiver.pieces()
         if receiver.accept(sequence, payload):
-            connection.acknowledge_soon(now)
+            connection.delayed_ack.received(now)
         else:
+            connection.delayed_ack.quicken()
             connection.ack_now = True
             connection.tcp.counters.mib["TcpExt.TCPOFOQueue"] += receiver.pieces() > pieces
     if segment.flags & FIN and end <= receiver.edge:
@@ -192,6 +239,8 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
     elif segment.flags & FIN:
         connection.ack_now = True
     if receiver.nxt > before:
+        if receiver.nxt >= connection.tuning.trip_edge:
+            connection.tuning.received(receiver.edge, now)
         connection.readable()
         return None
     if receiver.edge == before:
@@ -219,7 +268,7 @@ def _syn_sent(connection: Connection, segment: Segment, now: int) -> DropReason 
     acceptable = False
     if flags & ACK:
         ack = unwrap(segment.acknowledgment, sender.una)
-        acceptable = sender.una < ack <= sender.maximum
+        acceptable = sender.una < ack <= sender.nxt
         if not acceptable:
             if not flags & RST:
                 connection.tcp.reset(connection.path, connection.key, segment)
@@ -232,16 +281,25 @@ def _syn_sent(connection: Connection, segment: Segment, now: int) -> DropReason 
     if not flags & SYN:
         return DropReason.TCP_FLAGS
     connection.receiver.open(segment.sequence)
-    connection.negotiate(parse_options(segment.options))
+    negotiate(connection, parse_options(segment.options), flags, now)
     # The window of a SYN is not scaled (RFC 7323 section 2.2).
     sender.window = sender.maximum_window = segment.window
     sender.wl1 = segment.sequence
     if acceptable:
-        sender.wl2 = sender.maximum
-        sender.acknowledge(sender.maximum, now)
+        sender.wl2 = sender.nxt
+        acknowledge(
+            sender,
+            sender.nxt,
+            now,
+            sack=(),
+            tsecr=segment.tsecr if segment.tsval >= 0 else None,
+            pure=False,
+            ece=False,
+            timestamps=connection.timestamps,
+        )
         connection.established(now)
         connection.send_ack()
         return None
     connection.set_state(_SYN_RECEIVED)
-    connection.send_syn()
+    send_syn(connection)
     return None

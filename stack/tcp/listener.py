@@ -1,4 +1,4 @@
-"""A listening port: connections that open, and those that wait to be accepted."""
+"""A listening port: the SYN queue, the accept queue (RFC 9293 section 3.10.7.2; listen(2))."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,23 +18,46 @@ def _nothing() -> None:
 
 
 class Listener:
-    """Passive open. ``backlog`` bounds what opens and what waits to be accepted, together."""
+    """Passive open. ``backlog`` bounds what waits to be accepted, and what opens, each by itself."""
 
     def __init__(self, tcp: "Tcp", address: int, port: int, backlog: int, options: SocketOptions) -> None:
         self.tcp = tcp
         self.address = address
         self.port = port
-        self.backlog = max(backlog, 1)
+        self.set_backlog(backlog)
         self.options = options
         self.opening: set[Connection] = set()
-        """In SYN-RECEIVED."""
+        """The SYN queue: in SYN-RECEIVED."""
         self.accepted: deque[Connection] = deque()
-        """Established, waiting for ``accept``."""
+        """The accept queue: established, waiting for ``accept``."""
+        self.cookie_sent_at: int | None = None
+        """When a SYN cookie last went out: only then is an ACK from nowhere worth a look."""
         self.readable: Callable[[], None] = _nothing
 
-    def full(self) -> bool:
-        """No further connection may open: both queues together hold ``backlog``."""
-        return len(self.opening) + len(self.accepted) >= self.backlog
+    def set_backlog(self, backlog: int) -> None:
+        """1 to ``somaxconn``."""
+        self.backlog = min(max(backlog, 1), self.tcp.parameters.somaxconn)
+
+    def accept_queue_full(self) -> bool:
+        return len(self.accepted) >= self.backlog
+
+    def syn_queue_full(self) -> bool:
+        return len(self.opening) >= min(self.backlog, self.tcp.parameters.max_syn_backlog)
+
+    def admits(self, connection: Connection) -> bool:
+        """Whether a connection whose handshake is complete finds room. If not, its ACK is dropped: the peer's data or
+        our SYN will come again, unless ``abort_on_overflow`` is set."""
+        if not self.accept_queue_full():
+            return True
+        self.overflow()
+        if self.tcp.parameters.abort_on_overflow:
+            connection.abort(0)
+        return False
+
+    def overflow(self) -> None:
+        """Count what the accept queue could not take."""
+        self.tcp.counters.mib["TcpExt.ListenOverflows"] += 1
+        self.tcp.counters.mib["TcpExt.ListenDrops"] += 1
 
     def established(self, connection: Connection) -> None:
         """A connection's handshake is complete."""

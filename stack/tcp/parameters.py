@@ -9,14 +9,45 @@ __all__ = ["FourTuple", "SocketOptions", "TcpParameters"]
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
+_POSITIVE = (
+    "send_buffer",
+    "receive_buffer",
+    "send_buffer_maximum",
+    "receive_buffer_maximum",
+    "initial_rto",
+    "minimum_rto",
+    "time_wait",
+    "fin_timeout",
+    "initial_window_segments",
+    "keepalive_time",
+    "keepalive_interval",
+    "keepalive_probes",
+    "limit_output_bytes",
+    "reordering",
+    "somaxconn",
+    "max_syn_backlog",
+    "pacing_ss_ratio",
+    "pacing_ca_ratio",
+)
+_NOT_NEGATIVE = ("syn_retries", "synack_retries", "retries")
+_CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TcpParameters:
     """One host's settings (``net.ipv4.tcp_*``). Raises ``ValueError`` for what cannot work."""
 
+    # Buffers
     send_buffer: int = 256 * 1024
+    """What a socket starts with."""
     receive_buffer: int = 256 * 1024
+    send_buffer_maximum: int = 4 * 1024 * 1024
+    """What it may grow to by itself, unless SO_SNDBUF was set."""
+    receive_buffer_maximum: int = 6 * 1024 * 1024
+    moderate_receive_buffer: bool = True
+    """Receive buffers grow with what their reader takes (tcp_moderate_rcvbuf)."""
+
+    # Timers
     initial_rto: int = _SECOND
     """RFC 6298 rule 2.1."""
     minimum_rto: int = 200 * _MS
@@ -28,18 +59,65 @@ class TcpParameters:
     """2 MSL."""
     fin_timeout: int = 60 * _SECOND
     """How long a closed socket waits for the peer's FIN in FIN-WAIT-2."""
+    keepalive_time: int = 7200 * _SECOND
+    keepalive_interval: int = 75 * _SECOND
+    keepalive_probes: int = 9
     syn_retries: int = 6
     synack_retries: int = 5
     retries: int = 15
     """Timeouts in a row before the connection is given up (RFC 1122's R2)."""
+
+    # Options that a SYN offers
+    window_scaling: bool = True
+    timestamps: bool = True
+    """RFC 7323."""
+    sack: bool = True
+    """RFC 2018."""
+    dsack: bool = True
+    """RFC 2883."""
+    ecn: int = 2
+    """RFC 3168: 0 never, 1 ask for it and accept it, 2 accept it."""
+
+    # Congestion control and recovery
+    congestion_control: str = "cubic"
     initial_window_segments: int = 10
     """RFC 6928."""
-    window_scaling: bool = True
+    slow_start_after_idle: bool = True
+    """RFC 5681 section 4.1."""
+    reordering: int = 3
+    """Duplicate ACKs that a path may cause without loss (RFC 5681's DupThresh)."""
+    tail_loss_probe: bool = True
+    """RFC 8985 section 7 (tcp_early_retrans)."""
+    frto: bool = True
+    """RFC 5682."""
+    pacing: bool = False
+    """Spread what is sent over the round trip (Linux leaves that to the fq qdisc or BBR)."""
+    pacing_ss_ratio: int = 200
+    """Per cent of cwnd / SRTT in slow start, and below after it."""
+    pacing_ca_ratio: int = 120
+    limit_output_bytes: int = 1024 * 1024
+    """Of one connection in qdisc and device at once (TCP small queues)."""
+
+    # Listening
+    somaxconn: int = 4096
+    """Largest backlog."""
+    max_syn_backlog: int = 1024
+    """Connections in SYN-RECEIVED per listener, at most."""
+    syncookies: int = 1
+    """0 never, 1 once the SYN queue is full, 2 always."""
+    abort_on_overflow: bool = False
+    """Reset a connection that finds the accept queue full, instead of letting the peer try again."""
 
     def __post_init__(self) -> None:
-        for name in ("send_buffer", "receive_buffer", "initial_rto", "minimum_rto", "time_wait", "fin_timeout"):
+        for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)!r}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
         if not 0 <= self.delayed_ack <= 500 * _MS:
             raise ValueError(f"delayed_ack must be 0 to 500 ms (RFC 9293), not {self.delayed_ack!r} ns")
         if self.maximum_rto < self.minimum_rto:
@@ -57,9 +135,22 @@ class FourTuple(NamedTuple):
 
 @dataclass(slots=True)
 class SocketOptions:
-    """What ``setsockopt`` sets; a connection takes them over from its socket or listener."""
+    """What ``setsockopt`` sets; a connection takes them over from its socket or listener. None: as the host's."""
 
-    send_buffer: int
-    receive_buffer: int
+    send_buffer: int | None = None
+    receive_buffer: int | None = None
     nodelay: bool = False
+    cork: bool = False
     reuse: bool = False
+    keepalive: bool = False
+    keepalive_time: int | None = None
+    keepalive_interval: int | None = None
+    keepalive_probes: int | None = None
+    user_timeout: int = 0
+    """RFC 5482: nanoseconds that data may stay unacknowledged; 0: as many as the retries take."""
+    maximum_segment_size: int | None = None
+    """TCP_MAXSEG: neither sent nor advertised beyond."""
+    congestion_control: str | None = None
+    quickack: bool = True
+    max_pacing_rate: int | None = None
+    """Bytes/s."""

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 
+from stack.tcp.selective_acks import SelectiveAcks
+
 __all__ = ["Receiver", "scale_for"]
 
 _MAXIMUM_WINDOW_FIELD = 0xFFFF
@@ -26,7 +28,20 @@ def _start(piece: tuple[int, bytes]) -> int:
 class Receiver:
     """Sequence numbers here do not wrap (see ``stack.tcp.sequence``)."""
 
-    __slots__ = ("_pieces", "acknowledged", "buffer", "edge", "fin", "limit", "mss", "nxt", "scale", "segment_size")
+    __slots__ = (
+        "_pieces",
+        "acknowledged",
+        "buffer",
+        "copied",
+        "edge",
+        "fin",
+        "limit",
+        "mss",
+        "nxt",
+        "sacks",
+        "scale",
+        "segment_size",
+    )
 
     def __init__(self, *, limit: int, mss: int) -> None:
         self.limit = limit
@@ -46,6 +61,9 @@ class Receiver:
         """Sequence number of the peer's FIN, once known."""
         self.segment_size = min(_DEFAULT_MSS, mss)
         """Payload of a full segment of the peer, as far as seen."""
+        self.copied = 0
+        """Bytes that the program has taken, all in all."""
+        self.sacks = SelectiveAcks()
         self._pieces: list[tuple[int, bytes]] = []
         """Out of order: (sequence number, data), sorted, without overlap."""
 
@@ -83,6 +101,7 @@ class Receiver:
         if len(payload) > self.segment_size:
             self.segment_size = min(len(payload), self.mss)
         if sequence < nxt:
+            self.sacks.duplicate(sequence, min(sequence + len(payload), nxt))
             payload = payload[nxt - sequence :]
             sequence = nxt
         room = self.edge - sequence
@@ -97,33 +116,43 @@ class Receiver:
         self.nxt = nxt + len(payload)
         if self._pieces:
             self._drain()
+            self.sacks.advance(self.nxt)
             return False
         return True
 
     def _store(self, sequence: int, payload: "memoryview | bytes") -> None:
         """Keep what is out of order and not kept yet."""
         pieces = self._pieces
+        whole = (sequence, sequence + len(payload))
         index = bisect_right(pieces, sequence, key=_start)
         if index:
             start, data = pieces[index - 1]
             overlap = start + len(data) - sequence
             if overlap > 0:
+                self.sacks.duplicate(sequence, min(sequence + overlap, whole[1]))
                 payload = payload[overlap:]
                 sequence += overlap
-        while payload and len(pieces) * _BYTES_PER_PIECE < self.limit:
+        while payload:
+            if len(pieces) * _BYTES_PER_PIECE >= self.limit:
+                # Not kept, so not to be reported either: only what came before it is.
+                whole = (whole[0], sequence)
+                break
             if index == len(pieces):
                 pieces.append((sequence, bytes(payload)))
-                return
+                break
             gap = pieces[index][0] - sequence
             if gap:
                 pieces.insert(index, (sequence, bytes(payload[:gap])))
                 index += 1
             if len(payload) <= gap:
-                return
+                break
             step = gap + len(pieces[index][1])
+            self.sacks.duplicate(sequence + gap, min(sequence + step, whole[1]))
             payload = payload[step:]
             sequence += step
             index += 1
+        if whole[0] < whole[1]:
+            self.sacks.add(*whole)
 
     def _drain(self) -> None:
         """Move what has become in order to the buffer."""
@@ -148,7 +177,8 @@ class Receiver:
         if size >= len(buffer):
             data = bytes(buffer)
             buffer.clear()
-            return data
-        data = bytes(memoryview(buffer)[:size])
-        del buffer[:size]
+        else:
+            data = bytes(memoryview(buffer)[:size])
+            del buffer[:size]
+        self.copied += len(data)
         return data

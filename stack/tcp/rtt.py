@@ -8,12 +8,14 @@ _GRANULARITY = 1
 """G: the clock counts nanoseconds."""
 _FALLBACK_RTO = 3_000_000_000
 """Rule 5.7: after a lost SYN, data starts with this timeout."""
+_MIN_RTT_WINDOW = 300_000_000_000
+"""A minimum older than this no longer counts (Linux's tcp_min_rtt_wlen)."""
 
 
 class RttEstimator:
-    """SRTT, RTTVAR and RTO, from one segment timed per round trip. ``rto`` includes the back-off."""
+    """SRTT, RTTVAR, RTO and the least RTT of late. ``rto`` includes the back-off."""
 
-    __slots__ = ("_maximum", "_minimum", "_timed_at", "_timed_end", "backoff", "rto", "rttvar", "srtt")
+    __slots__ = ("_maximum", "_minimum", "_minimum_at", "backoff", "latest", "min_rtt", "rto", "rttvar", "srtt")
 
     def __init__(self, parameters: TcpParameters) -> None:
         self._minimum = parameters.minimum_rto
@@ -24,33 +26,24 @@ class RttEstimator:
         self.rto = parameters.initial_rto
         self.backoff = 0
         """How often the timeout was doubled since the last sample."""
-        self._timed_end: int | None = None
-        self._timed_at = 0
+        self.latest = 0
+        self.min_rtt = 0
+        """0 before the first sample."""
+        self._minimum_at = 0
 
-    def start(self, end: int, now: int) -> None:
-        """A segment whose last number is before ``end`` is sent for the first time: time it, if none is timed."""
-        if self._timed_end is None:
-            self._timed_end = end
-            self._timed_at = now
-
-    def spoil(self) -> None:
-        """Something was sent again, so that an ACK tells no time any more (Karn's rule, section 3)."""
-        self._timed_end = None
-
-    def acknowledged(self, ack: int, now: int) -> None:
-        """All before ``ack`` has arrived."""
-        if self._timed_end is not None and ack >= self._timed_end:
-            self._timed_end = None
-            self.sample(now - self._timed_at)
-
-    def sample(self, rtt: int) -> None:
-        """Take a measurement (section 2). Ends the back-off."""
+    def sample(self, rtt: int, now: int, *, per_round: int = 1) -> None:
+        """Take a measurement (section 2), one of about ``per_round`` in a round trip: so many weigh as one (RFC 7323
+        appendix G). Ends the back-off."""
+        self.latest = rtt
         if self.srtt == 0:
-            self.srtt = rtt
+            self.srtt = max(rtt, 1)
             self.rttvar = rtt // 2
         else:
-            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // 4
-            self.srtt += (rtt - self.srtt) // 8
+            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // (4 * per_round)
+            self.srtt += (rtt - self.srtt) // (8 * per_round)
+        if not self.min_rtt or rtt <= self.min_rtt or now - self._minimum_at > _MIN_RTT_WINDOW:
+            self.min_rtt = max(rtt, 1)
+            self._minimum_at = now
         self.backoff = 0
         self.rto = min(max(self.srtt + max(_GRANULARITY, 4 * self.rttvar), self._minimum), self._maximum)
 
@@ -58,6 +51,12 @@ class RttEstimator:
         """The timer has expired (rule 5.5)."""
         self.backoff += 1
         self.rto = min(2 * self.rto, self._maximum)
+
+    def undo_back_off(self) -> None:
+        """The timeout was spurious: nothing was lost (RFC 4015 section 3.3)."""
+        if self.backoff and self.srtt:
+            self.backoff = 0
+            self.rto = min(max(self.srtt + max(_GRANULARITY, 4 * self.rttvar), self._minimum), self._maximum)
 
     def syn_was_lost(self) -> None:
         """The connection opened after a timeout: start data with 3 s (rule 5.7)."""

@@ -1,12 +1,15 @@
-"""TCP's wire format (RFC 9293 section 3.1) and its options (section 3.2, RFC 7323 section 2.2)."""
+"""TCP's wire format: the header (RFC 9293 section 3.1) and the segment as the rest of the stack sees it."""
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from stack.tcp.options import TIMESTAMP_WORD, find_sack, find_timestamps
 
 __all__ = [
     "ACK",
     "CHECKSUM_OFFSET",
+    "CWR",
+    "ECE",
     "FIN",
     "HEADER",
     "HEADER_BYTES",
@@ -14,11 +17,8 @@ __all__ = [
     "RST",
     "SYN",
     "URG",
-    "Options",
     "Segment",
-    "build_options",
     "parse",
-    "parse_options",
 ]
 
 FIN = 0x01
@@ -27,31 +27,23 @@ RST = 0x04
 PSH = 0x08
 ACK = 0x10
 URG = 0x20
+ECE = 0x40
+CWR = 0x80
 
 HEADER = struct.Struct("!HHIIHHHH")
 """Ports, sequence, acknowledgment, data offset and flags, window, checksum, urgent pointer."""
 HEADER_BYTES = 20
 CHECKSUM_OFFSET = 16
-_FLAGS_MASK = 0x3F
+_FLAGS_MASK = 0xFF
 
-_END_OF_LIST = 0
-_NO_OPERATION = 1
-_MAXIMUM_SEGMENT_SIZE = 2
-_WINDOW_SCALE = 3
-_MAXIMUM_SHIFT = 14
-"""RFC 7323 section 2.3: a larger shift is taken as 14."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options in use; None is absent."""
-
-    maximum_segment_size: int | None = None
-    window_scale: int | None = None
+_WITH_TIMESTAMPS = struct.Struct("!HHIIHHHHIII")
+"""The header and the only options of nearly all segments: two NOP and timestamps (RFC 7323 appendix A)."""
+_TIMESTAMPS_ONLY = 8
+"""Data offset, in words, of such a header."""
 
 
 class Segment(NamedTuple):
-    """One received segment. Sequence numbers as on the wire; ``options`` are raw bytes, parsed for a SYN only."""
+    """One received segment. Sequence numbers as on the wire; ``options`` are raw bytes."""
 
     source_port: int
     destination_port: int
@@ -59,61 +51,57 @@ class Segment(NamedTuple):
     acknowledgment: int
     flags: int
     window: int
+    urgent: int
     options: memoryview
     payload: memoryview
+    tsval: int = -1
+    """-1 without timestamps option."""
+    tsecr: int = 0
+    sack: tuple[tuple[int, int], ...] = ()
+    """SACK blocks as on the wire."""
 
 
 def parse(data: "bytes | memoryview") -> Segment | None:
     """The segment in ``data``; None if its header is malformed."""
-    if len(data) < HEADER_BYTES:
+    size = len(data)
+    if size < HEADER_BYTES:
         return None
-    source, destination, sequence, acknowledgment, offset_flags, window, _, _ = HEADER.unpack_from(data)
-    offset = offset_flags >> 12 << 2
-    if not HEADER_BYTES <= offset <= len(data):
+    offset = data[12] >> 4
+    if not 5 <= offset <= size >> 2:
         return None
     view = memoryview(data)
+    if offset == _TIMESTAMPS_ONLY:
+        source, destination, sequence, acknowledgment, bits, window, _, urgent, word, tsval, tsecr = (
+            _WITH_TIMESTAMPS.unpack_from(data)
+        )
+        if word == TIMESTAMP_WORD:
+            return Segment(
+                source,
+                destination,
+                sequence,
+                acknowledgment,
+                bits & _FLAGS_MASK,
+                window,
+                urgent,
+                view[HEADER_BYTES:32],
+                view[32:],
+                tsval,
+                tsecr,
+            )
+    source, destination, sequence, acknowledgment, bits, window, _, urgent = HEADER.unpack_from(data)
+    options = view[HEADER_BYTES : offset << 2]
+    tsval, tsecr = find_timestamps(options) or (-1, 0)
     return Segment(
         source,
         destination,
         sequence,
         acknowledgment,
-        offset_flags & _FLAGS_MASK,
+        bits & _FLAGS_MASK,
         window,
-        view[HEADER_BYTES:offset],
-        view[offset:],
+        urgent,
+        options,
+        view[offset << 2 :],
+        tsval,
+        tsecr,
+        find_sack(options) if bits & ACK else (),
     )
-
-
-def parse_options(data: "bytes | memoryview") -> Options:
-    """Read the options of a SYN. What is malformed ends the list, as in Linux: the segment is not to blame."""
-    size: int | None = None
-    scale: int | None = None
-    position = 0
-    while position < len(data):
-        kind = data[position]
-        if kind == _END_OF_LIST:
-            break
-        if kind == _NO_OPERATION:
-            position += 1
-            continue
-        if position + 1 >= len(data):
-            break
-        length = data[position + 1]
-        if length < 2 or position + length > len(data):
-            break
-        if kind == _MAXIMUM_SEGMENT_SIZE and length == 4:
-            size = data[position + 2] << 8 | data[position + 3]
-        elif kind == _WINDOW_SCALE and length == 3:
-            scale = min(data[position + 2], _MAXIMUM_SHIFT)
-        position += length
-    return Options(size, scale)
-
-
-def build_options(options: Options) -> bytes:
-    """The bytes of a SYN's options, padded to whole words."""
-    built = b""
-    if options.maximum_segment_size is not None:
-        built += bytes((_MAXIMUM_SEGMENT_SIZE, 4)) + options.maximum_segment_size.to_bytes(2, "big")
-    if options.window_scale is not None:
-        built += bytes((_NO_OPERATION, _WINDOW_SCALE, 3, options.window_scale))
-    return built

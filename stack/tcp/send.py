@@ -1,74 +1,74 @@
-"""The sending half of a connection: what may be sent when, and what is sent again.
+"""The sending half of a connection: what may be sent when.
 
-Windows, Nagle and the silly window syndrome: RFC 9293 section 3.8.6.2 and 3.7.4. Loss: RFC 5681 section 3.2, NewReno
-(RFC 6582), limited transmit (RFC 3042), timeout (RFC 6298 section 5), zero-window probes (RFC 9293 section 3.8.6.1).
+Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.4. What is acknowledged is in
+``stack.tcp.acknowledgment``, what is lost and sent again in ``stack.tcp.recovery``.
 """
 
-from typing import Protocol
-
 from stack.counters import Counters
-from stack.skbuff import SkBuff
-from stack.tcp.congestion import CongestionControl, Reno
+from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.congestion import CongestionControl, CongestionEvent
+from stack.tcp.ecn import Ecn
+from stack.tcp.loss_timer import LossTimer
+from stack.tcp.pacing import Pacing
 from stack.tcp.parameters import TcpParameters
+from stack.tcp.progress import CaState
+from stack.tcp.rate import DeliveryRate
+from stack.tcp.recovery import Recovery
 from stack.tcp.rtt import RttEstimator
+from stack.tcp.scoreboard import Scoreboard, Sent
 from stack.tcp.segment import ACK, FIN, PSH
+from stack.tcp.segment_output import SegmentOutput
+from stack.tcp.send_buffer import SendBuffer
+from stack.tcp.small_queue import SmallQueue
 from stack.tcp.timers import DeadlineTimer
 
-__all__ = ["SegmentOutput", "Sender"]
+__all__ = ["Sender"]
 
-_DUPLICATE_THRESHOLD = 3
-_LIMITED_TRANSMIT = 2
-
-
-class SegmentOutput(Protocol):
-    """Where segments go: the connection."""
-
-    def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> None:
-        """Send a segment, or with segmentation offload several that follow each other."""
-
-    def chunk(self) -> int:
-        """Payload of the largest packet that may be sent: a segment, or a multiple of it."""
-
-    def timed_out(self) -> None:
-        """The peer does not answer any more."""
+_TSO_WIN_DIVISOR = 3
+"""A packet need not hold more than this part of the window (tcp_tso_win_divisor)."""
+_DEFER_LIMIT = 1_000_000
+"""Nanoseconds since the last packet after which nothing waits."""
 
 
 class Sender:
     """Sequence numbers here do not wrap (see ``stack.tcp.sequence``). Sizes in bytes, times in nanoseconds."""
 
     __slots__ = (
-        "_buffer",
-        "_cwnd_limited",
-        "_departed",
-        "_flight_at_loss",
-        "_in_host",
         "_last_sent",
         "_output",
-        "_parameters",
-        "_partial_acks",
-        "_probe_backoff",
-        "_recover",
         "_small_end",
-        "_unanswered",
-        "base",
+        "autotune",
+        "board",
+        "buffer",
         "congestion",
+        "cork",
         "counters",
-        "duplicates",
+        "cwnd_limited",
+        "ecn",
         "fin_queued",
         "initial",
         "limit",
-        "maximum",
+        "loss_timer",
         "maximum_window",
         "mss",
         "nodelay",
         "nxt",
-        "recovering",
+        "pacing",
+        "parameters",
+        "probe_backoff",
+        "progress_at",
+        "queue",
+        "rate",
+        "recovery",
         "retransmits",
         "rtt",
+        "sack",
         "scale",
         "timer",
         "total_retransmits",
         "una",
+        "unanswered",
+        "user_timeout",
         "window",
         "wl1",
         "wl2",
@@ -78,123 +78,177 @@ class Sender:
         self,
         output: SegmentOutput,
         timer: DeadlineTimer,
+        pacing_timer: DeadlineTimer,
         parameters: TcpParameters,
         counters: Counters,
         *,
         initial: int,
         mss: int,
         limit: int,
+        autotune: bool,
+        congestion_control: str,
     ) -> None:
         self._output = output
-        self._parameters = parameters
+        self.parameters = parameters
         self.counters = counters
         self.timer = timer
-        """Retransmission, or with nothing on its way, zero-window probe."""
+        """Whatever is due next: retransmission, loss probe, reordering, zero-window probe."""
         self.rtt = RttEstimator(parameters)
+        self.rate = DeliveryRate()
+        self.board = Scoreboard()
+        self.ecn = Ecn()
+        self.pacing = Pacing(parameters, pacing_timer)
         self.limit = limit
         """Bytes that may wait to be sent and acknowledged."""
+        self.autotune = autotune
         self.initial = initial
         """ISS."""
         self.una = initial
         """SND.UNA."""
         self.nxt = initial
-        """SND.NXT; goes back to SND.UNA after a timeout."""
-        self.maximum = initial
-        """One after the last number ever sent."""
+        """SND.NXT: one after the last number ever sent."""
         self.window = 0
         """SND.WND."""
         self.maximum_window = 0
         self.scale = 0
+        self.sack = False
+        """The peer has permitted SACK."""
         self.wl1 = 0
         self.wl2 = 0
-        self.base = initial + 1
-        """Sequence number of the first byte in the buffer."""
-        self._buffer = bytearray()
+        self.buffer = SendBuffer(initial + 1)
         self.fin_queued = False
         self.nodelay = False
+        self.cork = False
+        self.user_timeout = 0
+        self.progress_at = 0
+        """When the peer last acknowledged something new, or the first byte after that was sent."""
         self._small_end = initial
         """End of the last segment that was not full (Minshall's variant of Nagle's algorithm)."""
-        self.duplicates = 0
-        self.recovering = False
-        self._recover = initial
-        self._partial_acks = 0
-        self._flight_at_loss = 0
         self.retransmits = 0
         """Timeouts in a row."""
         self.total_retransmits = 0
-        self._probe_backoff = 0
-        self._unanswered = 0
+        self.probe_backoff = 0
+        self.unanswered = 0
         """Zero-window probes since the peer was last heard of."""
-        self._cwnd_limited = False
+        self.cwnd_limited = False
         self._last_sent = 0
-        self._in_host = 0
-        """Packets given to the device and not consumed yet."""
-        self._departed = initial
-        """End of what the device has consumed."""
-        self.set_segment_size(mss)
+        self.queue = SmallQueue(output, initial)
+        self.mss = mss
+        self.congestion = self._control(congestion_control)
+        self.recovery = Recovery(self)
+        self.loss_timer = LossTimer(self)
+
+    def _control(self, name: str) -> CongestionControl:
+        return ALGORITHMS[name](self.mss, initial_segments=self.parameters.initial_window_segments)
 
     def set_segment_size(self, mss: int) -> None:
-        """Payload of a full segment; congestion control starts anew with it."""
+        """Payload of a full segment, once known; congestion control starts anew with it."""
         self.mss = mss
-        self.congestion: CongestionControl = Reno(mss, initial_segments=self._parameters.initial_window_segments)
+        self.congestion = self._control(self.congestion.name)
+
+    def set_congestion_control(self, name: str) -> None:
+        """Another algorithm goes on from the window of the last."""
+        previous = self.congestion
+        self.congestion = self._control(name)
+        self.congestion.cwnd, self.congestion.ssthresh = previous.cwnd, previous.ssthresh
+
+    def shrink_segment_size(self, mss: int, now: int) -> None:
+        """The path carries less than thought: send what is too large again, in smaller pieces (tcp_simple_retransmit).
+        That is no congestion (RFC 1191 section 6.5)."""
+        if mss >= self.mss:
+            return
+        too_large = [sent for sent in self.board.records if sent.end - sent.start > mss and not sent.sacked]
+        ends = [(sent.start, sent.end) for sent in too_large]
+        self.mss = self.congestion.mss = mss
+        self.board.resize(mss)
+        for sent in list(self.board.by_time):
+            if any(start <= sent.start < end for start, end in ends):
+                self.board.mark_lost(sent)
+        self.recovery.retransmit(now)
 
     @property
     def end(self) -> int:
         """Sequence number after the last byte that the program has written."""
-        return self.base + len(self._buffer)
+        return self.buffer.end
 
     @property
     def room(self) -> int:
         """Bytes that the program may write."""
-        return self.limit - len(self._buffer)
+        return self.limit - (self.buffer.end - max(self.una, self.initial + 1))
 
     @property
     def fin_acknowledged(self) -> bool:
         return self.fin_queued and self.una > self.end
 
+    @property
+    def in_flight(self) -> int:
+        """Bytes believed on their way (RFC 6675's pipe)."""
+        board = self.board
+        return self.nxt - self.una - board.sacked - board.lost + board.retransmitted
+
     def write(self, data: "bytes | memoryview") -> None:
         """Append to the buffer; the caller keeps to ``room``."""
-        self._buffer += data
+        self.buffer.append(data)
 
     def discard(self) -> None:
         """The connection is gone: nothing is sent any more."""
-        self.base = self.end
-        self._buffer = bytearray()
+        self.buffer.clear()
+        self.timer.close()
+        self.pacing.timer.close()
 
-    def sent_syn(self, now: int) -> None:
-        """Account for a SYN, first or again."""
-        if self.maximum == self.initial:
-            self.nxt = self.maximum = self.initial + 1
-            self.rtt.start(self.maximum, now)
-        else:
-            self.rtt.spoil()
+    def grow_buffer(self) -> None:
+        """Two congestion windows should fit (Linux's tcp_sndbuf_expand), unless the program has set the size."""
+        if self.autotune:
+            self.limit = max(self.limit, min(2 * self.congestion.cwnd, self.parameters.send_buffer_maximum))
+
+    def sent_syn(self, now: int) -> bool:
+        """Account for a SYN. True if it is one sent again."""
+        again = self.nxt != self.initial
+        if again:
             self.total_retransmits += 1
+            self.board.mark_retransmitted(self.board.records[0], now)
+        else:
+            self.nxt = self.initial + 1
+            self._record(self.initial, self.nxt, now)
         self.timer.start(now + self.rtt.rto)
+        return again
 
     def output(self, now: int, *, probe: bool = False) -> None:
         """Send what the windows, Nagle's algorithm and silly window avoidance allow; ``probe`` overrides the last."""
-        end = self.base + len(self._buffer)
+        end = self.buffer.end
         last = end + self.fin_queued
         if self.nxt >= last:
             return
         congestion = self.congestion
-        if self.una == self.maximum and now - self._last_sent > self.rtt.rto:
-            congestion.after_idle()
-        cwnd = congestion.cwnd
-        if self.duplicates and not self.recovering:
-            cwnd += min(self.duplicates, _LIMITED_TRANSMIT) * self.mss
+        if self.una == self.nxt:
+            if now - self._last_sent > self.rtt.rto and self.parameters.slow_start_after_idle:
+                congestion.after_idle(now)
+            congestion.on_event(CongestionEvent.TX_START, now)
+            if self.window:
+                self.progress_at = now
         mss = self.mss
-        chunk = self._output.chunk()
+        first = self.nxt
+        in_flight = self.in_flight
+        chunk = self.pacing.quantum(self._output.chunk(), self)
+        rate = self.pacing.rate(self)
+        limit_output_bytes = self.parameters.limit_output_bytes
         while self.nxt < last:
             sequence = self.nxt
             window_room = self.una + self.window - sequence
             available = end - sequence
             if available:
-                room = min(window_room, self.una + cwnd - sequence)
-                length = min(available, room, chunk)
+                if self.queue.full(rate, chunk, limit_output_bytes):
+                    self.queue.throttled = True
+                    break
+                if not self.pacing.may_send(now):
+                    break
+                limit = mss if self.ecn.must_tell() else chunk
+                length = min(available, window_room, congestion.cwnd - in_flight, limit)
                 whole = length - length % mss if length > 0 else 0
+                if length < limit and length < available and self._may_defer(whole, in_flight, now):
+                    break
                 if length == available:
-                    if length != whole and not (self.nodelay or self.fin_queued) and self._small_end > self.una:
+                    if length != whole and not probe and self._must_wait():
                         length = whole
                 elif whole or window_room >= mss or not (probe or 2 * length >= self.maximum_window):
                     length = whole
@@ -209,50 +263,97 @@ class Sender:
                 flags |= PSH if length else 0
                 if self.fin_queued and window_room > length:
                     flags |= FIN
-            self._send(sequence, length, flags, now)
-        self._cwnd_limited = self.una + cwnd - self.nxt < mss
-        if self.una == self.maximum and self.timer.deadline is None:
-            # Only the peer's window can hold back a connection with nothing on its way: probe it.
+            self._send_new(sequence, length, flags, now)
+            in_flight += length
+        self.cwnd_limited = congestion.cwnd - in_flight < mss
+        if self.nxt > first:
+            if self.recovery.reducing():
+                self.recovery.prr.sent += self.nxt - first
+            self.loss_timer.sent_new(now)
+        elif self.una == self.nxt and self.timer.deadline is None and not self.queue.throttled:
+            # Only the peer's window, or cork, can hold back a connection with nothing on its way: probe it.
             self.timer.start(now + self.rtt.rto)
+        if self.nxt >= end and not self.cwnd_limited:
+            self.rate.app_limited = self.rate.delivered + in_flight or 1
 
-    def _send(self, sequence: int, length: int, flags: int, now: int) -> None:
-        """Send ``length`` bytes from ``sequence`` on and account for them."""
+    def _may_defer(self, length: int, in_flight: int, now: int) -> bool:
+        """The windows let a part of a large packet go: wait for a larger part, as long as ACKs are about to come
+        (tcp_tso_should_defer)."""
+        return (
+            in_flight > 0
+            and length < min(self.window, self.congestion.cwnd) // _TSO_WIN_DIVISOR
+            and self.recovery.state is CaState.OPEN
+            and now - self._last_sent < _DEFER_LIMIT
+            and now - self.board.records[0].sent_at >= self.rtt.srtt // 2
+        )
+
+    def send_beyond_window(self, now: int) -> bool:
+        """A loss probe: one new segment whatever the congestion window says. False if there is none that may go."""
+        length = min(self.end - self.nxt, self.mss, self.una + self.window - self.nxt)
+        if length <= 0 or (length < self.mss and self.nxt + length < self.end):
+            return False
+        self._send_new(self.nxt, length, ACK | PSH, now)
+        return True
+
+    def give_up(self) -> None:
+        """The peer does not answer any more."""
+        self._output.timed_out()
+
+    def send_probe(self) -> None:
+        """A number that the peer must answer, without data."""
+        self._output.transmit(self.una - 1, b"", ACK)
+
+    def _must_wait(self) -> bool:
+        """The last segment is not full: wait for more if the program says so, or after another such (Nagle, Minshall's
+        variant)."""
+        if self.fin_queued:
+            return False
+        return self.cork or (not self.nodelay and self._small_end > self.una)
+
+    def _record(self, start: int, end: int, now: int) -> None:
+        rate = self.rate
+        self.board.add(
+            Sent(start, end, now, rate.delivered, rate.delivered_at, rate.first_sent_at, rate.app_limited > 0)
+        )
+
+    def _send_new(self, sequence: int, length: int, flags: int, now: int) -> None:
+        """Send ``length`` bytes from ``sequence`` on for the first time and account for them."""
+        mss = self.mss
         following = sequence + length + (1 if flags & FIN else 0)
-        retransmission = sequence < self.maximum
-        if retransmission:
-            self.rtt.spoil()
-            self.total_retransmits += -(-length // self.mss) or 1
-        else:
-            self.rtt.start(sequence + min(following - sequence, self.mss), now)
-        if length % self.mss:
-            self._small_end = max(self._small_end, sequence + length)
-        if self.una == self.maximum or self.timer.deadline is None:
-            # RFC 6298 rule 5.1; with nothing on its way so far, the deadline was that of a probe.
-            self.timer.start(now + self.rtt.rto)
-        self.nxt = max(self.nxt, following)
-        self.maximum = max(self.maximum, following)
+        self.rate.on_send(now, idle=self.una == sequence)
+        start = sequence
+        while sequence + length - start > mss:
+            self._record(start, start + mss, now)
+            start += mss
+        self._record(start, following, now)
+        if length % mss:
+            self._small_end = sequence + length
+        self.nxt = following
         self._last_sent = now
-        self._probe_backoff = 0
-        offset = sequence - self.base
-        payload = bytes(memoryview(self._buffer)[offset : offset + length]) if length else b""
-        self._in_host += 1
-        self._output.transmit(sequence, payload, flags, retransmission=retransmission)
+        self.probe_backoff = 0
+        self.pacing.sent(length, now, self)
+        if not self.transmit(sequence, length, flags):
+            # Local congestion: this host's own queue is full (Linux's tcp_enter_cwr on NET_XMIT_CN).
+            self.recovery.enter_cwr(now)
 
-    def departed(self, skb: SkBuff) -> None:
-        """Destructor of a packet from ``_send``; ``skb.cb`` is the number after its last byte."""
-        self._in_host -= 1
-        self._departed = max(self._departed, skb.cb)
+    def transmit(self, sequence: int, length: int, flags: int, *, retransmission: bool = False) -> bool:
+        """Hand over bytes that are in the buffer."""
+        payload = self.buffer.take(sequence, length) if length else b""
+        self.queue.sent(length)
+        return self._output.transmit(sequence, payload, flags, retransmission=retransmission)
 
-    def _retransmit(self, now: int) -> None:
-        """Send the first unacknowledged segment again, whatever the windows say."""
+    def send_again(self, sent: Sent, now: int) -> None:
+        """Send a segment again."""
         end = self.end
-        length = min(self.mss, min(end, self.maximum) - self.una)
+        length = min(sent.end, end) - sent.start
         flags = ACK
-        if self.una + length == end:
+        if sent.start + length == end:
             flags |= PSH if length else 0
-            if self.maximum > end:
+            if sent.end > end:
                 flags |= FIN
-        self._send(self.una, length, flags, now)
+        self.total_retransmits += 1
+        self.board.mark_retransmitted(sent, now)
+        self.transmit(sent.start, length, flags, retransmission=True)
 
     def update_window(self, sequence: int, ack: int, window: int) -> bool:
         """Take the window of an acceptable segment, unless an older one (RFC 9293 section 3.10.7.4). True if it
@@ -269,97 +370,6 @@ class Sender:
     def heard(self) -> None:
         """The peer has sent an acceptable ACK: it is alive, though its window may stay closed for ever (RFC 1122
         section 4.2.2.17)."""
-        self._unanswered = 0
+        self.unanswered = 0
         if self.window == 0:
             self.retransmits = 0
-
-    def acknowledge(self, ack: int, now: int) -> None:
-        """SND.UNA < ``ack`` <= what was sent: new data has arrived at the peer."""
-        self.rtt.acknowledged(ack, now)
-        flight = self.maximum - self.una
-        acked = ack - self.una
-        self.una = ack
-        self.nxt = max(self.nxt, ack)
-        done = min(ack, self.end) - self.base
-        if done > 0:
-            del self._buffer[:done]
-            self.base += done
-        self.retransmits = 0
-        self.duplicates = 0
-        congestion = self.congestion
-        restart = True
-        if self.recovering:
-            if ack >= self._recover:
-                self.recovering = False
-                remaining = self.maximum - ack
-                congestion.cwnd = min(congestion.ssthresh, max(remaining, self.mss) + self.mss)
-            else:
-                # RFC 6582 step 3: a partial ACK names the next hole. Only the first restarts the timer.
-                congestion.cwnd = max(congestion.cwnd - acked + (self.mss if acked >= self.mss else 0), self.mss)
-                self._partial_acks += 1
-                restart = self._partial_acks == 1
-                self.counters.mib["TcpExt.TCPFastRetrans"] += 1
-                self._retransmit(now)
-        elif self._cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * flight):
-            congestion.on_ack(acked, now)
-        if self.una == self.maximum:
-            self.timer.stop()
-        elif restart:
-            self.timer.start(now + self.rtt.rto)
-
-    def duplicate(self, now: int) -> None:
-        """A duplicate ACK (RFC 5681 section 2) has come."""
-        self.duplicates += 1
-        if self.recovering:
-            self.congestion.cwnd += self.mss
-            return
-        if self.duplicates == 1:
-            # RFC 5681 step 2: what limited transmit adds does not count.
-            self._flight_at_loss = self.nxt - self.una
-        if self.duplicates == _DUPLICATE_THRESHOLD and self.una > self._recover:
-            self.recovering = True
-            self._recover = self.maximum
-            self._partial_acks = 0
-            self.counters.mib["TcpExt.TCPRenoRecovery"] += 1
-            self.counters.mib["TcpExt.TCPFastRetrans"] += 1
-            self.congestion.on_recovery(self._flight_at_loss)
-            self._retransmit(now)
-
-    def expired(self, now: int) -> None:
-        """The timer has expired, after the handshake."""
-        if self.una < self.maximum:
-            self._timeout(now)
-        elif self.nxt < self.end + self.fin_queued:
-            self._probe(now)
-
-    def _timeout(self, now: int) -> None:
-        if self._in_host and self._departed <= self.una:
-            # The segment has not left this host yet: sending it again would only lengthen the queue.
-            self.timer.start(now + self.rtt.rto)
-            return
-        self.retransmits += 1
-        if self.retransmits > self._parameters.retries:
-            self._output.timed_out()
-            return
-        self.counters.mib["TcpExt.TCPTimeouts"] += 1
-        self.congestion.on_timeout(self.nxt - self.una, first=self.retransmits == 1)
-        self.recovering = False
-        self._recover = self.maximum
-        self.duplicates = 0
-        self.rtt.back_off()
-        self.nxt = self.una
-        self._retransmit(now)
-
-    def _probe(self, now: int) -> None:
-        """Ask for the window: with what fits if it is open a little, else with a number that the peer must answer."""
-        self._unanswered += 1
-        if self._unanswered > self._parameters.retries:
-            self._output.timed_out()
-            return
-        self.counters.mib["TcpExt.TCPWinProbe"] += 1
-        if self.window > 0:
-            self.output(now, probe=True)
-            return
-        self._probe_backoff += 1
-        self._output.transmit(self.una - 1, b"", ACK)
-        self.timer.start(now + min(self.rtt.rto << self._probe_backoff, self._parameters.maximum_rto))

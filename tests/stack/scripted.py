@@ -154,7 +154,13 @@ class Script:
         random.getrandbits = getrandbits  # type: ignore[method-assign]
 
     def accepted(
-        self, *, initial: int = 1000, window: int = 65535, options: list[Any] | None = None, mss: int = 1460
+        self,
+        *,
+        initial: int = 1000,
+        window: int = 65535,
+        options: list[Any] | None = None,
+        mss: int = 1460,
+        round_trip: int = 0,
     ) -> tuple[StreamSocket, int]:
         """A connection that the peer has opened: (socket, the stack's initial sequence number).
 
@@ -169,6 +175,7 @@ class Script:
         self.call(listen())
         self.inject("S", initial, window=window, options=[("MSS", mss), *(options or [])])
         answer = self.expect("SA", acknowledgment=initial + 1)[TCP]
+        self.run(round_trip)
         self.inject("A", initial + 1, answer.seq + 1, window=window)
         self.nothing()
         socket, _ = self.call(listener.accept())

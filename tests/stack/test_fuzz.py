@@ -7,6 +7,8 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.utils import checksum
 
 from stack.socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
+from stack.tcp.parameters import TcpParameters
+from tests.stack.invariants import check
 from tests.stack.network import MS, A, B, Network
 from tests.stack.scripted import Script
 
@@ -136,14 +138,55 @@ def test_any_segments_in_a_connection(steps: list[tuple[int, int, int, int, byte
             window=window,
         )
         script.run(pause)
-        assert iss <= sender.una <= sender.nxt <= sender.maximum
-        assert sender.maximum <= sender.end + sender.fin_queued or connection.closed()
+        assert iss <= sender.una <= sender.nxt
+        assert sender.nxt <= sender.end + sender.fin_queued or connection.closed()
         assert receiver.edge >= edge
         assert receiver.acknowledged <= receiver.nxt <= receiver.edge + 1
         assert len(receiver.buffer) <= receiver.limit
         assert sender.congestion.cwnd >= sender.mss
-        if sender.una < sender.maximum and not connection.closed():
+        if sender.una < sender.nxt and not connection.closed():
             assert sender.timer.deadline is not None, "something is on its way and nothing watches it"
         # What the stack answers must stay in proportion: no storm.
         assert len(script.sent) <= 40
+        script.sent.clear()
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["A", "A", "A", "EA", "FA", "CA"]),
+            st.integers(-3, 12),
+            st.lists(st.tuples(st.integers(-3, 14), st.integers(-3, 14)), max_size=4),
+            st.integers(-5, 5),
+            st.integers(-5, 5),
+            st.sampled_from([0, 500, 65535]),
+            st.sampled_from([0, 1 * MS, 50 * MS, 250 * MS, 2_000 * MS]),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([0, 0xFFFFFFF0]),
+)
+def test_any_acknowledgments(
+    steps: list[tuple[str, int, list[tuple[int, int]], int, int, int, int]], initial: int
+) -> None:
+    """Selective and other ACKs, possible and impossible, in steps of half a segment, with any timestamps."""
+    script = Script(tcp=TcpParameters(ecn=2))
+    script.set_initial(initial)
+    socket, iss = script.accepted(options=[("SAckOK", b""), ("Timestamp", (1000, 0))], round_trip=10 * MS)
+    connection = socket._connected()
+    script.start(socket.send(bytes(20_000)))
+    tick = 1000
+    for flags, ack, blocks, later, echo, window, pause in steps:
+        tick += later
+        edges = tuple(iss + 1 + edge * 724 & 0xFFFFFFFF for block in blocks for edge in block)
+        stamp = ("Timestamp", (tick, connection.timestamps.value(script.engine.now) + echo & 0xFFFFFFFF))
+        options: list[object] = [("NOP", None), ("NOP", None), stamp]
+        if edges:
+            options += [("NOP", None), ("NOP", None), ("SAck", edges[:6])]
+        script.inject(flags, 1001, iss + 1 + ack * 724, window=window, options=options)
+        check(connection)
+        script.run(pause)
+        check(connection)
+        assert len(script.sent) <= 60
         script.sent.clear()

@@ -114,7 +114,7 @@ def test_a_closed_window_is_no_dead_peer() -> None:
 
 
 def test_fast_retransmit_and_newreno_partial_ack() -> None:
-    script = Script()
+    script = Script(tcp=TcpParameters(congestion_control="reno"))
     socket, iss = script.accepted()
     script.call(socket.send(bytes(40 * MSS)))
     for _ in range(10):
@@ -129,27 +129,30 @@ def test_fast_retransmit_and_newreno_partial_ack() -> None:
     info = socket.tcp_info()
     assert info.in_recovery
     assert info.snd_ssthresh == 5 * MSS, "half of the 10 segments in flight (RFC 5681 equation 4)"
-    assert info.snd_cwnd == 8 * MSS
+    # 12 are unacknowledged, 3 have arrived, 1 was lost and is on its way again.
+    assert info.snd_cwnd == 9 * MSS
     for _ in range(5):
         script.inject("A", 1001, iss + 1)
-    # cwnd is 13 segments now, 12 are on their way.
+    # RFC 6937: for every two that are delivered, one may leave, retransmission included.
     script.expect("A", iss + 1 + 12 * MSS, length=MSS)
     script.nothing()
-    # A partial ACK, up to segment 4: it is sent again at once (RFC 6582 step 3).
+    assert socket.tcp_info().snd_cwnd == 5 * MSS
+    # A partial ACK, up to segment 4: it is sent again at once (RFC 6582 step 3), and a new one, up to ssthresh in
+    # flight.
     script.inject("A", 1001, iss + 1 + 4 * MSS)
     script.expect("A", iss + 1 + 4 * MSS, length=MSS)
     assert socket.tcp_info().in_recovery
-    # The window slides: 13 - 4 + 1 = 10 segments from segment 4 on, of which 9 are on their way.
     script.expect("A", iss + 1 + 13 * MSS, length=MSS)
     script.nothing()
-    # The full ACK ends recovery with ssthresh (RFC 6582 step 3, option 1).
+    # The full ACK ends recovery with ssthresh (RFC 6582 step 3, option 2).
     script.inject("A", 1001, iss + 1 + 14 * MSS)
     info = socket.tcp_info()
     assert not info.in_recovery
-    assert info.snd_cwnd == min(info.snd_ssthresh, 2 * MSS)
+    assert info.snd_cwnd == info.snd_ssthresh == 5 * MSS
     assert mib(script, "Tcp.RetransSegs") == 2
     assert info.total_retrans == 2
     assert mib(script, "TcpExt.TCPRenoRecovery") == 1
+    assert info.delivered == 1 + 14 * MSS, "the SYN, and no segment twice"
 
 
 def test_only_the_first_partial_ack_restarts_the_timer() -> None:
@@ -172,7 +175,7 @@ def test_only_the_first_partial_ack_restarts_the_timer() -> None:
 
 
 def test_duplicates_after_a_timeout_start_no_recovery() -> None:
-    script = Script()
+    script = Script(tcp=TcpParameters(congestion_control="reno"))
     socket, iss = script.accepted()
     script.call(socket.send(bytes(8 * MSS)))
     script.run(200 * MS)

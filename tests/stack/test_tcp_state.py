@@ -5,9 +5,11 @@ import errno
 import pytest
 from scapy.layers.inet import TCP
 
-from stack.socket import AF_INET, SHUT_RD, SHUT_WR, SOCK_STREAM
+from stack.socket import AF_INET, SHUT_RD, SHUT_WR, SOCK_STREAM, TCP_QUICKACK
 from stack.stream_socket import StreamSocket
+from stack.tcp.parameters import TcpParameters
 from stack.tcp.state import State
+from stack.tcp.tcp import IPPROTO_TCP
 from tests.stack.scripted import MS, A, B, Script
 
 MSS = 1460
@@ -28,8 +30,8 @@ def test_passive_open_negotiates_options() -> None:
     script.call(listener.listen())
     script.inject("S", 5000, options=[("MSS", 1000), ("NOP", None), ("WScale", 7)], window=1000)
     answer = script.expect("SA", acknowledgment=5001, window=65535)[TCP]
-    # 256 KiB need a shift of 3: 262144 >> 2 is one more than fits 16 bits.
-    assert answer.options == [("MSS", 1460), ("NOP", None), ("WScale", 3)]
+    # 6 MiB, to which autotuning may go, need a shift of 7.
+    assert answer.options == [("MSS", 1460), ("NOP", None), ("WScale", 7)]
     script.inject("A", 5001, answer.seq + 1, window=20)
     socket, peer = script.call(listener.accept())
     assert peer == (B, 4000)
@@ -151,6 +153,7 @@ def test_reset_for_a_closed_port(flags: str, answer: str, sequence: int, acknowl
 def test_half_close_lets_data_come_in() -> None:
     script = Script()
     socket, iss = script.accepted()
+    socket.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 0)
     script.call(socket.shutdown(SHUT_WR))
     script.expect("FA", iss + 1, 1001)
     with pytest.raises(BrokenPipeError):
@@ -276,6 +279,7 @@ def test_close_with_unread_data_resets() -> None:
     script = Script()
     socket, iss = script.accepted()
     script.inject("A", 1001, iss + 1, data=b"unread")
+    script.expect("A", iss + 1, 1007)
     script.call(socket.close())
     script.expect("RA", iss + 1, 1007)
     assert not script.stack.tcp.connections
@@ -321,7 +325,7 @@ def test_time_wait_gives_way_to_a_new_syn() -> None:
 
 
 def test_backlog_drops_what_does_not_fit() -> None:
-    script = Script()
+    script = Script(tcp=TcpParameters(syncookies=0))
     listener = script.stack.socket(AF_INET, SOCK_STREAM)
     script.call(listener.bind((A, 80)))
     script.call(listener.listen(2))
@@ -329,7 +333,8 @@ def test_backlog_drops_what_does_not_fit() -> None:
         script.ports = (80, port)
         script.inject("S", 100)
     assert len(script.sent) == 2
-    assert mib(script, "TcpExt.ListenOverflows") == 1
+    assert mib(script, "TcpExt.TCPReqQFullDrop") == 1
+    assert mib(script, "TcpExt.ListenDrops") == 1
     script.sent.clear()
     script.call(listener.close())
     assert [str(packet[TCP].flags) for _, packet in script.sent] == ["RA", "RA"]

@@ -4,7 +4,7 @@ from scapy.layers.inet import IP, TCP
 
 from stack.net_device import Features
 from stack.skbuff import IpSummed
-from stack.socket import TCP_NODELAY
+from stack.socket import TCP_NODELAY, TCP_QUICKACK
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.tcp import IPPROTO_TCP
 from tests.stack.network import OFFLOADS
@@ -20,6 +20,7 @@ def mib(script: Script, name: str) -> int:
 def test_delayed_ack_after_40_ms_and_at_every_second_segment() -> None:
     script = Script()
     socket, _ = script.accepted()
+    socket.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 0)
     begun = script.engine.now
     script.inject("A", 1001, data=b"x" * MSS, acknowledgment=socket._connected().sender.una)
     script.nothing()
@@ -151,6 +152,7 @@ def test_small_window_is_used_by_the_probe_only() -> None:
 def test_an_overtaken_segment_does_not_set_the_window() -> None:
     script = Script()
     socket, iss = script.accepted()
+    socket.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 0)
     script.inject("A", 1001, iss + 1, data=b"x" * 50, window=7000)
     script.inject("A", 1051, iss + 1, data=b"x" * 50, window=5000)
     # Sent before the data, arrived after it (RFC 9293 section 3.10.7.4: SND.WL1).
@@ -165,8 +167,9 @@ def test_an_overtaken_segment_does_not_set_the_window() -> None:
 
 
 def test_receive_window_closes_and_opens() -> None:
-    script = Script(tcp=TcpParameters(receive_buffer=4 * MSS))
+    script = Script(tcp=TcpParameters(receive_buffer=4 * MSS, moderate_receive_buffer=False))
     socket, iss = script.accepted()
+    socket.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 0)
     sequence = 1001
     for number in range(4):
         script.inject("A", sequence, iss + 1, data=bytes((number,)) * MSS)

@@ -1,0 +1,131 @@
+"""The options of a TCP socket (socket(7), tcp(7)): times in the units that these pages give them."""
+
+import errno
+from collections.abc import Callable
+from typing import NamedTuple
+
+from stack.socket import (
+    SO_KEEPALIVE,
+    SO_MAX_PACING_RATE,
+    SO_RCVBUF,
+    SO_REUSEADDR,
+    SO_SNDBUF,
+    SOL_SOCKET,
+    TCP_CONGESTION,
+    TCP_CORK,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    TCP_MAXSEG,
+    TCP_NODELAY,
+    TCP_QUICKACK,
+    TCP_USER_TIMEOUT,
+    check_buffer,
+    error,
+)
+from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.connection import Connection
+from stack.tcp.parameters import SocketOptions
+from stack.tcp.tcp import IPPROTO_TCP, Tcp
+
+__all__ = ["get_option", "set_option"]
+
+_SECOND = 1_000_000_000
+_MS = 1_000_000
+
+
+class _Option(NamedTuple):
+    """How an integer option is kept: attribute of ``SocketOptions``, its unit, least and greatest value, and what is
+    in force if the socket has not set it."""
+
+    field: str
+    unit: int
+    least: int
+    greatest: int
+    default: Callable[[Tcp], int]
+
+
+def _zero(tcp: Tcp) -> int:
+    return 0
+
+
+_OPTIONS = {
+    (SOL_SOCKET, SO_MAX_PACING_RATE): _Option("max_pacing_rate", 1, 1, 1 << 62, lambda tcp: (1 << 32) - 1),
+    (IPPROTO_TCP, TCP_MAXSEG): _Option("maximum_segment_size", 1, 88, 32767, lambda tcp: 536),
+    (IPPROTO_TCP, TCP_KEEPIDLE): _Option(
+        "keepalive_time", _SECOND, 1, 32767, lambda tcp: tcp.parameters.keepalive_time
+    ),
+    (IPPROTO_TCP, TCP_KEEPINTVL): _Option(
+        "keepalive_interval", _SECOND, 1, 32767, lambda tcp: tcp.parameters.keepalive_interval
+    ),
+    (IPPROTO_TCP, TCP_KEEPCNT): _Option("keepalive_probes", 1, 1, 127, lambda tcp: tcp.parameters.keepalive_probes),
+    (IPPROTO_TCP, TCP_USER_TIMEOUT): _Option("user_timeout", _MS, 0, 1 << 31, _zero),
+}
+_SWITCHES = {
+    (SOL_SOCKET, SO_REUSEADDR): "reuse",
+    (SOL_SOCKET, SO_KEEPALIVE): "keepalive",
+    (IPPROTO_TCP, TCP_NODELAY): "nodelay",
+    (IPPROTO_TCP, TCP_CORK): "cork",
+    (IPPROTO_TCP, TCP_QUICKACK): "quickack",
+}
+
+
+def set_option(
+    tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int, value: int | str
+) -> None:
+    """Raises ``OSError``: ENOPROTOOPT, EINVAL, ENOENT for an unknown congestion control."""
+    name = (level, option)
+    if name == (IPPROTO_TCP, TCP_CONGESTION):
+        if value not in ALGORITHMS:
+            raise error(errno.ENOENT)
+        options.congestion_control = str(value)
+        if connection is not None:
+            connection.sender.set_congestion_control(str(value))
+        return
+    if isinstance(value, str):
+        raise error(errno.EINVAL)
+    if name == (SOL_SOCKET, SO_SNDBUF):
+        options.send_buffer = check_buffer(value)
+        if connection is not None:
+            connection.sender.autotune = False
+            connection.sender.limit = options.send_buffer
+    elif name == (SOL_SOCKET, SO_RCVBUF):
+        options.receive_buffer = check_buffer(value)
+        if connection is not None:
+            connection.receiver.limit = options.receive_buffer
+    elif name in _SWITCHES:
+        setattr(options, _SWITCHES[name], bool(value))
+    elif name in _OPTIONS:
+        known = _OPTIONS[name]
+        if not known.least <= value <= known.greatest:
+            raise error(errno.EINVAL)
+        setattr(options, known.field, value * known.unit)
+    else:
+        raise error(errno.ENOPROTOOPT)
+    if connection is not None and not connection.closed():
+        connection.options = options
+        connection.apply_options()
+        connection.sender.output(tcp.cpu.now)
+
+
+def get_option(tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int) -> int | str:
+    """Raises ``OSError``: ENOPROTOOPT."""
+    name = (level, option)
+    parameters = tcp.parameters
+    if name == (IPPROTO_TCP, TCP_CONGESTION):
+        return options.congestion_control or parameters.congestion_control
+    if name == (SOL_SOCKET, SO_SNDBUF):
+        return connection.sender.limit if connection is not None else options.send_buffer or parameters.send_buffer
+    if name == (SOL_SOCKET, SO_RCVBUF):
+        if connection is not None:
+            return connection.receiver.limit
+        return options.receive_buffer or parameters.receive_buffer
+    if name == (IPPROTO_TCP, TCP_MAXSEG) and connection is not None:
+        return connection.sender.mss
+    if name in _SWITCHES:
+        return int(getattr(options, _SWITCHES[name]))
+    if name not in _OPTIONS:
+        raise error(errno.ENOPROTOOPT)
+    known = _OPTIONS[name]
+    value = getattr(options, known.field)
+    return (known.default(tcp) if value is None else int(value)) // known.unit

@@ -1,0 +1,31 @@
+"""What the device under a connection does by itself (Linux's sk_route_caps), asked anew when its features change."""
+
+from stack.net_device import Features
+from stack.tcp.network import Path
+
+__all__ = ["Offloads"]
+
+_SEGMENTATION = Features.TSO | Features.HW_CSUM
+
+
+class Offloads:
+    """One connection's view. Call ``refresh`` before a look."""
+
+    __slots__ = ("_path", "checksum", "features", "segmentation")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.features: Features | None = None
+        self.checksum = False
+        """It completes checksums."""
+        self.segmentation = False
+        """It cuts large packets, or the stack does so for it."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Flags are slow to take apart, and seldom change."""
+        features = self._path.interface.device.features
+        if features is not self.features:
+            self.features = features
+            self.checksum = bool(features & Features.HW_CSUM)
+            self.segmentation = features & _SEGMENTATION == _SEGMENTATION or bool(features & Features.GSO)

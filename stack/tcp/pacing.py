@@ -1,0 +1,68 @@
+"""Pacing: what is sent is spread over the round trip (Linux's tcp_update_pacing_rate and tcp_pacing_check)."""
+
+from typing import TYPE_CHECKING
+
+from stack.tcp.parameters import TcpParameters
+from stack.tcp.timers import DeadlineTimer
+
+if TYPE_CHECKING:
+    from stack.tcp.send import Sender
+
+__all__ = ["Pacing"]
+
+_SECOND = 1_000_000_000
+_UNKNOWN = 1 << 40
+"""Bytes/s before the first round-trip time: no limit."""
+_PACKET_TIME_SHIFT = 10
+"""A packet holds about a millisecond of the rate (tcp_tso_autosize)."""
+_MINIMUM_SEGMENTS = 2
+
+
+class Pacing:
+    """When the next packet may leave."""
+
+    __slots__ = ("_next", "_parameters", "enabled", "limit", "timer")
+
+    def __init__(self, parameters: TcpParameters, timer: DeadlineTimer) -> None:
+        self._parameters = parameters
+        self.timer = timer
+        self.enabled = parameters.pacing
+        self.limit: int | None = None
+        """SO_MAX_PACING_RATE, bytes/s."""
+        self._next = 0
+
+    def rate(self, sender: "Sender") -> int:
+        """Bytes/s: the algorithm's own, or a multiple of cwnd / SRTT."""
+        congestion = sender.congestion
+        srtt = sender.rtt.srtt
+        if congestion.pacing_rate is not None:
+            rate = congestion.pacing_rate
+        elif not srtt:
+            rate = _UNKNOWN
+        else:
+            slow_start = congestion.cwnd < congestion.ssthresh // 2
+            ratio = self._parameters.pacing_ss_ratio if slow_start else self._parameters.pacing_ca_ratio
+            rate = congestion.cwnd * ratio * _SECOND // (100 * srtt)
+        return rate if self.limit is None else min(rate, self.limit)
+
+    def active(self) -> bool:
+        return self.enabled or self.limit is not None
+
+    def quantum(self, chunk: int, sender: "Sender") -> int:
+        """Payload of a packet, out of at most ``chunk``."""
+        if not self.active():
+            return chunk
+        mss = sender.mss
+        return min(chunk, max((self.rate(sender) >> _PACKET_TIME_SHIFT) // mss, _MINIMUM_SEGMENTS) * mss)
+
+    def may_send(self, now: int) -> bool:
+        """Whether it is time. If not, the timer is set."""
+        if now >= self._next or not self.active():
+            return True
+        self.timer.start(self._next)
+        return False
+
+    def sent(self, length: int, now: int, sender: "Sender") -> None:
+        """A packet leaves."""
+        if self.active():
+            self._next = max(self._next, now) + length * _SECOND // max(self.rate(sender), 1)
