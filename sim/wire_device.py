@@ -32,7 +32,7 @@ class WireDevice(NetDevice):
         self._running = False
 
     async def open(self) -> None:
-        self._incoming.deliver = self._deliver
+        self._incoming.deliver = self._arrive
         self._running = True
         self.wake_queue()
 
@@ -57,7 +57,7 @@ class WireDevice(NetDevice):
         if self._running:
             self.wake_queue()
 
-    def _deliver(self, start: int, frame: bytes) -> None:
+    def _arrive(self, start: int, frame: bytes) -> None:
         if not fcs_is_good(frame):
             self.stats.rx_errors += 1
             self.stats.rx_crc_errors += 1
