@@ -50,7 +50,7 @@ report: $(INSTALLED) | tools
 test: $(FORMAL_INSTALLED) | tools
 	@$(RUN) pytest -q -n auto --dist loadfile
 
-check: $(INSTALLED) | tools
+check: $(FORMAL_INSTALLED) | tools
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary

@@ -44,6 +44,9 @@ _TRANSMIT_DATA = 0x200_0000
 
 PREAMBLE_AND_SFD = bytes.fromhex("55555555555555d5")
 
+_COMMAND_CYCLES = 64 * CYCLES_PER_MDC + 10
+"""A management frame of 64 bits, and the way of a register's write to its begin and of its end to READY."""
+
 RECEIVE_CLOCK_PS = {Speed.MEGABIT_10: 400_000, Speed.MEGABIT_100: 40_000, Speed.GIGABIT: 8_000}
 """RX_CLK's period (IEEE 802.3 clauses 22.2.2.2 and 35.2.2.2)."""
 
@@ -128,7 +131,7 @@ class NicBench:
         """RX_CLK with this period from now on."""
         if self._receive_clock is not None:
             self._receive_clock.stop()
-        self._receive_clock = Clock(self.dut.gmii_rx_clk, period_ps, "ps")
+        self._receive_clock = Clock(self.dut.gmii_rx_clk, period_ps, "ps", period_high=period_ps // 2)
         self._receive_clock.start()
 
     async def _watch_pin(self) -> None:
@@ -178,7 +181,7 @@ class NicBench:
 
     async def _manage(self, **fields: int) -> int:
         await self.write_fields("MDIC", PHY=PHY_ADDRESS, **fields)
-        await self.wait(64 * CYCLES_PER_MDC)
+        await self.wait(_COMMAND_CYCLES)
         value = await self.read("MDIC")
         assert value & BY_NAME["MDIC"].mask("READY")
         return value
