@@ -140,6 +140,7 @@ class _Run:
         registers.write("RXDCTL", _RXDCTL)
         registers.write("RCTL", BY_NAME["RCTL"].value(EN=1, UPE=1))
         registers.write("TCTL", BY_NAME["TCTL"].value(EN=1, PSP=1))
+        await registers.read("STATUS")  # is answered when all of that is done
         end = [self.link.b_to_a.send(self.frame + fcs(self.frame)) for _ in range(self.frames)][-1]
         stored = await self._keep_rings_full(end + self.delivery)
         if self.bad:
