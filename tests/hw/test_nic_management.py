@@ -180,7 +180,7 @@ async def software_definable_pins(dut: Any) -> None:
     await bench.write_fields("CTRL", SWDPIN=0b1010, SWDPIO=0b1100)
     await bench.write_fields("CTRL_EXT", SDP_DATA=0b1001, SDP_IODIR=0b0011, GPI_EN=0b1000, ASDCHK=1)
     assert ctrl["SWDPIN"].get(await bench.read("CTRL")) == 0b1011
-    assert await bench.read("CTRL_EXT") == ext.value(SDP_DATA=0b0101, SDP_IODIR=0b0011, GPI_EN=0b1000, ASDCHK=1)
+    assert await bench.read("CTRL_EXT") == ext.value(SDP_DATA=0b0101, SDP_IODIR=0b0011, GPI_EN=0b1000)
     assert int(dut.sdp__oe.value) == 0b0011_1100
     assert int(dut.sdp__o.value) & 0b0011_1100 == 0b0001_1000
     assert await bench.read("ICR") == 0
