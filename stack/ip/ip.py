@@ -317,11 +317,12 @@ class Ip:
     def accept(self, skb: SkBuff, source: int, destination: int, family: Family, *, looped: bool) -> bool:
         """Whether a received packet is for this host; if not, it is forwarded or dropped here."""
         hop = self.routes.lookup(destination, source).next_hop
-        interface = skb.interface
-        own = hop is self.local
-        if not own and not self._accept_other(skb, hop, source, destination, family):
+        if hop is not self.local and not self._accept_other(skb, hop, source, destination, family):
             return False
-        if interface is not self.loopback and not looped and self._is_no_source(source, destination):
+        peer = self.routes.hosts.get(source)
+        if peer is not None and peer[0].kind is RouteKind.NEIGHBOUR:
+            return True
+        if skb.interface is not self.loopback and not looped and self._is_no_source(source, destination):
             # RFC 1122 section 3.2.1.3: neither we nor many can be its source.
             family.count(self.counters, "InAddrErrors")
             self.counters.drop(DropReason.IP_INADDRERRORS)
@@ -359,7 +360,7 @@ class Ip:
         return False
 
     def deliver(self, skb: SkBuff, source: int, destination: int, protocol: int, counter: str) -> None:
-        """A whole packet for this host: raw sockets get copies, one protocol gets it."""
+        """A whole packet for this host that not just one protocol gets: raw sockets get copies."""
         handler = self.handlers.get(protocol)
         raw = self.raw.get(protocol)
         if raw:

@@ -77,7 +77,12 @@ class Ipv4:
             reassembled = self._reassemble(skb, source, destination, protocol, identification, fragment)
             if not reassembled:
                 return
-        ip.deliver(skb, source, destination, protocol, "Ip.InDelivers")
+        handler = ip.handlers.get(protocol)
+        if handler is None or ip.raw:
+            ip.deliver(skb, source, destination, protocol, "Ip.InDelivers")
+            return
+        mib["Ip.InDelivers"] += 1
+        handler(skb, source, destination)
 
     def _options(self, skb: SkBuff) -> bool:
         """False if the packet goes no further: for a malformed option, or a source route (RFC 7126 section 4.3)."""

@@ -88,10 +88,6 @@ class Path:
         address's prefix adds 0xFFFF, which is nothing."""
         return fold(strip_scope(self.source) + strip_scope(self.destination) + self.protocol)
 
-    def confirm(self, now: int) -> None:
-        """What was sent has arrived: the next hop is alive (RFC 4861 section 7.3.1)."""
-        self.next_hop.confirmed_at = now
-
     def send(self, skb: SkBuff, identification: int, *, fragment: bool = False) -> bool:
         """Send a packet that fits the MTU, or that the device cuts: the IP header in front, and off to the next hop.
         False if it was dropped at once. ``identification`` is that of the first segment; ``fragment`` lets routers
@@ -143,9 +139,10 @@ class Ipv4Path(Path):
         ip.counters.mib["Ip.OutRequests"] += 1
         if self._generation != ip.routes.generation:
             self._refresh()
-        length = 20 + len(skb)
-        header = self._header(skb.dsfield, length, identification & 0xFFFF, 0 if fragment else _DONT_FRAGMENT)
-        skb.head = header + skb.head
+        head = skb.head
+        length = 20 + len(head) + len(skb.data)
+        flags = 0 if fragment else _DONT_FRAGMENT
+        skb.head = self._header(skb.dsfield, length, identification & 0xFFFF, flags) + head
         skb.protocol = ETH_P_IP
         return self.next_hop.output(skb)
 

@@ -84,25 +84,33 @@ class RouteTable:
     """``generation`` changes whenever a look-up may give another result than before, so that who keeps a next hop
     knows when to look again. A neighbour that comes into being does not count: the routes to it know it already."""
 
-    __slots__ = ("_ipv4", "_ipv6", "_levels", "generation")
+    __slots__ = ("_ipv4", "_ipv6", "_levels", "generation", "hosts")
 
     def __init__(self) -> None:
         self._ipv4: list[_Level] = []
         """Longest prefix first: (bits to shift away, routes). ::/0 is not meant for IPv4: each family has its own."""
         self._ipv6: list[_Level] = []
-        self._levels: dict[tuple[bool, int], dict[int, tuple[Route, ...]]] = {}
+        self.hosts: dict[int, tuple[Route, ...]] = {}
+        """Routes to single addresses, of both families: the first level, which most packets need alone."""
+        self._levels: dict[tuple[bool, int], dict[int, tuple[Route, ...]]] = {
+            (True, _BITS): self.hosts,
+            (False, _BITS): self.hosts,
+        }
         """The same by (whether IPv4's, length)."""
         self.generation = 0
+        self._sort()
 
     def lookup(self, destination: int, source: int) -> Route:
         """The route for a packet. There is always one in a host's table: the default is unreachable until there is a
         better one. Raises ``LookupError`` where even that is missing."""
+        found = self.hosts.get(destination)
+        if found is not None and not found[0].source_length:
+            return found[0]
         for shift, routes in self._ipv4 if destination >> 32 == 0xFFFF else self._ipv6:
             found = routes.get(destination >> shift)
             if found is not None:
-                first = found[0]
-                if not first.source_length:
-                    return first
+                if not found[0].source_length:
+                    return found[0]
                 for route in found:
                     if (source ^ route.source) >> (_BITS - route.source_length) == 0:
                         return route
@@ -114,7 +122,7 @@ class RouteTable:
         return (route for route in level.get(destination >> (_BITS - length), ()) if route.kind is kind)
 
     def __iter__(self) -> Iterator[Route]:
-        for _, routes in (*self._ipv4, *self._ipv6):
+        for routes in (self.hosts, *(level for (_, length), level in self._levels.items() if length < _BITS)):
             for same in routes.values():
                 yield from same
 
@@ -147,7 +155,7 @@ class RouteTable:
             level[key] = kept
         else:
             del level[key]
-            if not level:
+            if not level and level is not self.hosts:
                 del self._levels[name]
                 self._sort()
         self.generation += 1

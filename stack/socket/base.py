@@ -82,12 +82,16 @@ class Socket(ABC):
     def _changed_readable(self) -> None:
         """The protocol has something to read, an error, or the end."""
         self._readable.set()
-        for watcher in list(self.watchers):
-            watcher()
+        if self.watchers:
+            self._tell()
 
     def _changed_writable(self) -> None:
         """The protocol takes more, or has an error."""
         self._writable.set()
+        if self.watchers:
+            self._tell()
+
+    def _tell(self) -> None:
         for watcher in list(self.watchers):
             watcher()
 

@@ -189,7 +189,7 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             timestamps=connection.timestamps,
         )
     if advances:
-        connection.path.confirm(now)
+        connection.path.next_hop.confirmed_at = now
         sender.grow_buffer()
         if sender.room * 3 >= sender.limit:
             # Linux's sk_stream_write_space: do not wake a writer for a trifle.

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from stack.ip.errors import IcmpError
 from stack.ip.interface import Interface
+from stack.ip.next_hop import NextHop
 from stack.skbuff import GsoType, SkBuff
 
 __all__ = ["Network", "Path"]
@@ -43,8 +44,9 @@ class Path(Protocol):
     @property
     def gso_type(self) -> GsoType: ...
 
-    def confirm(self, now: int) -> None:
-        """What was sent has arrived: the next hop is alive (RFC 4861 section 7.3.1)."""
+    @property
+    def next_hop(self) -> NextHop:
+        """Where packets go first. Its ``confirmed_at`` is set when one has arrived (RFC 4861 section 7.3.1)."""
 
     def send(self, skb: SkBuff, identification: int) -> bool:
         """Send a packet with ``skb.dsfield``. False if it was dropped at once: local congestion."""
