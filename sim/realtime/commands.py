@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,15 +141,16 @@ def nc(
     port: Annotated[int | None, typer.Argument(min=1, max=0xFFFF, help="Port.")] = None,
     tap: TapOption = "tap0",
     listen: Annotated[int | None, typer.Option("--listen", "-l", min=1, max=0xFFFF, help="Wait on this port.")] = None,
+    shutdown: Annotated[bool, typer.Option("--shutdown", "-N", help="End our direction with the input.")] = False,
 ) -> None:
     """Join standard input and output to a TCP connection of the stack that runs on a TAP."""
     if (listen is None) == (host is None or port is None):
         raise UserError("give an address and a port, or --listen and a port")
     request = {"command": "nc", "listen": listen is not None, "host": host, "port": listen or port}
-    asyncio.run(_nc(tap, request))
+    asyncio.run(_nc(tap, request, shutdown=shutdown))
 
 
-async def _nc(tap: str, request: dict[str, Any]) -> None:
+async def _nc(tap: str, request: dict[str, Any], *, shutdown: bool) -> None:
     reader, writer = await connect(tap, request)
     while True:
         value = await answer(reader)
@@ -156,23 +158,41 @@ async def _nc(tap: str, request: dict[str, Any]) -> None:
             raise RunFailedError(f"{tap}: the stack has ended")
         if "connected" in value:
             break
-    loop = asyncio.get_running_loop()
-
-    async def outwards() -> None:
-        while data := await loop.run_in_executor(None, os.read, 0, _CHUNK):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-    sending = asyncio.ensure_future(outwards())
+    ended = _send_input(writer, shutdown=shutdown)
     try:
         while data := await reader.read(_CHUNK):
             _write_all(data)
+        if shutdown:
+            await ended
     finally:
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await sending
         writer.close()
+
+
+def _send_input(writer: asyncio.StreamWriter, *, shutdown: bool) -> "asyncio.Future[None]":
+    """Send what comes on standard input; the future is done at its end."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    async def send(data: bytes) -> None:
+        if data:
+            writer.write(data)
+            await writer.drain()
+        else:
+            if shutdown:
+                writer.write_eof()
+            ended.set_result(None)
+
+    def read() -> None:
+        # When the loop has ended, or the connection, there is nobody to send it.
+        with contextlib.suppress(RuntimeError, OSError):
+            data = b"?"
+            while data:
+                data = os.read(0, _CHUNK)
+                asyncio.run_coroutine_threadsafe(send(data), loop).result()
+
+    # Reading may wait for ever, which must keep nobody from leaving.
+    threading.Thread(target=read, daemon=True).start()
+    return ended
 
 
 def _write_all(data: bytes) -> None:

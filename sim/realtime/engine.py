@@ -85,7 +85,8 @@ class RealTimeEngine(Scheduler):
     def run_asyncio(self, main: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of asyncio to its end and return its result. An error in any task of the scheduler cancels
         it, and is raised here when it has ended."""
-        task = self._main = self.loop.create_task(main)
+        task = self.loop.create_task(main)
+        self._main = task
         try:
             return self.loop.run_until_complete(task)
         except asyncio.CancelledError:
