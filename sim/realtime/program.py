@@ -91,7 +91,8 @@ def _configure(stack: NetworkStack, device: TapDevice, settings: StackSettings) 
         match = re.fullmatch(r"(\S+)\s+via\s+(\S+)", text)
         if match is None:
             raise UserError(f"route {text!r}: write it as 'default via 10.77.0.1' or '10.0.0.0/8 via 10.77.0.1'")
-        network, prefix = ("0.0.0.0", 0) if match[1] == "default" else parse_address(match[1])
+        default = "::" if ":" in match[2] else "0.0.0.0"
+        network, prefix = (default, 0) if match[1] == "default" else parse_address(match[1])
         try:
             stack.add_route(network, prefix, match[2])
         except (ValueError, OSError) as error:
@@ -130,7 +131,7 @@ def _capture(engine: RealTimeEngine, device: TapDevice, path: Path) -> PcapngWri
         writer.write(engine.now, skb.frame())
 
     device.taps.append(record)
-    device.transmit_taps.append(record)
+    device.transmit_taps.append(lambda device, skb: record(skb))
     return writer
 
 

@@ -6,7 +6,7 @@ from stack.counters import DropReason
 from stack.tcp.acknowledgment import acknowledge
 from stack.tcp.connection import Connection
 from stack.tcp.options import parse_options
-from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, Segment
+from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.state import State
 from stack.tcp.transmit import negotiate, send_syn
@@ -57,6 +57,9 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
         return drop
     if connection.sender.ecn.enabled:
         connection.sender.ecn.received(flags, dsfield, has_data=len(segment.payload) > 0)
+    if flags & URG and connection.can_receive() and connection.receiver.mark_urgent(sequence + segment.urgent - 1):
+        # Sixth, the URG bit: the program learns of it before the data is there.
+        connection.readable()
     if segment.payload or flags & FIN:
         drop = _text(connection, segment, sequence, now)
         if connection.closed():
@@ -189,6 +192,7 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             timestamps=connection.timestamps,
         )
     if advances:
+        connection.path.confirm(now)
         sender.grow_buffer()
         if sender.room * 3 >= sender.limit:
             # Linux's sk_stream_write_space: do not wake a writer for a trifle.

@@ -65,8 +65,8 @@ class Pacing:
         return False
 
     def sent(self, length: int, now: int, sender: "Sender") -> None:
-        """A packet leaves. The first of a connection are not paced, as in Linux (tcp_update_skb_after_send): the initial
-        window is no burst that grows."""
+        """A packet leaves. The first of a connection are not paced, as in Linux (tcp_update_skb_after_send): the
+        initial window is no burst that grows."""
         if self._unpaced > 0:
             self._unpaced -= -(-length // sender.mss)
         elif self.active():

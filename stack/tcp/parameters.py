@@ -1,11 +1,14 @@
-"""What can be set in TCP, and what names a connection.
+"""What can be set in TCP.
 
 Settings come with Linux's defaults unless said otherwise. Times in nanoseconds, sizes in bytes."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-__all__ = ["FourTuple", "SocketOptions", "TcpParameters"]
+if TYPE_CHECKING:
+    from stack.ip.interface import Interface
+
+__all__ = ["SocketOptions", "TcpParameters"]
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
@@ -124,15 +127,6 @@ class TcpParameters:
             raise ValueError(f"maximum_rto {self.maximum_rto!r} is below minimum_rto {self.minimum_rto!r}")
 
 
-class FourTuple(NamedTuple):
-    """What names a connection."""
-
-    local: int
-    local_port: int
-    remote: int
-    remote_port: int
-
-
 @dataclass(slots=True)
 class SocketOptions:
     """What ``setsockopt`` sets; a connection takes them over from its socket or listener. None: as the host's."""
@@ -152,5 +146,10 @@ class SocketOptions:
     """TCP_MAXSEG: neither sent nor advertised beyond."""
     congestion_control: str | None = None
     quickack: bool = True
+    dsfield: int = 0
+    """IP_TOS, IPV6_TCLASS; ECN has the low two bits."""
+    hop_limit: int | None = None
+    interface: "Interface | None" = None
+    """SO_BINDTODEVICE."""
     max_pacing_rate: int | None = None
     """Bytes/s."""

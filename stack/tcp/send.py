@@ -70,6 +70,7 @@ class Sender:
         "total_retransmits",
         "una",
         "unanswered",
+        "urgent",
         "user_timeout",
         "window",
         "wl1",
@@ -118,6 +119,8 @@ class Sender:
         self.wl1 = 0
         self.wl2 = 0
         self.buffer = SendBuffer(initial + 1)
+        self.urgent = initial
+        """SND.UP: after the last urgent byte."""
         self.fin_queued = False
         self.nodelay = False
         self.cork = False
@@ -247,7 +250,7 @@ class Sender:
                     break
                 if not self.pacing.may_send(now):
                     break
-                limit = mss if self.ecn.must_tell() else chunk
+                limit = mss if self.ecn.must_tell() or self.urgent > sequence else chunk
                 length = min(available, window_room, congestion.cwnd - in_flight, limit)
                 whole = length - length % mss if length > 0 else 0
                 if length < limit and length < available and self._may_defer(whole, in_flight, now):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from sim.engine import EventEngine
 from sim.host import IDEAL, HostCpu
-from stack.arp import ArpParameters
 from stack.checksum import checksum
 from stack.host import NetworkStack
+from stack.ip.parameters import IpParameters, NeighbourParameters
 from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import IpSummed, SkBuff
 from stack.tcp.parameters import TcpParameters
@@ -156,7 +156,8 @@ class Network:
         mtu: int = 1500,
         tcp: TcpParameters | None = None,
         tcp_b: TcpParameters | None = None,
-        arp: ArpParameters | None = None,
+        neighbours: NeighbourParameters | None = None,
+        ip: IpParameters | None = None,
     ) -> None:
         self.engine = EventEngine(seed=seed)
         self.wire = Wire(self.engine, delay, faults or Faults())
@@ -166,7 +167,7 @@ class Network:
             for cpu, name, number in zip(self.cpus, "ab", (1, 2), strict=True)
         ]
         self.a, self.b = (
-            NetworkStack(self.engine, cpu, tcp=parameters, arp=arp)
+            NetworkStack(self.engine, cpu, tcp=parameters, neighbours=neighbours, ip=ip)
             for cpu, parameters in zip(self.cpus, (tcp, tcp_b or tcp), strict=True)
         )
         self.a.add_interface(self.devices[0], A, 24)

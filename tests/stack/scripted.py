@@ -12,7 +12,7 @@ from scapy.packet import Packet, Raw
 
 from stack.net_device import Features
 from stack.socket import AF_INET, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.parameters import TcpParameters
 from tests.stack.network import MS, A, B, Network, WireEnd
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.state import State
 from tests.stack.network import OFFLOADS

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import TCP
 
 from stack.socket import AF_INET, SHUT_RD, SHUT_WR, SOCK_STREAM, TCP_QUICKACK
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.state import State
 from stack.tcp.tcp import IPPROTO_TCP

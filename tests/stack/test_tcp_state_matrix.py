@@ -279,7 +279,7 @@ class Bench:
         connections = self.script.stack.tcp.connections
         if connections:
             return next(iter(connections.values())).state
-        return S.LISTEN if self.script.stack.tcp.listeners and self.connection is None else S.CLOSED
+        return S.LISTEN if self.script.stack.tcp.ports.wild and self.connection is None else S.CLOSED
 
 
 def cases(state: State) -> Iterator[Case]:
