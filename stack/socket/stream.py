@@ -93,6 +93,11 @@ class StreamSocket(Socket):
         connection.readable = self._changed_readable
         connection.writable = self._changed_writable
 
+    @property
+    def connection(self) -> Connection | None:
+        """What TCP has of this socket, for those who watch it."""
+        return self._connection
+
     def _connected(self) -> Connection:
         if self._connection is None:
             raise error(errno.ENOTCONN)

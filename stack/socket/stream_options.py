@@ -104,7 +104,9 @@ def set_option(
     if connection is not None and not connection.closed():
         connection.options = options
         connection.apply_options()
-        connection.sender.output(tcp.cpu.now)
+        # TCP_NODELAY sends what waits, corked or not (tcp(7)).
+        push = name == (IPPROTO_TCP, TCP_NODELAY) and bool(value)
+        connection.sender.output(tcp.cpu.now, probe=push)
 
 
 def get_option(tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int) -> int | str:

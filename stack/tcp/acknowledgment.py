@@ -219,6 +219,6 @@ def _control(
     elif (
         may_grow
         and progress.acked
-        and (sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * prior_in_flight))
+        and (sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * sender.peak))
     ):
         congestion.on_ack(sample)

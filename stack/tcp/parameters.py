@@ -54,7 +54,7 @@ class TcpParameters:
     initial_rto: int = _SECOND
     """RFC 6298 rule 2.1."""
     minimum_rto: int = 200 * _MS
-    """RFC 6298 rule 2.4 says 1 s; Linux, and simulated short links, need less."""
+    """Beyond the round-trip time. RFC 6298 rule 2.4 says 1 s; Linux, and simulated short links, need less."""
     maximum_rto: int = 120 * _SECOND
     delayed_ack: int = 40 * _MS
     """RFC 9293 section 3.8.6.3 allows up to 500 ms."""

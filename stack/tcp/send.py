@@ -37,6 +37,7 @@ class Sender:
         "_last_sent",
         "_output",
         "_small_end",
+        "_usage_end",
         "autotune",
         "board",
         "buffer",
@@ -55,6 +56,7 @@ class Sender:
         "nxt",
         "pacing",
         "parameters",
+        "peak",
         "probe_backoff",
         "progress_at",
         "queue",
@@ -134,6 +136,9 @@ class Sender:
         self.unanswered = 0
         """Zero-window probes since the peer was last heard of."""
         self.cwnd_limited = False
+        self.peak = 0
+        """Most bytes that were outstanding in the last round trip in which the window was not in full use."""
+        self._usage_end = initial
         self._last_sent = 0
         self.queue = SmallQueue(output, initial)
         self.mss = mss
@@ -268,8 +273,8 @@ class Sender:
                     flags |= FIN
             self._send_new(sequence, length, flags, now)
             in_flight += length
-        self.cwnd_limited = congestion.cwnd - in_flight < mss
         if self.nxt > first:
+            self._note_usage(limited=congestion.cwnd - in_flight < mss)
             if self.recovery.reducing():
                 self.recovery.prr.sent += self.nxt - first
             self.loss_timer.sent_new(now)
@@ -278,6 +283,14 @@ class Sender:
             self.timer.start(now + self.rtt.rto)
         if self.nxt >= end and not self.cwnd_limited:
             self.rate.app_limited = self.rate.delivered + in_flight or 1
+
+    def _note_usage(self, *, limited: bool) -> None:
+        """How much of the congestion window a round trip has used at most (tcp_cwnd_validate, RFC 7661 section 4.1)."""
+        outstanding = self.nxt - self.una
+        if self.una >= self._usage_end or limited or (not self.cwnd_limited and outstanding > self.peak):
+            self._usage_end = self.nxt
+            self.cwnd_limited = limited
+            self.peak = outstanding
 
     def _may_defer(self, length: int, in_flight: int, now: int) -> bool:
         """The windows let a part of a large packet go: wait for a larger part, as long as ACKs are about to come

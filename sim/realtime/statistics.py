@@ -1,0 +1,64 @@
+"""What ``niclab ss`` shows of a stack's sockets."""
+
+from operator import itemgetter
+from typing import Any
+
+from stack.address import any_of, format_address, is_ipv4
+from stack.host import NetworkStack
+from stack.tcp.info import tcp_info
+
+__all__ = ["socket_table"]
+
+
+def _endpoint(address: int, port: int) -> str:
+    if address == any_of(address):
+        return f"{'*' if is_ipv4(address) else '[::]'}:{port}"
+    return f"{format_address(address)}:{port}" if is_ipv4(address) else f"[{format_address(address)}]:{port}"
+
+
+def socket_table(stack: NetworkStack) -> list[dict[str, Any]]:
+    """A row per socket, sorted as listeners, connections, UDP; queues in bytes as in ss(8): of a listener what waits to
+    be accepted, and the backlog."""
+    rows: list[dict[str, Any]] = []
+    for name, listeners in sorted(stack.tcp.ports.wild.items()):
+        for listener in listeners:
+            rows.append(
+                {
+                    "netid": "tcp",
+                    "state": "LISTEN",
+                    "recv_q": len(listener.accepted),
+                    "send_q": listener.backlog,
+                    "local": _endpoint(*name),
+                    "peer": "*:*",
+                }
+            )
+    for key, connection in sorted(stack.tcp.connections.items()):
+        info = tcp_info(connection)
+        rows.append(
+            {
+                "netid": "tcp",
+                "state": info.state.value,
+                "recv_q": len(connection.receiver.buffer),
+                "send_q": info.unacked + info.notsent,
+                "local": _endpoint(key[0], key[1]),
+                "peer": _endpoint(key[2], key[3]),
+                "info": f"{info.congestion_control} rtt:{info.rtt / 1e6:.3f}/{info.rttvar / 1e6:.3f} "
+                f"rto:{info.rto / 1e6:.0f} mss:{info.snd_mss} cwnd:{info.snd_cwnd} retrans:{info.total_retrans} "
+                f"delivery_rate:{info.delivery_rate * 8 / 1e6:.1f}Mbps",
+            }
+        )
+    ports = stack.udp.ports
+    datagram = [(name, "*:*", endpoint) for name, endpoints in ports.wild.items() for endpoint in endpoints]
+    datagram += [(key[:2], _endpoint(*key[2:]), endpoint) for key, endpoint in ports.exact.items()]
+    for name, peer, endpoint in sorted(datagram, key=itemgetter(0, 1)):
+        rows.append(
+            {
+                "netid": "udp",
+                "state": "UNCONN" if peer == "*:*" else "ESTAB",
+                "recv_q": endpoint.receive_used,
+                "send_q": endpoint.send_used,
+                "local": _endpoint(*name),
+                "peer": peer,
+            }
+        )
+    return rows
