@@ -321,8 +321,8 @@ class Sender:
 
     def _must_wait(self) -> bool:
         """The last segment is not full: wait for more if the program says so, or after another such (Nagle, Minshall's
-        variant)."""
-        if self.fin_queued:
+        variant). What is urgent never waits."""
+        if self.fin_queued or self.urgent > self.nxt:
             return False
         return self.cork or (not self.nodelay and self._small_end > self.una)
 
