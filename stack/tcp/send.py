@@ -9,6 +9,7 @@ from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
+from stack.tcp.mtu_probe import MtuProbe
 from stack.tcp.pacing import Pacing
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.progress import CaState
@@ -52,6 +53,7 @@ class Sender:
         "loss_timer",
         "maximum_window",
         "mss",
+        "mtu_probe",
         "nodelay",
         "nxt",
         "pacing",
@@ -142,6 +144,7 @@ class Sender:
         self._last_sent = 0
         self.queue = SmallQueue(output, initial)
         self.mss = mss
+        self.mtu_probe: MtuProbe | None = None
         self.congestion = self._control(congestion_control)
         self.recovery = Recovery(self)
         self.loss_timer = LossTimer(self)
@@ -163,8 +166,13 @@ class Sender:
     def shrink_segment_size(self, mss: int, now: int) -> None:
         """The path carries less than thought: send what is too large again, in smaller pieces (tcp_simple_retransmit).
         That is no congestion (RFC 1191 section 6.5)."""
-        if mss >= self.mss:
-            return
+        if self.mtu_probe is not None:
+            self.mtu_probe.limit(mss)
+        if mss < self.mss:
+            self.cut_segments(mss, now)
+
+    def cut_segments(self, mss: int, now: int) -> None:
+        """Send again in pieces of ``mss`` what is larger."""
         too_large = [sent for sent in self.board.records if sent.end - sent.start > mss and not sent.sacked]
         ends = [(sent.start, sent.end) for sent in too_large]
         self.mss = self.congestion.mss = mss
@@ -172,7 +180,8 @@ class Sender:
         for sent in list(self.board.by_time):
             if any(start <= sent.start < end for start, end in ends):
                 self.board.mark_lost(sent)
-        self.recovery.retransmit(now)
+        if self.board.lost:
+            self.recovery.repair(now)
 
     @property
     def end(self) -> int:
@@ -234,8 +243,10 @@ class Sender:
             congestion.on_event(CongestionEvent.TX_START, now)
             if self.window:
                 self.progress_at = now
-        mss = self.mss
         first = self.nxt
+        if self.mtu_probe is not None:
+            self.mtu_probe.send(now)
+        mss = self.mss
         in_flight = self.in_flight
         chunk = self.pacing.quantum(self._output.chunk(), self)
         rate = self.pacing.rate(self)
@@ -302,6 +313,12 @@ class Sender:
             and now - self._last_sent < _DEFER_LIMIT
             and now - self.board.records[0].sent_at >= self.rtt.srtt // 2
         )
+
+    def send_one(self, length: int, flags: int, now: int) -> None:
+        """Send new data in one segment, though it is larger than others."""
+        mss, self.mss = self.mss, length
+        self._send_new(self.nxt, length, flags, now)
+        self.mss = mss
 
     def send_beyond_window(self, now: int) -> bool:
         """A loss probe: one new segment whatever the congestion window says. False if there is none that may go."""

@@ -655,6 +655,10 @@ def test_several_listeners_share_a_port() -> None:
             await listener.close()
         assert sum(counts) == 30
         assert min(counts) > 2
+        # Connections are left.
+        with refused(errno.EADDRINUSE):
+            await other.bind(("", 80))
+        other.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         await other.bind(("", 80))
 
     run(main(), network)
