@@ -16,9 +16,12 @@ def swallow(network: Network, mtu: int) -> None:
 @pytest.mark.parametrize("features", [Features.NONE, OFFLOADS])
 @pytest.mark.parametrize("mtu", [1500, 1400, 1200])
 def test_the_largest_that_passes_is_found(mtu: int, features: Features) -> None:
-    network = Network(tcp=TcpParameters(mtu_probing=2), features=features)
+    # A small buffer makes many round trips of few bytes.
+    network = Network(
+        tcp=TcpParameters(mtu_probing=2, send_buffer_maximum=60_000, send_buffer=60_000), features=features
+    )
     swallow(network, mtu)
-    forth = network.engine.random.randbytes(1_200_000)
+    forth = network.engine.random.randbytes(900_000)
     at_b, _, info = exchange(network, forth)
     assert at_b == forth
     mib = network.a.counters.mib
