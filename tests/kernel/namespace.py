@@ -80,7 +80,7 @@ class Namespace:
         return os.environ | {"XDG_RUNTIME_DIR": str(self.folder)}
 
     def niclab(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "sim.cli", *words]
+        return [sys.executable, "-m", "sim.entry", *words]
 
     def start_stack(self, tap: str, *options: str) -> "subprocess.Popen[str]":
         """``niclab stack`` on ``tap``, up when this returns."""
