@@ -107,9 +107,9 @@ def markdown(suites: Mapping[Suite, Mapping[str, Result]], commits: Mapping[Suit
         "",
         "The profile: each script has a stack of its own at 192.168.0.1, with packetdrill's tolerance in time. Its",
         "sysctls, and those of the `defaults.sh` that it names, are set; any that this stack does not have makes a",
-        "script unsupported, unless Linux does with that value what this stack always does. SO_SNDBUF and SO_RCVBUF are",
-        "doubled, as socket(7) says. PSH is not compared: RFC 9293 leaves it to the sender, and Linux sets it by how",
-        "its buffers were cut. A packet that a script expects may come in segments.",
+        "script unsupported, unless Linux does with that value what this stack always does. SO_SNDBUF and SO_RCVBUF",
+        "are doubled, as socket(7) says. PSH is not compared: RFC 9293 leaves it to the sender, and Linux sets it by",
+        "how its buffers were cut. A packet that a script expects may come in segments.",
     ]
     for suite, results in suites.items():
         count = Counter(result.outcome for result in results.values())

@@ -14,7 +14,7 @@ from typing import Any
 
 from sim.errors import UserError
 from sim.realtime.engine import RealTimeEngine
-from sim.realtime.statistics import socket_table
+from sim.realtime.socket_table import socket_table
 from stack.host import NetworkStack
 from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_STREAM, StreamSocket
 
