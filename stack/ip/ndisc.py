@@ -188,8 +188,7 @@ class NeighbourDiscovery(NeighbourTable):
             return None
         if hardware and known and hardware != known and not flags & _OVERRIDE:
             # A proxy's word does not replace what is known, but casts doubt on it.
-            if neighbour.state is NudState.REACHABLE:
-                neighbour.confirm(known, solicited=False)
+            neighbour.doubt()
             return None
         if known or hardware:
             was_router = neighbour.is_router

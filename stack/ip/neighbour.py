@@ -178,6 +178,12 @@ class Neighbour(NextHop):
         for skb in queue:
             self.output(skb)
 
+    def doubt(self) -> None:
+        """Somebody says otherwise, without authority: what is known is used, but checked before long."""
+        if self.state is NudState.REACHABLE:
+            self.state = NudState.STALE
+            self.valid_until = -1
+
     def set_permanent(self, hardware: bytes) -> None:
         """An entry made by hand."""
         self.confirm(hardware)
