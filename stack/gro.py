@@ -46,8 +46,8 @@ class GenericReceiveOffload:
         self._flows: dict[bytes, _Flow] = {}
 
     def receive(self, skb: SkBuff) -> None:
-        """One frame as the device received it. Only TCP over IPv4 without IP options is put together; all else goes up at
-        once, behind what is held of its flow. A checksum that the device has not checked is checked here."""
+        """One frame as the device received it. Only TCP over IPv4 without IP options is put together; all else goes up
+        at once, behind what is held of its flow. A checksum that the device has not checked is checked here."""
         data = memoryview(skb.data)
         if len(data) < _TCP + 20 or data[12:15] != _ETHERTYPE_AND_VERSION or data[23] != _PROTOCOL_TCP:
             self._deliver(skb)

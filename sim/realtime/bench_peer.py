@@ -1,8 +1,10 @@
+# mypy: ignore-errors
 """pmd-pytcp on a TAP, with the servers that ``bench_client`` measures. Runs in an environment of its own:
 ``python -O bench_peer.py TAP ADDRESS/PREFIX``.
 """
 
 import asyncio
+import contextlib
 import sys
 
 from pmd_net_addr import Ip4IfAddr
@@ -12,16 +14,14 @@ _CHUNK = 1 << 16
 _BLOCK = bytes(_CHUNK)
 
 
-async def _serve(port, handler):  # type: ignore[no-untyped-def]
+async def _serve(port, handler):
     listener = socket.socket(family=socket.AF_INET, type=socket.SOCK_STREAM)
     listener.bind(("0.0.0.0", port))
     listener.listen(backlog=16)
 
-    async def run(connection):  # type: ignore[no-untyped-def]
-        try:
+    async def run(connection):
+        with contextlib.suppress(OSError):
             await handler(connection)
-        except OSError:
-            pass
         connection.close()
 
     tasks = set()
@@ -32,17 +32,17 @@ async def _serve(port, handler):  # type: ignore[no-untyped-def]
         task.add_done_callback(tasks.discard)
 
 
-async def _echo(connection):  # type: ignore[no-untyped-def]
+async def _echo(connection):
     while data := await connection.recv(_CHUNK):
         await connection.send(bytes(data))
 
 
-async def _discard(connection):  # type: ignore[no-untyped-def]
+async def _discard(connection):
     while await connection.recv(_CHUNK):
         pass
 
 
-async def _source(connection):  # type: ignore[no-untyped-def]
+async def _source(connection):
     # Its send never waits, so it must be told when to stop: the client says how much it wants.
     left = int(await connection.recv(_CHUNK))
     while left > 0:
@@ -50,7 +50,7 @@ async def _source(connection):  # type: ignore[no-untyped-def]
         await asyncio.sleep(0)
 
 
-async def _datagrams():  # type: ignore[no-untyped-def]
+async def _datagrams():
     endpoint = socket.socket(family=socket.AF_INET, type=socket.SOCK_DGRAM)
     endpoint.bind(("0.0.0.0", 7))
     while True:
