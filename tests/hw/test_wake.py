@@ -61,6 +61,7 @@ class Bench:
         self.context.set(member.written, 1)
         await self.context.tick()
         self.context.set(member.written, 0)
+        await self.context.tick().repeat(2)  # until it is armed or not
 
     async def write_array(self, name: str, index: int, value: int) -> None:
         member = getattr(self.dut, name.lower())
