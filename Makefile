@@ -9,6 +9,10 @@ PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
 
+# The order of things in generated Verilog follows that of Python's sets: were it another in each process of the tests,
+# each would build its simulators anew.
+export PYTHONHASHSEED := 0
+
 # An argument in single quotes, whatever is in it.
 quote = '$(subst ','\'',$(1))'
 
