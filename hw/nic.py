@@ -244,6 +244,8 @@ class Nic(wiring.Component):
         m.submodules.detection = detection = AutoSpeedDetection()
         ctrl, status = file.ctrl.value, file.status.hardware
         mac_loopback = file.rctl.value.lbm == _MAC_LOOPBACK
+        up = Signal()
+        m.d.sync += up.eq((link | mac_loopback) & ctrl.slu)
         with m.If(ctrl.frcspd):
             m.d.comb += line.speed.eq(Mux(ctrl.speed[1], Speed.GIGABIT, ctrl.speed))
         with m.Elif(ctrl.asde):
@@ -253,7 +255,7 @@ class Nic(wiring.Component):
         m.d.comb += [
             line.loopback.eq(mac_loopback | phy_loopback),
             status.fd.eq(1),
-            status.lu.eq((link | mac_loopback) & ctrl.slu),
+            status.lu.eq(up),
             status.speed.eq(line.speed),
             status.asdv.eq(detection.speed),
         ]
