@@ -30,6 +30,8 @@ _ROUND_TRIPS = 1000
 _PEER_ROUND_TRIPS = 200
 _DATAGRAMS = 20_000
 _PEER_DATAGRAMS = 3000
+_ROUNDS = 3
+"""Each is measured so often; the best counts."""
 _LOSS = 0.01
 _LEAST_KEPT = 0.8
 """Of the speed without loss, at one per cent."""
@@ -89,13 +91,26 @@ def _over_relay(loss: float) -> dict[str, float]:
         return {kind: _client(lab, STACK, kind, _LOSSY_BYTES) for kind in ("in", "out")}
 
 
+def _keep_best(best: dict[str, float], figures: dict[str, float]) -> None:
+    """The best of several rounds, by kind: the least time, the greatest rate."""
+    for kind, value in figures.items():
+        better = min if kind == "rr" else max
+        best[kind] = better(best.get(kind, value), value)
+
+
 def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
     """All figures, as they come; ``conditions`` adds versions and commit. Raises ``UserError`` without root."""
     sizes = {"rr": _ROUND_TRIPS, "udp": _DATAGRAMS, "in": _BYTES, "out": _BYTES}
-    ours = _measured(lambda lab: _ours(lab, "--no-offloads"), sizes)
-    peer = _measured(_peer, {"rr": _PEER_ROUND_TRIPS, "udp": _PEER_DATAGRAMS, "in": _PEER_BYTES, "out": _PEER_BYTES})
-    large = _measured(_ours, {"in": _LARGE_BYTES, "out": _LARGE_BYTES})
-    beside = f"pmd-pytcp {PEER_VERSION} on a TAP, same client, same run"
+    peer_sizes = {"rr": _PEER_ROUND_TRIPS, "udp": _PEER_DATAGRAMS, "in": _PEER_BYTES, "out": _PEER_BYTES}
+    ours: dict[str, float] = {}
+    peer: dict[str, float] = {}
+    large: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        # In turns, so that what else the machine does meets all alike.
+        _keep_best(ours, _measured(lambda lab: _ours(lab, "--no-offloads"), sizes))
+        _keep_best(peer, _measured(_peer, peer_sizes))
+        _keep_best(large, _measured(_ours, {"in": _LARGE_BYTES, "out": _LARGE_BYTES}))
+    beside = f"pmd-pytcp {PEER_VERSION} on a TAP, same client, in turns, best of {_ROUNDS}"
     for kind in ("in", "out"):
         yield Figure(
             name=f"stack.tcp.tap.{kind}",
@@ -126,8 +141,11 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
         limit=peer["udp"],
         conditions=conditions(limit=beside, octets=64, echoes=_DATAGRAMS, peer_echoes=_PEER_DATAGRAMS),
     )
-    clean = _over_relay(0)
-    lossy = _over_relay(_LOSS)
+    clean: dict[str, float] = {}
+    lossy: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        _keep_best(clean, _over_relay(0))
+        _keep_best(lossy, _over_relay(_LOSS))
     for kind in ("in", "out"):
         yield Figure(
             name=f"stack.tcp.tap.loss.{kind}",
