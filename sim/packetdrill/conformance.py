@@ -56,6 +56,10 @@ ACCEPTED: Mapping[str, str] = {
     "gro/gro-mss-option": "tcpi_rcv_mss of a packet put together by GRO is that of the whole, up to our own MSS",
     "slow_start/slow-start-fq-ack-per-2pkt": _FQ,
     "tcp_slow_start_slow-start-fq-ack-per-2pkt": _FQ,
+    "tcp_info/tcp-info-sndbuf-limited": (
+        "the send buffer is counted in bytes of data; the script has acknowledgments of what Linux, which counts the "
+        "memory of packets, has sent beyond it"
+    ),
     "ts_recent/invalid_ack": (
         "an acknowledgment of what was never sent is answered with an ACK (RFC 9293 section 3.10.7.4); Linux is silent"
     ),

@@ -254,7 +254,7 @@ class _Player:
             raise _MismatchError("there is no connection to ask")
         self._variables.update(variables(connection))
         try:
-            exec(compile(textwrap.dedent(code.text).strip(), "code", "exec"), self._variables)
+            exec(compile(textwrap.dedent(code.text).strip() + "\n\n", "code", "exec"), self._variables)
         except NameError as error:
             raise UnsupportedError(str(error)) from None
         except AssertionError as error:

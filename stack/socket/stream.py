@@ -267,12 +267,15 @@ class StreamSocket(Socket):
                 sent += taken
             if sent == len(view):
                 break
+            connection.sender.starve(self.stack.cpu.now)
             try:
                 await self._wait_writable(flags, deadline)
             except BlockingIOError:
                 if not sent:
                     raise
                 break
+            finally:
+                connection.sender.starved = False
         if connection.state in _OPENING and not sent:
             await self._wait_writable(flags, deadline)
             return await self.send(data, flags)

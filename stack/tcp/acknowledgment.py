@@ -74,6 +74,8 @@ def acknowledge(
     resend = Resend.NOTHING if quiet else recovery.step(progress, now)
     if advanced and (ack == sender.nxt or recovery.restarts_timer()):
         sender.loss_timer.acknowledged(now)
+        if ack == sender.nxt:
+            sender.drained(now)
     if progress.delivered or resend is not Resend.NOTHING:
         _control(sender, progress, rtt, in_flight, now, may_grow=may_grow)
         if resend is not Resend.NOTHING:

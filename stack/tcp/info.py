@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stack.tcp.chronograph import Limit
 from stack.tcp.connection import Connection
 from stack.tcp.progress import CaState
 from stack.tcp.state import State
@@ -58,6 +59,12 @@ class TcpInfo:
     delivery_rate: int
     delivery_rate_app_limited: bool
     pacing_rate: int
+    busy_time: int
+    """With something to send, or unacknowledged; of it:"""
+    rwnd_limited: int
+    """while the peer's window was full,"""
+    sndbuf_limited: int
+    """while the program waited for room in the send buffer."""
     bytes_received: int
     in_recovery: bool
 
@@ -65,6 +72,7 @@ class TcpInfo:
 def tcp_info(connection: Connection) -> TcpInfo:
     """What ``getsockopt(TCP_INFO)`` shows."""
     sender, receiver = connection.sender, connection.receiver
+    now = connection.tcp.cpu.now
     board, rtt, recovery = sender.board, sender.rtt, sender.recovery
     return TcpInfo(
         state=connection.state,
@@ -100,11 +108,14 @@ def tcp_info(connection: Connection) -> TcpInfo:
         notsent=max(sender.end - sender.nxt, 0),
         reord_seen=recovery.rack.reordering_seen,
         reordering=max(recovery.rack.degree, sender.parameters.reordering),
-        last_data_recv=connection.tcp.cpu.now - max(connection.delayed_ack.last_data, connection.tuning.started_at),
+        last_data_recv=now - max(connection.delayed_ack.last_data, connection.tuning.started_at),
         delivered=sender.rate.delivered,
         delivery_rate=sender.rate.rate,
         delivery_rate_app_limited=sender.rate.app_limited > 0,
         pacing_rate=sender.pacing.rate(sender),
+        busy_time=sender.chronograph.busy(now),
+        rwnd_limited=sender.chronograph.total(Limit.RECEIVE_WINDOW, now),
+        sndbuf_limited=sender.chronograph.total(Limit.SEND_BUFFER, now),
         bytes_received=receiver.copied + len(receiver.buffer),
         in_recovery=recovery.state is CaState.RECOVERY,
     )

@@ -8,6 +8,7 @@ from collections import deque
 
 from stack.counters import Counters
 from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.chronograph import Chronograph, Limit
 from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
@@ -42,6 +43,7 @@ class Sender:
         "autotune",
         "board",
         "buffer",
+        "chronograph",
         "congestion",
         "cork",
         "counters",
@@ -67,6 +69,7 @@ class Sender:
         "rtt",
         "sack",
         "scale",
+        "starved",
         "timer",
         "total_retransmits",
         "una",
@@ -142,6 +145,9 @@ class Sender:
         """Most bytes that were outstanding in the last round trip in which the window was not in full use."""
         self._usage_end = initial
         self._last_sent = 0
+        self.chronograph = Chronograph()
+        self.starved = False
+        """The program waits for room to write."""
         self.queue = SmallQueue(output, initial)
         self.mss = mss
         self.congestion = self._control(congestion_control)
@@ -285,6 +291,29 @@ class Sender:
             self.timer.start(now + self.rtt.rto)
         if self.nxt >= end and not self.cwnd_limited:
             self.rate.app_limited = self.rate.delivered + in_flight or 1
+        unsent = end - self.nxt
+        self._note_limit(now, window_full=unsent > 0 and self.una + self.window - self.nxt < min(mss, unsent))
+
+    def _note_limit(self, now: int, *, window_full: bool) -> None:
+        """What holds the connection back from now on."""
+        if window_full:
+            limit = Limit.RECEIVE_WINDOW
+        elif self.starved and self.nxt >= self.buffer.end:
+            limit = Limit.SEND_BUFFER
+        else:
+            limit = Limit.BUSY
+        self.chronograph.note(limit, now)
+
+    def starve(self, now: int) -> None:
+        """The program waits for room to write, until ``starved`` is taken back."""
+        self.starved = True
+        if self.nxt >= self.buffer.end:
+            self.chronograph.note(Limit.SEND_BUFFER, now)
+
+    def drained(self, now: int) -> None:
+        """All that was sent is acknowledged."""
+        if self.nxt >= self.buffer.end:
+            self.chronograph.note(Limit.IDLE, now)
 
     def end_record(self, end: int) -> None:
         """No segment goes on beyond this number: a record ends there (MSG_EOR)."""
