@@ -24,8 +24,9 @@ def _total(data: "bytes | bytearray | memoryview") -> int:
 
 
 def pseudo_header(source: int, destination: int, protocol: int, length: int) -> int:
-    """Folded sum of the IPv4 pseudo-header (RFC 9293 section 3.1, RFC 768); ``length`` in bytes, of header and data."""
-    return fold((source >> 16) + (source & 0xFFFF) + (destination >> 16) + (destination & 0xFFFF) + protocol + length)
+    """Folded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1); ``length`` in bytes, of header and
+    data. Addresses are as on the wire, of 32 or 128 bits; the prefix of a mapped one adds 0xFFFF, which is nothing."""
+    return fold(source + destination + protocol + length)
 
 
 def checksum(data: "bytes | bytearray | memoryview", initial: int = 0) -> int:

@@ -2,6 +2,7 @@
 way up (Linux's tcp_gro_receive), so that IP and TCP work once for many. Cut again, it would give the same frames."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from stack.checksum import checksum, is_valid
 from stack.environment import Cause, Cpu
@@ -9,12 +10,9 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["GenericReceiveOffload"]
 
-_ETHERTYPE_AND_VERSION = b"\x08\x00\x45"
 _IP = 14
-_TCP = 34
-_ADDRESSES = 26
-_ADDRESS_BYTES = 8
 _PROTOCOL_TCP = 6
+_TCP_HEADER_BYTES = 20
 _ACK = 0x10
 _PSH = 0x08
 _LARGEST_PACKET = 0xFFFF
@@ -22,19 +20,42 @@ _FLOWS = 8
 """Flows that are put together at once (Linux's MAX_GRO_SKBS); the oldest makes room."""
 
 
+class _Layout(NamedTuple):
+    """Where things stand in a frame of one family, without options or extension headers."""
+
+    gso_type: GsoType
+    start: bytes
+    """EtherType, and IPv4's version and header length."""
+    protocol: int
+    tcp: int
+    addresses: int
+    """Where addresses begin; ports follow."""
+    length: int
+    """Where the length field stands."""
+    counted_from: int
+    """What the length field counts from."""
+
+
+_IPV4 = _Layout(GsoType.TCPV4, b"\x08\x00\x45", 23, 34, 26, 16, 14)
+_IPV6 = _Layout(GsoType.TCPV6, b"\x86\xdd", 20, 54, 22, 18, 54)
+
+
 class _Flow:
     """What has come of one flow, and what must not differ in the next."""
 
-    __slots__ = ("first", "header", "invariant", "mss", "next", "pieces", "pushed", "size")
+    __slots__ = ("first", "header", "invariant", "layout", "mss", "next", "pieces", "pushed", "size")
 
-    def __init__(self, first: SkBuff, header: bytes, invariant: bytes, sequence: int, payload: "memoryview") -> None:
+    def __init__(
+        self, layout: _Layout, first: SkBuff, header: bytes, invariant: bytes, sequence: int, payload: "memoryview"
+    ) -> None:
+        self.layout = layout
         self.first = first
         self.header = header
         self.invariant = invariant
         self.pieces: list[memoryview] = [payload]
         self.mss = self.size = len(payload)
         self.next = sequence + self.size & 0xFFFFFFFF
-        self.pushed = bool(header[_TCP + 13] & _PSH)
+        self.pushed = bool(header[layout.tcp + 13] & _PSH)
 
 
 class GenericReceiveOffload:
@@ -46,33 +67,46 @@ class GenericReceiveOffload:
         self._flows: dict[bytes, _Flow] = {}
 
     def receive(self, skb: SkBuff) -> None:
-        """One frame as the device received it. Only TCP over IPv4 without IP options is put together; all else goes up
-        at once, behind what is held of its flow. A checksum that the device has not checked is checked here."""
+        """One frame as the device received it. Only TCP over IPv4 without IP options and over IPv6 without extension
+        headers is put together; all else goes up at once, behind what is held of its flow. A checksum that the device
+        has not checked is checked here."""
         data = memoryview(skb.data)
-        if len(data) < _TCP + 20 or data[12:15] != _ETHERTYPE_AND_VERSION or data[23] != _PROTOCOL_TCP:
+        if data[12:15] == _IPV4.start:
+            layout = _IPV4
+        elif data[12:14] == _IPV6.start:
+            layout = _IPV6
+        else:
             self._deliver(skb)
             return
-        key = bytes(data[26:38])
-        start = _TCP + (data[46] >> 4) * 4
-        end = _IP + (data[16] << 8 | data[17])
+        tcp = layout.tcp
+        if len(data) < tcp + _TCP_HEADER_BYTES or data[layout.protocol] != _PROTOCOL_TCP:
+            self._deliver(skb)
+            return
+        key = bytes(data[layout.addresses : tcp + 4])
+        start = tcp + (data[tcp + 12] >> 4) * 4
+        end = layout.counted_from + (data[layout.length] << 8 | data[layout.length + 1])
         if (
-            data[47] & ~_PSH != _ACK
-            or not _TCP + 20 <= start < end <= len(data)
-            or not is_valid(data[_IP:_TCP])
-            or data[20] & 0x3F
-            or data[21]
-            or data[52]
-            or data[53]
-            or not self._checked(skb, data[_ADDRESSES:end])
+            data[tcp + 13] & ~_PSH != _ACK
+            or not tcp + _TCP_HEADER_BYTES <= start < end <= len(data)
+            or data[tcp + 18]
+            or data[tcp + 19]
+            or (layout is _IPV4 and not self._whole_ipv4(data))
+            or not self._checked(skb, data[layout.addresses : end], tcp - layout.addresses)
         ):
             self._finish(key)
             self._deliver(skb)
             return
         header = bytes(data[:start])
-        # MAC addresses, DS byte; flags, TTL, protocol; acknowledgment, offset; window; options.
-        invariant = header[:16] + header[20:24] + header[42:47] + header[48:50] + header[54:]
-        sequence = int.from_bytes(header[38:42], "big")
+        # MAC addresses, DS byte or flow label; acknowledgment, offset; window; options.
+        invariant = (
+            (header[:16] + header[20:24] if layout is _IPV4 else header[:18] + header[20:22])
+            + header[tcp + 8 : tcp + 13]
+            + header[tcp + 14 : tcp + 16]
+            + header[tcp + 20 :]
+        )
+        sequence = int.from_bytes(header[tcp + 4 : tcp + 8], "big")
         payload = data[start:end]
+        pushed = bool(header[tcp + 13] & _PSH)
         flow = self._flows.get(key)
         if flow is not None:
             if (
@@ -84,26 +118,31 @@ class GenericReceiveOffload:
                 flow.pieces.append(payload)
                 flow.size += len(payload)
                 flow.next = sequence + len(payload) & 0xFFFFFFFF
-                flow.pushed = bool(header[47] & _PSH)
-                if flow.pushed or len(payload) < flow.mss:
+                flow.pushed = pushed
+                if pushed or len(payload) < flow.mss:
                     self._finish(key)
                 return
             self._finish(key)
         if len(self._flows) >= _FLOWS:
             self._finish(next(iter(self._flows)))
-        self._flows[key] = _Flow(skb, header, invariant, sequence, payload)
-        if header[47] & _PSH:
+        self._flows[key] = _Flow(layout, skb, header, invariant, sequence, payload)
+        if pushed:
             self._finish(key)
 
-    def _checked(self, skb: SkBuff, data: memoryview) -> bool:
+    def _checked(self, skb: SkBuff, data: memoryview, address_bytes: int) -> bool:
         """Whether the checksum of a segment, its IP addresses before it, is good. If not, TCP will count it."""
         if skb.ip_summed is IpSummed.UNNECESSARY:
             return True
         self._cpu.charge(Cause.CHECKSUM, size=len(data))
-        if not is_valid(data, _PROTOCOL_TCP + len(data) - _ADDRESS_BYTES):
+        if not is_valid(data, _PROTOCOL_TCP + len(data) - address_bytes):
             return False
         skb.ip_summed = IpSummed.UNNECESSARY
         return True
+
+    @staticmethod
+    def _whole_ipv4(data: memoryview) -> bool:
+        """The header's checksum is good, and the packet no fragment."""
+        return is_valid(data[_IP : _IPV4.tcp]) and not data[20] & 0x3F and not data[21]
 
     def flush(self) -> None:
         """The poll is over: nothing waits."""
@@ -117,14 +156,17 @@ class GenericReceiveOffload:
         if len(flow.pieces) == 1:
             self._deliver(flow.first)
             return
+        layout = flow.layout
         header = bytearray(flow.header)
-        header[16:18] = (len(header) - _IP + flow.size).to_bytes(2, "big")
-        header[24:26] = bytes(2)
-        header[24:26] = checksum(header[_IP:_TCP]).to_bytes(2, "big")
+        length = len(header) - layout.counted_from + flow.size
+        header[layout.length : layout.length + 2] = length.to_bytes(2, "big")
+        if layout is _IPV4:
+            header[24:26] = bytes(2)
+            header[24:26] = checksum(header[_IP : layout.tcp]).to_bytes(2, "big")
         if flow.pushed:
-            header[47] |= _PSH
+            header[layout.tcp + 13] |= _PSH
         merged = SkBuff(b"".join((header, *flow.pieces)))
         merged.dev = flow.first.dev
         merged.ip_summed = IpSummed.UNNECESSARY
-        merged.gso_size, merged.gso_segs, merged.gso_type = flow.mss, len(flow.pieces), GsoType.TCPV4
+        merged.gso_size, merged.gso_segs, merged.gso_type = flow.mss, len(flow.pieces), layout.gso_type
         self._deliver(merged)

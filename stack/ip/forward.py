@@ -4,7 +4,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from stack.address import is_link_local
-from stack.checksum import fold
+from stack.checksum import pseudo_header
 from stack.counters import DropReason
 from stack.environment import Cause
 from stack.ip.errors import IcmpError
@@ -85,7 +85,7 @@ def _cut_again(out: SkBuff, skb: SkBuff, source: int, destination: int, family: 
     sum in the checksum field says so."""
     header_bytes = len(skb.network_header)
     tcp = bytearray(skb.data[: _tcp_header(skb)])
-    pseudo = fold(source + destination + 6 + len(skb.data))
+    pseudo = pseudo_header(source, destination, 6, len(skb.data))
     _FIELD.pack_into(tcp, _TCP_CHECKSUM, pseudo)
     out.head += bytes(tcp)
     out.data = skb.data[len(tcp) :]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stack.address import MAPPED, embed_scope, strip_scope
-from stack.checksum import checksum, fold, is_valid, store
+from stack.checksum import checksum, is_valid, pseudo_header, store
 from stack.counters import DropReason
 from stack.environment import Cause
 from stack.ip.errors import IPV4_CODES, IPV6_CODES, IcmpError, ipv4_error, ipv6_error
@@ -122,7 +122,7 @@ class Icmp:
         """ICMPv6 sums a pseudo-header too (RFC 4443 section 2.3)."""
         if family is IPV4:
             return 0
-        return fold(strip_scope(source) + strip_scope(destination) + IPPROTO_ICMPV6 + length)
+        return pseudo_header(strip_scope(source), strip_scope(destination), IPPROTO_ICMPV6, length)
 
     def _echo(
         self, family: Family, source: int, destination: int, identifier: int, sequence: int, body: memoryview

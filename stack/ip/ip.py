@@ -20,7 +20,7 @@ from stack.address import (
     scope_of,
     strip_scope,
 )
-from stack.checksum import fold
+from stack.checksum import pseudo_header
 from stack.classifier import Classifier
 from stack.counters import Counters, DropReason
 from stack.environment import Cpu, Environment
@@ -286,7 +286,7 @@ class Ip:
 
     def pseudo_sum(self, source: int, destination: int, protocol: int) -> int:
         """Folded sum of the pseudo-header, with a length of 0 (RFC 9293 section 3.1)."""
-        return fold(strip_scope(source) + strip_scope(destination) + protocol)
+        return pseudo_header(strip_scope(source), strip_scope(destination), protocol, 0)
 
     def next_identification(self) -> int:
         """Identification for packets of no connection (RFC 6864)."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from stack.address import strip_scope
-from stack.checksum import fold
+from stack.checksum import pseudo_header
 from stack.environment import Cause
 from stack.ethernet import ETH_HLEN, ETH_P_IP, ETH_P_IPV6, VLAN_HLEN
 from stack.ip.family import IPV4, IPV6, Family
@@ -84,9 +84,8 @@ class Path:
 
     @property
     def pseudo_sum(self) -> int:
-        """Folded sum of the pseudo-header, with a length of 0 (RFC 9293 section 3.1, RFC 8200 section 8.1). A mapped
-        address's prefix adds 0xFFFF, which is nothing."""
-        return fold(strip_scope(self.source) + strip_scope(self.destination) + self.protocol)
+        """Folded sum of the pseudo-header, with a length of 0 (RFC 9293 section 3.1)."""
+        return pseudo_header(strip_scope(self.source), strip_scope(self.destination), self.protocol, 0)
 
     def send(self, skb: SkBuff, identification: int, *, fragment: bool = False) -> bool:
         """Send a packet that fits the MTU, or that the device cuts: the IP header in front, and off to the next hop.

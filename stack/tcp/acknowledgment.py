@@ -49,6 +49,8 @@ def acknowledge(
         progress.acked = ack - una
         sender.retransmits = 0
         sender.progress_at = now
+        if sender.mtu_probe is not None:
+            sender.mtu_probe.acknowledged(now)
         if quiet and not board.sacked and not _again(taken):
             rtt = _in_order(sender, taken, progress, now)
         else:

@@ -104,6 +104,8 @@ class LossTimer:
         mib["TcpExt.TCPTimeouts"] += 1
         if sender.recovery.state is CaState.RECOVERY:
             mib["TcpExt.TCPSackRecoveryFail" if sender.sack else "TcpExt.TCPRenoRecoveryFail"] += 1
+        if sender.mtu_probe is not None:
+            sender.mtu_probe.timed_out(now)
         sender.recovery.enter_loss(now)
         sender.retransmits += 1
         self.probe.end()

@@ -30,11 +30,15 @@ _POSITIVE = (
     "reordering",
     "somaxconn",
     "max_syn_backlog",
+    "base_mss",
+    "mtu_probe_floor",
+    "mtu_probe_interval",
+    "retries1",
     "pacing_ss_ratio",
     "pacing_ca_ratio",
 )
-_NOT_NEGATIVE = ("syn_retries", "synack_retries", "retries")
-_CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2)}
+_NOT_NEGATIVE = ("syn_retries", "synack_retries", "retries", "mtu_probe_threshold")
+_CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2), "mtu_probing": (0, 1, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +107,20 @@ class TcpParameters:
     """A packet need not hold more than this part of the window."""
     limit_output_bytes: int = 1024 * 1024
     """Of one connection in qdisc and device at once (TCP small queues)."""
+
+    # Path MTU discovery by segments (RFC 4821)
+    mtu_probing: int = 0
+    """0 never, 1 once a black hole is suspected, 2 always."""
+    base_mss: int = 1024
+    """What a search begins with; options are counted in."""
+    mtu_probe_floor: int = 48
+    """Payload below which no black hole is suspected."""
+    mtu_probe_threshold: int = 8
+    """Bytes: a search ends when the bounds are closer."""
+    mtu_probe_interval: int = 600 * _SECOND
+    """Then it starts anew after this long."""
+    retries1: int = 3
+    """Timeouts in a row after which a black hole is suspected."""
 
     # Listening
     somaxconn: int = 4096

@@ -113,6 +113,9 @@ class Recovery:
             if not board.lost:
                 self._try_to_open(progress, now)
                 return Resend.NOTHING
+            if sender.mtu_probe is not None and sender.mtu_probe.is_probe(board.records[0]) and board.records[0].lost:
+                sender.mtu_probe.failed(now)
+                return Resend.NOTHING
             self._enter_recovery(now, progress.acked, ece=progress.ece)
         return Resend.LOST
 
@@ -268,6 +271,17 @@ class Recovery:
         self.state = _LOSS
         self.high_seq = sender.nxt
         self._frto = sender.parameters.frto and (fresh or sender.retransmits > 0)
+
+    def repair(self, now: int) -> None:
+        """Segments were too large and go again in pieces: no congestion, so no smaller window (tcp_simple_retransmit,
+        RFC 1191 section 6.5)."""
+        if self.state is not _LOSS:
+            self.high_seq = self._sender.nxt
+            self.undo.marker = None
+            self.undo.prior_ssthresh = 0
+            self._frto = False
+            self.state = _LOSS
+        self.retransmit(now)
 
     def enter_recovery_by_timer(self, now: int) -> None:
         """RACK's timer has found something lost."""

@@ -12,6 +12,7 @@ from stack.tcp.chronograph import Chronograph, Limit
 from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
+from stack.tcp.mtu_probe import MtuProbe
 from stack.tcp.pacing import Pacing
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.progress import CaState
@@ -55,6 +56,7 @@ class Sender:
         "loss_timer",
         "maximum_window",
         "mss",
+        "mtu_probe",
         "nodelay",
         "nxt",
         "pacing",
@@ -150,6 +152,7 @@ class Sender:
         """The program waits for room to write."""
         self.queue = SmallQueue(output, initial)
         self.mss = mss
+        self.mtu_probe: MtuProbe | None = None
         self.congestion = self._control(congestion_control)
         self.recovery = Recovery(self)
         self.loss_timer = LossTimer(self)
@@ -171,8 +174,13 @@ class Sender:
     def shrink_segment_size(self, mss: int, now: int) -> None:
         """The path carries less than thought: send what is too large again, in smaller pieces (tcp_simple_retransmit).
         That is no congestion (RFC 1191 section 6.5)."""
-        if mss >= self.mss:
-            return
+        if self.mtu_probe is not None:
+            self.mtu_probe.limit(mss)
+        if mss < self.mss:
+            self.cut_segments(mss, now)
+
+    def cut_segments(self, mss: int, now: int) -> None:
+        """Send again in pieces of ``mss`` what is larger."""
         too_large = [sent for sent in self.board.records if sent.end - sent.start > mss and not sent.sacked]
         ends = [(sent.start, sent.end) for sent in too_large]
         self.mss = self.congestion.mss = mss
@@ -180,7 +188,8 @@ class Sender:
         for sent in list(self.board.by_time):
             if any(start <= sent.start < end for start, end in ends):
                 self.board.mark_lost(sent)
-        self.recovery.retransmit(now)
+        if self.board.lost:
+            self.recovery.repair(now)
 
     @property
     def end(self) -> int:
@@ -242,8 +251,10 @@ class Sender:
             congestion.on_event(CongestionEvent.TX_START, now)
             if self.window:
                 self.progress_at = now
-        mss = self.mss
         first = self.nxt
+        if self.mtu_probe is not None:
+            self.mtu_probe.send(now)
+        mss = self.mss
         in_flight = self.in_flight
         chunk = self.pacing.quantum(self._output.chunk(), self)
         rate = self.pacing.rate(self)
@@ -345,6 +356,12 @@ class Sender:
             and now - self.board.records[0].sent_at >= self.rtt.srtt // 2
         )
 
+    def send_one(self, length: int, flags: int, now: int) -> None:
+        """Send new data in one segment, though it is larger than others."""
+        mss, self.mss = self.mss, length
+        self._send_new(self.nxt, length, flags, now)
+        self.mss = mss
+
     def send_beyond_window(self, now: int) -> bool:
         """A loss probe: one new segment whatever the congestion window says. False if there is none that may go."""
         length = min(self.end - self.nxt, self.mss, self.una + self.window - self.nxt)
@@ -363,8 +380,8 @@ class Sender:
 
     def _must_wait(self) -> bool:
         """The last segment is not full: wait for more if the program says so, or after another such (Nagle, Minshall's
-        variant)."""
-        if self.fin_queued:
+        variant). What is urgent never waits."""
+        if self.fin_queued or self.urgent > self.nxt:
             return False
         return self.cork or (not self.nodelay and self._small_end > self.una)
 

@@ -27,6 +27,7 @@ class _Integer(NamedTuple):
 
 _INTEGERS = {
     "net.core.somaxconn": _Integer("somaxconn", 1, 1 << 31),
+    "net.ipv4.tcp_base_mss": _Integer("base_mss", 48, 65535),
     "net.ipv4.tcp_ecn": _Integer("ecn", 0, 2),
     "net.ipv4.tcp_fin_timeout": _Integer("fin_timeout", 1, 1 << 20, _SECOND),
     "net.ipv4.tcp_keepalive_intvl": _Integer("keepalive_interval", 1, 32767, _SECOND),
@@ -34,9 +35,14 @@ _INTEGERS = {
     "net.ipv4.tcp_keepalive_time": _Integer("keepalive_time", 1, 1 << 20, _SECOND),
     "net.ipv4.tcp_limit_output_bytes": _Integer("limit_output_bytes", 1, 1 << 31),
     "net.ipv4.tcp_max_syn_backlog": _Integer("max_syn_backlog", 1, 1 << 31),
+    "net.ipv4.tcp_mtu_probe_floor": _Integer("mtu_probe_floor", 48, 65535),
+    "net.ipv4.tcp_mtu_probing": _Integer("mtu_probing", 0, 2),
     "net.ipv4.tcp_pacing_ca_ratio": _Integer("pacing_ca_ratio", 1, 1000),
     "net.ipv4.tcp_pacing_ss_ratio": _Integer("pacing_ss_ratio", 1, 1000),
     "net.ipv4.tcp_reordering": _Integer("reordering", 1, 300),
+    "net.ipv4.tcp_probe_interval": _Integer("mtu_probe_interval", 1, 1 << 20, _SECOND),
+    "net.ipv4.tcp_probe_threshold": _Integer("mtu_probe_threshold", 0, 65535),
+    "net.ipv4.tcp_retries1": _Integer("retries1", 1, 255),
     "net.ipv4.tcp_retries2": _Integer("retries", 0, 255),
     "net.ipv4.tcp_rto_max_ms": _Integer("maximum_rto", 1000, 120_000, _MS),
     "net.ipv4.tcp_rto_min_us": _Integer("minimum_rto", 1, 120_000_000, 1000),

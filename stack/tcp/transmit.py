@@ -6,6 +6,7 @@ from stack.checksum import checksum, fold, store
 from stack.environment import Cause
 from stack.skbuff import IpSummed, SkBuff
 from stack.tcp.ecn import ECT_0
+from stack.tcp.mtu_probe import MtuProbe
 from stack.tcp.options import (
     TIMESTAMP_BYTES,
     Options,
@@ -29,6 +30,7 @@ _DEFAULT_SEND_MSS = 536
 _MINIMUM_SEND_MSS = 48
 """Linux's TCP_MIN_SND_MSS: a smaller offer would only serve to make work."""
 _LARGEST_PACKET = 0xFFFF
+_PROBE_ALWAYS = 2
 
 
 def advertised_mss(connection: "Connection") -> int:
@@ -86,6 +88,11 @@ def negotiate(connection: "Connection", offer: Options, flags: int, now: int) ->
     if connection.timestamps.enabled:
         offered -= TIMESTAMP_BYTES
     sender.set_segment_size(send_mss(connection, offered))
+    if parameters.mtu_probing:
+        overhead = TIMESTAMP_BYTES if connection.timestamps.enabled else 0
+        sender.mtu_probe = MtuProbe(sender, overhead=overhead, enabled=parameters.mtu_probing == _PROBE_ALWAYS)
+        if sender.mtu_probe.enabled:
+            sender.set_segment_size(sender.mtu_probe.low)
     connection.window_scaling = connection.window_scaling and offer.window_scale is not None
     if connection.window_scaling:
         sender.scale = offer.window_scale or 0

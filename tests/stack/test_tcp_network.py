@@ -11,12 +11,17 @@ from stack.net_device import Features
 from stack.socket import AF_INET, SHUT_WR, SO_RCVBUF, SO_SNDBUF, SOCK_STREAM, SOL_SOCKET
 from stack.tcp.info import TcpInfo
 from stack.tcp.parameters import TcpParameters
-from tests.stack.network import MS, OFFLOADS, SECOND, B, Faults, Network
+from tests.stack.network import B6, MS, OFFLOADS, SECOND, B, Faults, Network
 from tests.stack.scripted import judge
 
 
 def exchange(
-    network: Network, forth: bytes, back: bytes = b"", *, prepare: Callable[[], None] = lambda: None
+    network: Network,
+    forth: bytes,
+    back: bytes = b"",
+    *,
+    prepare: Callable[[], None] = lambda: None,
+    family: int = AF_INET,
 ) -> tuple[bytes, bytes, TcpInfo]:
     """A sends ``forth``, B sends ``back``, both at once; both close. Returns what B and A received, and A's info."""
 
@@ -27,7 +32,7 @@ def exchange(
         return bytes(received)
 
     async def serve() -> bytes:
-        listener = network.b.socket(AF_INET, SOCK_STREAM)
+        listener = network.b.socket(family, SOCK_STREAM)
         await listener.bind(("", 80))
         await listener.listen()
         socket, _ = await listener.accept()
@@ -42,8 +47,8 @@ def exchange(
     async def main() -> tuple[bytes, bytes, TcpInfo]:
         server = network.engine.spawn(serve())
         await network.engine.sleep(1)
-        socket = network.a.socket(AF_INET, SOCK_STREAM)
-        await socket.connect((B, 80))
+        socket = network.a.socket(family, SOCK_STREAM)
+        await socket.connect((B if family == AF_INET else B6, 80))
         prepare()
         receiving = network.engine.spawn(receive(socket))
         await socket.sendall(forth)
