@@ -51,6 +51,8 @@ class ControlServer:
         path = self._path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.parent.stat().st_uid != os.getuid():
+                raise UserError(f"{path.parent} is another user's; set XDG_RUNTIME_DIR to a directory of yours")
             # The TAP is ours by now, so a socket that is left there belongs to a stack that has ended.
             path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._serve, path, limit=_LARGEST_LINE)
