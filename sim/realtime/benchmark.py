@@ -21,15 +21,15 @@ _PEER = build.BUILD / "peer"
 _HERE = Path(__file__).parent
 _TAP = "tap0"
 _CLIENT_SECONDS = 300
-_PEER_BYTES = 4_000_000
+_PEER_BYTES = 2_000_000
 """It is slower, and is given less to do."""
 _BYTES = 40_000_000
 _LARGE_BYTES = 200_000_000
 _LOSSY_BYTES = 20_000_000
 _ROUND_TRIPS = 1000
-_PEER_ROUND_TRIPS = 200
+_PEER_ROUND_TRIPS = 100
 _DATAGRAMS = 20_000
-_PEER_DATAGRAMS = 3000
+_PEER_DATAGRAMS = 1000
 _ROUNDS = 3
 """Each is measured so often; the best counts."""
 _LOSS = 0.01
