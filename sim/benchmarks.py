@@ -19,6 +19,7 @@ from sim.rtl import build
 from sim.rtl.line_rate import LATENCIES, largest_latency, wire_rate
 from sim.rtl.line_rate import measure as measure_line_rate
 from sim.runner import run_all
+from sim.stack_cost import bytes_per_connection, packet_time
 from sim.tcp_loop import tcp_bits_per_second
 
 __all__ = ["measure"]
@@ -26,6 +27,8 @@ __all__ = ["measure"]
 _BARE_CYCLES = 2_000_000
 _ROUNDS = 3
 _SOFTWARE_BYTES = 8_000_000
+_IDLE_CONNECTIONS = 10_000
+_ROUTES = 100_000
 _LINE_RATE_FRAMES = {64: 6000, 1518: 600}
 """Frames each way by size: many more than the NIC's buffers hold."""
 _READ_LATENCY = 1000
@@ -144,11 +147,33 @@ def _software() -> Figure:
     )
 
 
+def _cost_of_memory() -> Iterator[Figure]:
+    alone = packet_time(connections=0, routes=0)
+    among = packet_time(connections=_IDLE_CONNECTIONS, routes=_ROUTES)
+    yield Figure(
+        name="stack.idle.packet_time",
+        value=among * 1e6,
+        unit="us of processor time per round trip of one byte",
+        limit=alone * 1e6,
+        conditions=_conditions(
+            limit="the same with one connection and no further route", connections=_IDLE_CONNECTIONS, routes=_ROUTES
+        ),
+    )
+    yield Figure(
+        name="stack.idle.memory",
+        value=bytes_per_connection(),
+        unit="bytes per idle connection",
+        limit=8192,
+        conditions=_conditions(limit="8 KiB"),
+    )
+
+
 def measure() -> Iterator[Figure]:
     """All figures, each when it is known. Takes some minutes; nothing else should run meanwhile."""
     file = build.nic_verilog()
     build.bench()
     yield _software()
+    yield from _cost_of_memory()
     yield from _line_rate()
     yield from _latency()
     yield _cosimulation(file)
