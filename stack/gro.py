@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stack.checksum import checksum, is_valid
+from stack.environment import Cause, Cpu
 from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["GenericReceiveOffload"]
@@ -60,14 +61,15 @@ class _Flow:
 class GenericReceiveOffload:
     """One device's. ``receive`` may keep packets until ``flush``, which the end of a poll must call."""
 
-    def __init__(self, deliver: Callable[[SkBuff], None]) -> None:
+    def __init__(self, deliver: Callable[[SkBuff], None], cpu: Cpu) -> None:
         self._deliver = deliver
+        self._cpu = cpu
         self._flows: dict[bytes, _Flow] = {}
 
     def receive(self, skb: SkBuff) -> None:
         """One frame as the device received it. Only TCP over IPv4 without IP options and over IPv6 without extension
-        headers, of which the device has checked the checksum, is put together; all else goes up at once, behind what
-        is held of its flow."""
+        headers is put together; all else goes up at once, behind what is held of its flow. A checksum that the device
+        has not checked is checked here."""
         data = memoryview(skb.data)
         if data[12:15] == _IPV4.start:
             layout = _IPV4
@@ -84,12 +86,12 @@ class GenericReceiveOffload:
         start = tcp + (data[tcp + 12] >> 4) * 4
         end = layout.counted_from + (data[layout.length] << 8 | data[layout.length + 1])
         if (
-            skb.ip_summed is not IpSummed.UNNECESSARY
-            or data[tcp + 13] & ~_PSH != _ACK
+            data[tcp + 13] & ~_PSH != _ACK
             or not tcp + _TCP_HEADER_BYTES <= start < end <= len(data)
             or data[tcp + 18]
             or data[tcp + 19]
             or (layout is _IPV4 and not self._whole_ipv4(data))
+            or not self._checked(skb, data[layout.addresses : end], tcp - layout.addresses)
         ):
             self._finish(key)
             self._deliver(skb)
@@ -126,6 +128,16 @@ class GenericReceiveOffload:
         self._flows[key] = _Flow(layout, skb, header, invariant, sequence, payload)
         if pushed:
             self._finish(key)
+
+    def _checked(self, skb: SkBuff, data: memoryview, address_bytes: int) -> bool:
+        """Whether the checksum of a segment, its IP addresses before it, is good. If not, TCP will count it."""
+        if skb.ip_summed is IpSummed.UNNECESSARY:
+            return True
+        self._cpu.charge(Cause.CHECKSUM, size=len(data))
+        if not is_valid(data, _PROTOCOL_TCP + len(data) - address_bytes):
+            return False
+        skb.ip_summed = IpSummed.UNNECESSARY
+        return True
 
     @staticmethod
     def _whole_ipv4(data: memoryview) -> bool:

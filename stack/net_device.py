@@ -182,7 +182,7 @@ class NetDevice(ABC):
         """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
         ``gro_flush``."""
         self.gro_flush()
-        self._gro = GenericReceiveOffload(self._deliver) if on else None
+        self._gro = GenericReceiveOffload(self._deliver, self.cpu) if on else None
 
     def gro_flush(self) -> None:
         """A poll is over (napi_gro_flush)."""

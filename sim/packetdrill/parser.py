@@ -305,7 +305,10 @@ class _Parser:
             parts = [match[1]]
             while match := self._match(_STRING):
                 parts.append(match[1])
-            return "".join(parts).encode("latin-1").decode("unicode_escape").encode("latin-1")
+            try:
+                return "".join(parts).encode("latin-1").decode("unicode_escape").encode("latin-1")
+            except UnicodeError:
+                raise self._error("bad escape in a string") from None
         if match := self._match(_NUMBER):
             return int(match[0], 0) if "x" in match[0] else int(match[0])
         match = self._match(_NAME)

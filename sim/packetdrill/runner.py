@@ -12,7 +12,6 @@ from typing import Any
 from sim.engine import DeadlockError, EventEngine, Task
 from sim.host import IDEAL, HostCpu
 from sim.packetdrill.calls import LOCAL_PORT, Calls, describe
-from sim.packetdrill.commands import run_command
 from sim.packetdrill.information import variables
 from sim.packetdrill.parser import parse
 from sim.packetdrill.script import (
@@ -29,6 +28,7 @@ from sim.packetdrill.script import (
     UdpPacket,
     UnsupportedError,
 )
+from sim.packetdrill.shell import run_command
 from sim.packetdrill.wire import (
     GATEWAY,
     LOCAL,
@@ -51,6 +51,7 @@ _SETTLE_STEPS = 64
 _MASK = 0xFFFFFFFF
 _LONGEST_WAIT = 4000 * _NS
 _CLIENT_PORT = 50000
+"""The peer's first connection comes from the port after this one; a script that names it means that connection."""
 
 
 class Outcome(Enum):
@@ -253,7 +254,7 @@ class _Player:
             raise _MismatchError("there is no connection to ask")
         self._variables.update(variables(connection))
         try:
-            exec(compile(textwrap.dedent(code.text).strip(), "code", "exec"), self._variables)
+            exec(compile(textwrap.dedent(code.text).strip() + "\n\n", "code", "exec"), self._variables)
         except NameError as error:
             raise UnsupportedError(str(error)) from None
         except AssertionError as error:
@@ -271,7 +272,8 @@ class _Player:
             sequence = packet.quoted[0] + flow.local_offset
             self._device.inject(encode_icmp(packet, sequence, flow.local_port, flow.remote_port))
             return
-        if "S" in packet.flags and "." not in packet.flags and not self._opening():
+        same = self._flow is not None and packet.source_port == self._flow.remote_port
+        if "S" in packet.flags and "." not in packet.flags and not same and not self._opening():
             self._flows += 1
             local = packet.destination_port or LOCAL_PORT
             self._flow = _Flow(local, packet.source_port or _CLIENT_PORT + self._flows)
@@ -279,6 +281,8 @@ class _Player:
         offset = flow.local_offset
         options = tuple(self._live(option, flow, packet) for option in packet.options or ())
         acknowledgment = packet.acknowledgment
+        if acknowledgment is None and "." in packet.flags:
+            acknowledgment = 0
         live = replace(
             packet,
             acknowledgment=None if acknowledgment is None else acknowledgment + offset & _MASK,

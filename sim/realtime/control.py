@@ -14,9 +14,9 @@ from typing import Any
 
 from sim.errors import UserError
 from sim.realtime.engine import RealTimeEngine
-from sim.realtime.statistics import socket_table
+from sim.realtime.socket_table import socket_table
 from stack.host import NetworkStack
-from stack.socket import AF_INET6, SHUT_WR, SOCK_STREAM, StreamSocket
+from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_STREAM, StreamSocket
 
 __all__ = ["ControlServer", "ask", "connect", "control_path"]
 
@@ -51,6 +51,8 @@ class ControlServer:
         path = self._path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.parent.stat().st_uid != os.getuid():
+                raise UserError(f"{path.parent} is another user's; set XDG_RUNTIME_DIR to a directory of yours")
             # The TAP is ours by now, so a socket that is left there belongs to a stack that has ended.
             path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._serve, path, limit=_LARGEST_LINE)
@@ -98,7 +100,8 @@ class ControlServer:
 
     async def _nc(self, request: dict[str, Any], streams: Streams) -> None:
         future = self._engine.future
-        socket = self._stack.socket(AF_INET6, SOCK_STREAM)
+        family = AF_INET if "." in str(request.get("host") or "") else AF_INET6
+        socket = self._stack.socket(family, SOCK_STREAM)
         try:
             if request.get("listen"):
                 await future(socket.bind(("", int(request["port"]))))

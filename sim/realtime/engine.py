@@ -21,7 +21,7 @@ T = TypeVar("T")
 class RealTimeEngine(Scheduler):
     """``now`` is the monotonic clock, as last looked at: when the process wakes, and whenever ``refresh`` is called.
 
-    Nothing may block. Use ``run`` once.
+    Nothing may block. Programs of asyncio reach the scheduler through ``future`` alone. Use ``run`` once.
     """
 
     def __init__(self, *, seed: int) -> None:

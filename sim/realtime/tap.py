@@ -72,6 +72,8 @@ class TapDevice(NetDevice):
             os.close(self._file)
             self._file = -1
             raise UserError(self._refused(error)) from None
+        # With offloads the kernel hands over what has been put together already.
+        self.set_gro(not self._offloads)
         self._engine.add_reader(self._file, self._poll)
         self.wake_queue()
 
@@ -88,6 +90,7 @@ class TapDevice(NetDevice):
         return f"{self.name}: {error.strerror}"
 
     async def stop(self) -> None:
+        self.set_gro(False)
         self.purge_queue()
         if self._file >= 0:
             self._engine.remove_reader(self._file)

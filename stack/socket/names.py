@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from stack.address import (
     IN6ADDR_ANY,
@@ -20,7 +21,11 @@ from stack.socket.constants import AF_INET
 
 __all__ = ["format_name", "parse_host", "parse_name"]
 
+_REMEMBERED = 1024
+"""Names that are kept: a server answers where it was asked from, again and again."""
 
+
+@lru_cache(_REMEMBERED)
 def parse_host(text: str, family: int, scope: int = 0) -> int:
     """The number of a host's address; "" is any. Raises ``ValueError`` for what is none of ``family``, EINVAL for a
     link-local address without scope."""
@@ -54,6 +59,7 @@ def parse_name(name: Sequence[object], family: int) -> tuple[int, int]:
     return parse_host(host, family, scope), check_port(port)
 
 
+@lru_cache(_REMEMBERED)
 def format_name(address: int, port: int, family: int) -> Address:
     """The socket address for an address and port; an IPv4 address is mapped in AF_INET6."""
     if family == AF_INET:

@@ -13,6 +13,7 @@ from stack.socket.constants import (
     FIONREAD,
     IPPROTO_IP,
     IPPROTO_IPV6,
+    MSG_EOR,
     MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
@@ -251,23 +252,30 @@ class StreamSocket(Socket):
         connection = self._connected()
         view = memoryview(data).cast("B")
         deadline = self._deadline(SO_SNDTIMEO)
-        connection.sender.cork = connection.options.cork or flags & MSG_MORE != 0
         sent = 0
         while connection.can_send():
             taken = min(len(view) - sent, max(connection.sender.room, 0))
             if taken:
                 self._copy(taken)
                 urgent = flags & MSG_OOB and sent + taken == len(view)
+                if flags & MSG_EOR and sent + taken == len(view):
+                    connection.sender.end_record(connection.sender.end + taken)
+                # MSG_MORE holds back what this call would send; what comes later, an ACK too, lets it go.
+                connection.sender.cork = connection.options.cork or flags & MSG_MORE != 0
                 (connection.write_urgent if urgent else connection.write)(view[sent : sent + taken])
+                connection.sender.cork = connection.options.cork
                 sent += taken
             if sent == len(view):
                 break
+            connection.sender.starve(self.stack.cpu.now)
             try:
                 await self._wait_writable(flags, deadline)
             except BlockingIOError:
                 if not sent:
                     raise
                 break
+            finally:
+                connection.sender.starved = False
         if connection.state in _OPENING and not sent:
             await self._wait_writable(flags, deadline)
             return await self.send(data, flags)

@@ -76,6 +76,8 @@ def acknowledge(
     resend = Resend.NOTHING if quiet else recovery.step(progress, now)
     if advanced and (ack == sender.nxt or recovery.restarts_timer()):
         sender.loss_timer.acknowledged(now)
+        if ack == sender.nxt:
+            sender.drained(now)
     if progress.delivered or resend is not Resend.NOTHING:
         _control(sender, progress, rtt, in_flight, now, may_grow=may_grow)
         if resend is not Resend.NOTHING:
@@ -90,7 +92,7 @@ def _deliver(
     sender.rate.on_delivered(sent, sent.end - sent.start, now)
     recovery = sender.recovery
     spurious = sent.retransmitted and tsecr is not None and timestamps.before(tsecr, sent.sent_at)
-    recovery.rack.delivered(sent, now, sender.rtt.min_rtt, spurious=spurious)
+    recovery.rack.delivered(sent, now, sender.rtt.min_rtt, sender.mss, spurious=spurious)
     if not sent.retransmitted and sent.end <= recovery.high_seq:
         progress.original = True
 

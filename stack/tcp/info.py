@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stack.tcp.chronograph import Limit
 from stack.tcp.connection import Connection
 from stack.tcp.progress import CaState
 from stack.tcp.state import State
@@ -50,10 +51,20 @@ class TcpInfo:
     retrans: int
     notsent: int
     reord_seen: bool
+    reordering: int
+    """Segments by which the path has been seen to reorder, or ``tcp_reordering``."""
+    last_data_recv: int
+    """Since data last came, or the connection was opened."""
     delivered: int
     delivery_rate: int
     delivery_rate_app_limited: bool
     pacing_rate: int
+    busy_time: int
+    """With something to send, or unacknowledged; of it:"""
+    rwnd_limited: int
+    """while the peer's window was full,"""
+    sndbuf_limited: int
+    """while the program waited for room in the send buffer."""
     bytes_received: int
     in_recovery: bool
 
@@ -61,6 +72,7 @@ class TcpInfo:
 def tcp_info(connection: Connection) -> TcpInfo:
     """What ``getsockopt(TCP_INFO)`` shows."""
     sender, receiver = connection.sender, connection.receiver
+    now = connection.tcp.cpu.now
     board, rtt, recovery = sender.board, sender.rtt, sender.recovery
     return TcpInfo(
         state=connection.state,
@@ -95,10 +107,15 @@ def tcp_info(connection: Connection) -> TcpInfo:
         retrans=board.retransmitted,
         notsent=max(sender.end - sender.nxt, 0),
         reord_seen=recovery.rack.reordering_seen,
+        reordering=max(recovery.rack.degree, sender.parameters.reordering),
+        last_data_recv=now - max(connection.delayed_ack.last_data, connection.tuning.started_at),
         delivered=sender.rate.delivered,
         delivery_rate=sender.rate.rate,
         delivery_rate_app_limited=sender.rate.app_limited > 0,
         pacing_rate=sender.pacing.rate(sender),
+        busy_time=sender.chronograph.busy(now),
+        rwnd_limited=sender.chronograph.total(Limit.RECEIVE_WINDOW, now),
+        sndbuf_limited=sender.chronograph.total(Limit.SEND_BUFFER, now),
         bytes_received=receiver.copied + len(receiver.buffer),
         in_recovery=recovery.state is CaState.RECOVERY,
     )

@@ -26,6 +26,7 @@ _POSITIVE = (
     "keepalive_interval",
     "keepalive_probes",
     "limit_output_bytes",
+    "tso_win_divisor",
     "reordering",
     "somaxconn",
     "max_syn_backlog",
@@ -102,6 +103,8 @@ class TcpParameters:
     pacing_ss_ratio: int = 200
     """Per cent of cwnd / SRTT in slow start, and below after it."""
     pacing_ca_ratio: int = 120
+    tso_win_divisor: int = 3
+    """A packet need not hold more than this part of the window."""
     limit_output_bytes: int = 1024 * 1024
     """Of one connection in qdisc and device at once (TCP small queues)."""
 

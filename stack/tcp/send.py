@@ -4,8 +4,11 @@ Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.
 ``stack.tcp.acknowledgment``, what is lost and sent again in ``stack.tcp.recovery``.
 """
 
+from collections import deque
+
 from stack.counters import Counters
 from stack.tcp.algorithms import ALGORITHMS
+from stack.tcp.chronograph import Chronograph, Limit
 from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.ecn import Ecn
 from stack.tcp.loss_timer import LossTimer
@@ -25,8 +28,6 @@ from stack.tcp.timers import DeadlineTimer
 
 __all__ = ["Sender"]
 
-_TSO_WIN_DIVISOR = 3
-"""A packet need not hold more than this part of the window (tcp_tso_win_divisor)."""
 _DEFER_LIMIT = 1_000_000
 """Nanoseconds since the last packet after which nothing waits."""
 
@@ -37,11 +38,13 @@ class Sender:
     __slots__ = (
         "_last_sent",
         "_output",
+        "_record_ends",
         "_small_end",
         "_usage_end",
         "autotune",
         "board",
         "buffer",
+        "chronograph",
         "congestion",
         "cork",
         "counters",
@@ -68,6 +71,7 @@ class Sender:
         "rtt",
         "sack",
         "scale",
+        "starved",
         "timer",
         "total_retransmits",
         "una",
@@ -124,6 +128,7 @@ class Sender:
         self.urgent = initial
         """SND.UP: after the last urgent byte."""
         self.fin_queued = False
+        self._record_ends: deque[int] = deque()
         self.nodelay = False
         self.cork = False
         self.user_timeout = 0
@@ -142,6 +147,9 @@ class Sender:
         """Most bytes that were outstanding in the last round trip in which the window was not in full use."""
         self._usage_end = initial
         self._last_sent = 0
+        self.chronograph = Chronograph()
+        self.starved = False
+        """The program waits for room to write."""
         self.queue = SmallQueue(output, initial)
         self.mss = mss
         self.mtu_probe: MtuProbe | None = None
@@ -254,7 +262,7 @@ class Sender:
         while self.nxt < last:
             sequence = self.nxt
             window_room = self.una + self.window - sequence
-            available = end - sequence
+            available = self._record_end(sequence, end) - sequence
             if available:
                 if self.queue.full(rate, chunk, limit_output_bytes):
                     self.queue.throttled = True
@@ -267,7 +275,7 @@ class Sender:
                 if length < limit and length < available and self._may_defer(whole, in_flight, now):
                     break
                 if length == available:
-                    if length != whole and not probe and self._must_wait():
+                    if length != whole and sequence + length == end and not probe and self._must_wait():
                         length = whole
                 elif whole or window_room >= mss or not (probe or 2 * length >= self.maximum_window):
                     length = whole
@@ -294,6 +302,40 @@ class Sender:
             self.timer.start(now + self.rtt.rto)
         if self.nxt >= end and not self.cwnd_limited:
             self.rate.app_limited = self.rate.delivered + in_flight or 1
+        unsent = end - self.nxt
+        self._note_limit(now, window_full=unsent > 0 and self.una + self.window - self.nxt < min(mss, unsent))
+
+    def _note_limit(self, now: int, *, window_full: bool) -> None:
+        """What holds the connection back from now on."""
+        if window_full:
+            limit = Limit.RECEIVE_WINDOW
+        elif self.starved and self.nxt >= self.buffer.end:
+            limit = Limit.SEND_BUFFER
+        else:
+            limit = Limit.BUSY
+        self.chronograph.note(limit, now)
+
+    def starve(self, now: int) -> None:
+        """The program waits for room to write, until ``starved`` is taken back."""
+        self.starved = True
+        if self.nxt >= self.buffer.end:
+            self.chronograph.note(Limit.SEND_BUFFER, now)
+
+    def drained(self, now: int) -> None:
+        """All that was sent is acknowledged."""
+        if self.nxt >= self.buffer.end:
+            self.chronograph.note(Limit.IDLE, now)
+
+    def end_record(self, end: int) -> None:
+        """No segment goes on beyond this number: a record ends there (MSG_EOR)."""
+        self._record_ends.append(end)
+
+    def _record_end(self, sequence: int, end: int) -> int:
+        """How far the next segment may go."""
+        ends = self._record_ends
+        while ends and ends[0] <= sequence:
+            ends.popleft()
+        return ends[0] if ends else end
 
     def _note_usage(self, *, limited: bool) -> None:
         """How much of the congestion window a round trip has used at most (tcp_cwnd_validate, RFC 7661 section 4.1)."""
@@ -308,7 +350,7 @@ class Sender:
         (tcp_tso_should_defer)."""
         return (
             in_flight > 0
-            and length < min(self.window, self.congestion.cwnd) // _TSO_WIN_DIVISOR
+            and length < min(self.window, self.congestion.cwnd) // self.parameters.tso_win_divisor
             and self.recovery.state is CaState.OPEN
             and now - self._last_sent < _DEFER_LIMIT
             and now - self.board.records[0].sent_at >= self.rtt.srtt // 2

@@ -223,3 +223,25 @@ def test_packets_never_exceed_the_windows() -> None:
     assert not task.done(), "the send buffer is bounded"
     assert [len(packet.data) for packet in script.device.packets] == [4 * MSS]
     assert socket.tcp_info().unacked + socket.tcp_info().notsent == 256 * 1024
+
+
+def test_what_a_senders_time_goes_on() -> None:
+    script = Script(tcp=TcpParameters(send_buffer=4 * MSS, send_buffer_maximum=4 * MSS))
+    socket, iss = script.accepted(window=4 * MSS)
+    assert socket.tcp_info().busy_time == 0
+    script.call(socket.send(bytes(MSS)))
+    script.run(10 * MS)
+    script.inject("A", 1001, iss + 1 + MSS, window=0)
+    script.run(20 * MS)
+    # All is acknowledged: nothing is missing.
+    assert (socket.tcp_info().busy_time, socket.tcp_info().rwnd_limited) == (10 * MS, 0)
+    script.call(socket.send(bytes(MSS)))
+    script.run(30 * MS)
+    assert (socket.tcp_info().busy_time, socket.tcp_info().rwnd_limited) == (40 * MS, 30 * MS)
+    script.inject("A", 1001, iss + 1 + MSS, window=4 * MSS)
+    script.run(5 * MS)
+    assert (socket.tcp_info().busy_time, socket.tcp_info().rwnd_limited) == (45 * MS, 30 * MS)
+    script.engine.spawn(socket.send(bytes(8 * MSS)))
+    script.run(7 * MS)
+    assert socket.tcp_info().sndbuf_limited == 7 * MS
+    assert socket.tcp_info().busy_time == 52 * MS

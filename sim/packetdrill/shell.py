@@ -35,7 +35,6 @@ _MEANS_NOTHING = {
     "net.ipv4.tcp_no_metrics_save": None,
     "net.ipv4.tcp_notsent_lowat": ("4294967295", "-1"),
     "net.ipv4.tcp_recovery": ("1",),
-    "net.ipv4.tcp_tso_win_divisor": ("3",),
     "net.ipv4.tcp_autocorking": ("0",),
     "net.ipv4.tcp_mtu_probing": ("0",),
 }
