@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 SYNTH_INSTALLED := $(VENV)/.synth-installed
+FUZZ_INSTALLED := $(VENV)/.fuzz-installed
 FORMAL_INSTALLED := $(VENV)/.formal-installed
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
@@ -21,7 +22,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test lint check fuzz bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz fuzz-parsers tables bench coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -29,6 +30,8 @@ help:
 	@echo "make lint    lint, types and import rules"
 	@echo "make check   the same, and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
+	@echo "make fuzz-parsers TARGET=name [SECONDS=n]   one parser of the stack under atheris; without TARGET it lists them"
+	@echo "make tables   simulate TCP over many paths, make docs/tcp-tables.md"
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
@@ -70,6 +73,17 @@ check: lint $(FORMAL_INSTALLED) | tools
 fuzz: $(INSTALLED) | tools
 	@$(RUN) tests.fuzz $(if $(SECONDS),--seconds $(call quote,$(SECONDS))) $(if $(SEED),--seed $(call quote,$(SEED))) \
 		$(if $(ONLY),--only $(call quote,$(ONLY)))
+
+$(FUZZ_INSTALLED): requirements-fuzz.lock $(INSTALLED)
+	@echo "Installing atheris into $(VENV)"
+	@$(PIP) --requirement requirements-fuzz.lock
+	@touch $@
+
+fuzz-parsers: $(FUZZ_INSTALLED) | tools
+	@$(RUN) tests.atheris_fuzz $(call quote,$(TARGET)) $(if $(SECONDS),-max_total_time=$(call quote,$(SECONDS)))
+
+tables: $(INSTALLED) | tools
+	@$(RUN) sim.tcp_tables
 
 $(SYNTH_INSTALLED): requirements-synth.lock $(INSTALLED)
 	@echo "Installing Yosys and nextpnr into $(VENV)"
