@@ -25,6 +25,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP
 from scapy.packet import Raw
 
+from sim.engine import EventEngine
+from sim.host import IDEAL, HostCpu
 from stack.gro import GenericReceiveOffload
 from stack.host import NetworkStack
 from stack.ip.ipv4_options import check_options as check_ipv4_options
@@ -134,7 +136,7 @@ def headers(data: bytes) -> None:
 def receive_offload(data: bytes) -> None:
     """Frames cut from ``data``, as a device would hand them over: nothing may get lost."""
     up: list[SkBuff] = []
-    gro = GenericReceiveOffload(up.append)
+    gro = GenericReceiveOffload(up.append, HostCpu(EventEngine(seed=1), IDEAL))
     count = 0
     while data:
         size = int.from_bytes(data[:2], "big") % 1600
