@@ -1,0 +1,54 @@
+"""Inside the simulator: a session on the Verilated NIC, as a cocotb test."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import cocotb
+from cocotb.handle import HierarchyObject, LogicObject
+
+from sim.errors import UserError
+from sim.qemu.session import serve
+from sim.qemu.settings import Settings
+from sim.rtl.engine import RtlEngine
+from sim.rtl.lifetime import end_with_parent
+from sim.rtl.nic import RtlNic
+from sim.rtl.port import GmiiPort
+from sim.rtl.shared import Bench
+from sim.wire import Link
+
+__all__ = ["session"]
+
+_PCI_READ_CYCLES = 16
+"""From a DMA read request to its first word. Nothing compares times here, so the bus is a quick one."""
+
+
+@cocotb.test()
+async def session(dut: HierarchyObject) -> None:
+    """Serves what the folder named by ``NICLAB_RUN`` asks for (see ``sim.qemu.launch``)."""
+    end_with_parent(int(os.environ["NICLAB_PARENT"]))
+    folder = Path(os.environ["NICLAB_RUN"])
+    wake = dut.wake
+    assert isinstance(wake, LogicObject)
+    env = RtlEngine(Bench(), wake, seed=1)
+    state = env.bench.state
+    state.mmio_read_return = state.dma_write_latency = 1
+    state.dma_read_latency = _PCI_READ_CYCLES
+    link = Link(env, delay=0)
+    GmiiPort(env, outgoing=link.a_to_b, incoming=link.b_to_a)
+    with (folder / "server.log").open("w", buffering=1) as log:
+        try:
+            statistics = await env.run(
+                serve(
+                    RtlNic(env),
+                    link,
+                    Settings.read(folder),
+                    log=lambda text: print(text, file=log),
+                    ready=(folder / "ready").touch,
+                )
+            )
+        except UserError as error:
+            (folder / "failure.txt").write_text(str(error))
+            return
+    (folder / "result.json").write_text(json.dumps(asdict(statistics)))
