@@ -24,6 +24,7 @@ from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
 from sim.progress import ProgressDisplay
+from sim.qemu import commands as guests
 from sim.realtime import commands as realtime
 from sim.report.conditions import conditions
 from sim.report.table import text_table
@@ -164,6 +165,7 @@ def run(
 
 
 app.add_typer(realtime.app)
+app.add_typer(guests.app)
 
 
 @app.command()

@@ -31,6 +31,9 @@ class FarEnd:
 
     def run(self) -> None: ...
 
+    def receiver_on(self) -> None:
+        """The guest has switched its receiver on."""
+
     def take(self, frame: bytes) -> None:
         """A frame from the NIC."""
 

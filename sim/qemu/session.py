@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 
+from hw.registers import BY_NAME
 from sim.capture import Capture
 from sim.qemu.far_end import FarEnd, Silence, TapFarEnd
+from sim.qemu.itr_history import ItrHistory
+from sim.qemu.replay import ReplayFarEnd
 from sim.qemu.settings import Settings
+from sim.qemu.stack_far_end import StackFarEnd
+from sim.qemu.trace import Trace
+from sim.qemu.wire_counts import WireCounts
+from sim.vfio_user.function import Access
 from sim.vfio_user.nic import Nic
 from sim.vfio_user.server import Server, listen
 from sim.vfio_user.statistics import Statistics
@@ -12,33 +19,67 @@ from sim.wire import Link
 
 __all__ = ["serve"]
 
+_RCTL = BY_NAME["RCTL"]
+_STATION = bytes.fromhex("020000000001")
+"""Of the NIC, by its EEPROM."""
+_LAST_COUNTER = BY_NAME["TPT"]
+"""Total packets transmitted: the guest has read those of packets and octets before it when it reads this one."""
+
 
 def _far_end(settings: Settings, link: Link) -> FarEnd:
     if settings.tap is not None:
         return TapFarEnd(link, settings.tap)
+    if settings.replay is not None:
+        return ReplayFarEnd(link, settings.replay)
+    if settings.stack:
+        return StackFarEnd(link, seed=settings.seed)
     return Silence(link)
 
 
 async def serve(
-    nic: Nic, link: Link, settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]
-) -> Statistics:
-    """Serve the NIC, which is at the a end of ``link``, until all clients have been. ``ready`` is called when the socket
-    is there. Raises ``UserError`` if the socket or the far end cannot be had."""
+    nic: Nic,
+    link: Link,
+    settings: Settings,
+    statistics: Statistics,
+    *,
+    log: Callable[[str], None],
+    ready: Callable[[], None],
+    stop: int | None = None,
+) -> None:
+    """Serve the NIC, which is at the a end of ``link``, until all clients have been.
+
+    ``ready`` is called when the socket is there; all ends as soon as ``stop`` can be read. ``statistics`` are complete
+    at the end, however that comes. Raises ``UserError`` if the socket, or the far end, cannot be had.
+    """
     far_end = _far_end(settings, link)
     listener = listen(settings.socket)
-    capture = None
+    server = Server(nic, listener, far_end, statistics=statistics, log=log, stop=stop)
+    counts = WireCounts(link, _STATION)
+
+    async def watch(access: Access) -> None:
+        if access.write and access.offset == _RCTL.offset and access.value & _RCTL.mask("EN") and not access.io:
+            far_end.receiver_on()
+        elif access.offset == _LAST_COUNTER.offset and not access.write:
+            statistics.wire = dict(counts.counts)
+
+    observers = server.function.observers
+    observers.append(watch)
+    files: list[Capture | Trace | ItrHistory] = []
     if settings.capture is not None:
-        capture = Capture(settings.capture, interface="eth0")
+        files.append(capture := Capture(settings.capture, interface="eth0"))
         link.taps.append(capture)
+    if settings.trace is not None:
+        files.append(trace := Trace(settings.trace, nic.memory, link))
+        observers.append(trace.observe)
+    if settings.itr is not None:
+        files.append(history := ItrHistory(link.a_to_b.env, nic, settings.itr))
+        observers.append(history.observe)
     try:
-        server = Server(nic, listener, far_end, log=log)
         ready()
         await server.serve(settings.clients)
     finally:
         listener.close()
         settings.socket.unlink(missing_ok=True)
-        if capture is not None:
-            capture.close()
-    server.statistics.frames_sent = link.a_to_b.frames
-    server.statistics.frames_received = link.b_to_a.frames
-    return server.statistics
+        for file in files:
+            file.close()
+        statistics.frames_sent, statistics.frames_received = link.a_to_b.frames, link.b_to_a.frames

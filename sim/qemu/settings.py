@@ -22,9 +22,13 @@ class Settings:
     capture: Path | None = None
     """Where every frame is written, as pcapng."""
     trace: Path | None = None
-    """Where every register access is written, see ``sim.qemu.trace``."""
+    """Where all that reaches the NIC and leaves it is written, see ``sim.qemu.trace``."""
+    itr: Path | None = None
+    """Where the history of ITR is written, see ``sim.qemu.itr_history``."""
     clients: int = 1
     """How many are served, one after the other; 0: for ever."""
+    seed: int = 1
+    """Of our own stack's random numbers."""
 
     def write(self, folder: Path) -> None:
         text = json.dumps(asdict(self), default=str)
@@ -33,6 +37,6 @@ class Settings:
     @classmethod
     def read(cls, folder: Path) -> "Settings":
         content: dict[str, Any] = json.loads((folder / "settings.json").read_text())
-        for name in ("socket", "replay", "capture", "trace"):
+        for name in ("socket", "replay", "capture", "trace", "itr"):
             content[name] = None if content[name] is None else Path(content[name])
         return cls(**content)

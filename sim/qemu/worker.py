@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sim.rtl.lifetime import end_with_parent
 from sim.rtl.nic import RtlNic
 from sim.rtl.port import GmiiPort
 from sim.rtl.shared import Bench
+from sim.vfio_user.statistics import Statistics
 from sim.wire import Link
 
 __all__ = ["session"]
@@ -37,15 +39,18 @@ async def session(dut: HierarchyObject) -> None:
     state.dma_read_latency = _PCI_READ_CYCLES
     link = Link(env, delay=0)
     GmiiPort(env, outgoing=link.a_to_b, incoming=link.b_to_a)
-    with (folder / "server.log").open("w", buffering=1) as log:
+    statistics = Statistics()
+    with (folder / "server.log").open("a", buffering=1) as log:
         try:
-            statistics = await env.run(
+            await env.run(
                 serve(
                     RtlNic(env),
                     link,
                     Settings.read(folder),
+                    statistics,
                     log=lambda text: print(text, file=log),
                     ready=(folder / "ready").touch,
+                    stop=sys.stdin.fileno(),
                 )
             )
         except UserError as error:

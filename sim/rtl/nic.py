@@ -10,8 +10,8 @@ from sim.vfio_user.statistics import Statistics
 __all__ = ["RtlNic"]
 
 _POLLED = frozenset(BY_NAME[name].offset for name in ("MDIC", "EERD"))
-"""Registers in which software waits for the end of something slow. It is over when such a read is answered: a guest that
-polls would wait for it in its own time, which costs a whole access each time it looks."""
+"""Registers in which software waits for the end of something slow. It is over when such a read is answered: a guest
+that polls would wait in its own time, which costs a whole access each time it looks."""
 
 
 class _Window:

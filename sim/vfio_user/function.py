@@ -5,6 +5,7 @@ import json
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from hw.registers import WINDOW_BYTES
 from sim.vfio_user.config_space import CONFIG_BYTES, ConfigSpace
@@ -23,7 +24,7 @@ from sim.vfio_user.messages import (
 from sim.vfio_user.nic import Nic
 from sim.vfio_user.statistics import Statistics
 
-__all__ = ["IO_BYTES", "Function"]
+__all__ = ["IO_BYTES", "Access", "Function"]
 
 IO_BYTES = 32
 """Size of the I/O window (BAR1); see hw/io_window.py."""
@@ -49,6 +50,16 @@ _DMA_MAP = struct.Struct("<IIQQQ")
 _DMA_UNMAP = struct.Struct("<IIQQ")
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A register access that the client has made, with the value written or read; ``io``: through the I/O window."""
+
+    write: bool
+    io: bool
+    offset: int
+    value: int
+
+
 class Function:
     """Carries out the commands of one client at a time; ``end`` gives back all that a client left."""
 
@@ -57,6 +68,8 @@ class Function:
         self.line = InterruptLine()
         self.config = ConfigSpace(memory_bar_bytes=WINDOW_BYTES, io_bar_bytes=IO_BYTES)
         self.negotiated = False
+        self.observers: list[Callable[[Access], Awaitable[None]]] = []
+        """Told of each register access: of a read when it has its value, of a write before the NIC is."""
         self._statistics = statistics
         self._log = log
         self._commands: dict[int, Callable[[Message], Awaitable[bytes]]] = {
@@ -167,13 +180,10 @@ class Function:
             data = self.config.read(offset, size)
         else:
             started = time.perf_counter()
-            if region == _MEMORY_REGION:
-                value = await self.nic.read32(offset)
-                self._statistics.reads += 1
-            else:
-                value = await self.nic.read_io(offset)
-                self._statistics.io_accesses += 1
+            io = region == _IO_REGION
+            value = await (self.nic.read_io(offset) if io else self.nic.read32(offset))
             self._statistics.read_seconds += time.perf_counter() - started
+            await self._tell(Access(False, io, offset, value))
             data = value.to_bytes(_WORD, "little")
         return _ACCESS.pack(offset, region, size) + data
 
@@ -187,16 +197,23 @@ class Function:
             self.config.write(offset, data)
             self.nic.memory.enabled = self.config.bus_master
             self.follow_pin()
-        elif region == _MEMORY_REGION:
-            self._statistics.writes += 1
-            self.nic.write32(offset, int.from_bytes(data, "little"))
         else:
-            self._statistics.io_accesses += 1
-            self.nic.write_io(offset, int.from_bytes(data, "little"))
+            io = region == _IO_REGION
+            value = int.from_bytes(data, "little")
+            await self._tell(Access(True, io, offset, value))
+            (self.nic.write_io if io else self.nic.write32)(offset, value)
         return _ACCESS.pack(offset, region, size)
 
+    async def _tell(self, access: Access) -> None:
+        if access.write:
+            self._statistics.writes += 1
+        else:
+            self._statistics.reads += 1
+        for observe in self.observers:
+            await observe(access)
+
     def _check(self, region: int, offset: int, size: int) -> None:
-        """Raises ``RequestError`` (EINVAL) unless this is an access that the region knows: of registers, whole words."""
+        """Raises ``RequestError`` (EINVAL) unless the region knows such an access: of registers, whole words."""
         end = _REGION_BYTES.get(region, 0)
         if not 0 < size <= end or offset > end - size:
             raise RequestError(errno.EINVAL, f"access to region {region} at {offset:#x}, {size} bytes: outside")
@@ -209,4 +226,3 @@ class Function:
         await self.nic.reset()
         self.follow_pin()
         return b""
-

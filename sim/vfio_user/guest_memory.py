@@ -151,7 +151,7 @@ def _map_file(descriptor: int, offset: int, size: int, *, writable: bool) -> npt
     except OSError:
         seals = 0
     if not seals & fcntl.F_SEAL_SHRINK:
-        raise RequestError(errno.EINVAL, "memory that could shrink; QEMU's -object memory-backend-memfd,share=on cannot")
+        raise RequestError(errno.EINVAL, "memory that could shrink; use -object memory-backend-memfd,share=on")
     if offset + size > os.fstat(descriptor).st_size:
         raise RequestError(errno.EINVAL, f"{size:#x} bytes from {offset:#x} reach past the end of the file")
     access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)

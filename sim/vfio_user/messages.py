@@ -99,7 +99,7 @@ def parse_header(data: bytes) -> Header:
     if not HEADER_BYTES <= size <= MAXIMUM_BYTES:
         raise BadMessageError(f"a message of {size} bytes; {HEADER_BYTES} to {MAXIMUM_BYTES} are possible")
     if flags & _TYPE != _TYPE_COMMAND:
-        raise BadMessageError(f"a message of type {flags & _TYPE}, which is not a command (and this server asks nothing)")
+        raise BadMessageError(f"a message of type {flags & _TYPE}, which is no command")
     return Header(identifier, command, size, flags)
 
 

@@ -4,7 +4,7 @@ The loop waits for the outside (the socket, the wire's far end) only when the NI
 work, which returns as soon as the outside has something. Commands are carried out strictly in order.
 """
 
-import os
+import contextlib
 import select
 import socket
 import stat
@@ -48,8 +48,15 @@ def listen(path: Path) -> socket.socket:
     return endpoint
 
 
+class _StoppedError(Exception):
+    """The server is to end."""
+
+
 class Server:
-    """One NIC, one socket, and what is at the other end of the wire. ``log`` takes one line at a time."""
+    """One NIC, one socket, and what is at the other end of the wire. ``log`` takes one line at a time.
+
+    The server ends as soon as the descriptor ``stop`` can be read.
+    """
 
     def __init__(
         self,
@@ -57,19 +64,24 @@ class Server:
         listener: socket.socket,
         outside: Outside,
         *,
+        statistics: Statistics,
         log: Callable[[str], None],
-        statistics: Statistics | None = None,
+        stop: int | None = None,
     ) -> None:
-        self.statistics = statistics or Statistics()
+        self.statistics = statistics
         self.function = Function(nic, self.statistics, log)
         self._nic = nic
         self._listener = listener
         self._outside = outside
         self._log = log
-        self._connection: Connection | None = None
+        self._stop = [] if stop is None else [stop]
 
     async def serve(self, clients: int) -> None:
-        """Serve until ``clients`` of them have come, spoken the protocol and gone; 0: for ever."""
+        """Serve until ``clients`` of them have come, spoken the protocol and gone; 0: until it is stopped."""
+        with contextlib.suppress(_StoppedError):
+            await self._serve_clients(clients)
+
+    async def _serve_clients(self, clients: int) -> None:
         served = 0
         while not clients or served < clients:
             endpoint, _ = self._accept()
@@ -98,7 +110,7 @@ class Server:
                 return self._listener.accept()
 
     async def _serve(self, connection: Connection) -> None:
-        descriptors = [connection.fileno(), *self._outside.descriptors]
+        descriptors = [connection.fileno(), *self._outside.descriptors, *self._stop]
         rest = False
         while True:
             ready = self._wait([connection.fileno()], rest=rest)
@@ -119,7 +131,9 @@ class Server:
     def _wait(self, descriptors: list[int], *, rest: bool) -> set[int]:
         """What can be read, after the wire's far end has had its turn. At rest, waits for one or the other."""
         deadline = self._outside.deadline() if rest else 0.0
-        readable = self._poll([*descriptors, *self._outside.descriptors], deadline)
+        readable = self._poll([*descriptors, *self._outside.descriptors, *self._stop], deadline)
+        if readable.intersection(self._stop):
+            raise _StoppedError
         self._outside.run()
         return readable
 

@@ -1,6 +1,6 @@
 """What a server has done, for its last words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Statistics"]
 
@@ -15,7 +15,6 @@ class Statistics:
     refused: int = 0
     reads: int = 0
     writes: int = 0
-    io_accesses: int = 0
     read_seconds: float = 0.0
     """Wall time in register reads."""
     work_seconds: float = 0.0
@@ -26,3 +25,5 @@ class Statistics:
     frames_sent: int = 0
     frames_received: int = 0
     simulated_ns: int = 0
+    wire: dict[str, int] = field(default_factory=dict)
+    """What had crossed the wire when the guest last read the NIC's counters, by the names that ``ethtool -S`` has."""

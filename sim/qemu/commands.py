@@ -1,0 +1,71 @@
+"""``niclab qemu``."""
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sim.errors import UserError
+from sim.qemu.command_line import guest
+from sim.qemu.runner import run_rtl, summary
+from sim.qemu.settings import Settings
+from sim.rtl import build
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+_FOLDER = build.BUILD / "qemu"
+
+
+class Backend(StrEnum):
+    RTL = "rtl"
+
+
+class Peer(StrEnum):
+    STACK = "stack"
+
+
+@app.command()
+def qemu(
+    backend: Annotated[
+        Backend, typer.Option(help="What stands behind the registers: the Verilated NIC.")
+    ] = Backend.RTL,
+    socket: Annotated[Path, typer.Option(help="Where QEMU finds the NIC.")] = Path("build/niclab.sock"),
+    tap: Annotated[str | None, typer.Option(help="A TAP device at the wire's far end.")] = None,
+    peer: Annotated[Peer | None, typer.Option(help="Our own stack there: 10.0.2.2, echo on port 7.")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="A capture whose frames the guest is sent.")] = None,
+    capture: Annotated[Path | None, typer.Option(help="Write every frame to this file (pcapng).")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Record all that reaches the NIC and leaves it.")] = None,
+    itr: Annotated[Path | None, typer.Option(help="Write the history of interrupt throttling (JSON).")] = None,
+    clients: Annotated[int, typer.Option(min=0, help="Guests to serve, one after the other; 0: until Ctrl-C.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of our own stack's random numbers.")] = 1,
+) -> None:
+    """Serve the NIC to a guest in QEMU (10.1 or later) through vfio-user, until that ends."""
+    if sum(choice is not None for choice in (tap, peer, pcap)) > 1:
+        raise UserError("there is one far end of the wire: give one of --tap, --peer and --pcap")
+    settings = Settings(
+        socket=socket.absolute(),
+        tap=tap,
+        stack=peer is Peer.STACK,
+        replay=None if pcap is None else pcap.absolute(),
+        capture=None if capture is None else capture.absolute(),
+        trace=None if trace is None else trace.absolute(),
+        itr=None if itr is None else itr.absolute(),
+        clients=clients,
+        seed=seed,
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    build.bench(announce=lambda text: console.print(f"Building: {text}"))
+
+    def ready() -> None:
+        console.print(f"Serving on {socket} ({backend}). A guest is started with, for example:")
+        words = guest(settings.socket, kernel=Path("vmlinuz"), initrd=Path("initrd.gz"), arguments="")
+        print(f"  {shlex.join(words)}", flush=True)
+
+    statistics = run_rtl(settings, _FOLDER, log=console.print, ready=ready)
+    for name, value in summary(statistics):
+        console.print(f"{name:24} {value}")
