@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from sim.errors import UserError
+from sim.errors import RunFailedError, UserError
+from sim.measurement import Figure, write
+from sim.qemu import acceptance
+from sim.qemu import guest as linux_guest
 from sim.qemu.command_line import guest
 from sim.qemu.runner import run_rtl, summary
 from sim.qemu.settings import Settings
@@ -18,11 +22,14 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
-_FOLDER = build.BUILD / "qemu"
+_LEVELS_PATH = build.BUILD / "linux.json"
 
 
 class Backend(StrEnum):
     RTL = "rtl"
+
+
+_QUICKEST = Backend.RTL
 
 
 class Peer(StrEnum):
@@ -66,6 +73,35 @@ def qemu(
         words = guest(settings.socket, kernel=Path("vmlinuz"), initrd=Path("initrd.gz"), arguments="")
         print(f"  {shlex.join(words)}", flush=True)
 
-    statistics = run_rtl(settings, _FOLDER, log=console.print, ready=ready)
+    statistics = run_rtl(settings, log=console.print, ready=ready)
     for name, value in summary(statistics):
         console.print(f"{name:24} {value}")
+
+
+@app.command()
+def linux(
+    backend: Annotated[
+        list[Backend] | None, typer.Option(help="Which back ends; may be repeated.", show_default="all")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the levels A and B, on one back end.")] = False,
+) -> None:
+    """Boot Linux guests whose stock e1000 driver has to do with this NIC what it does with Intel's (root)."""
+    console = Console(highlight=False)
+    linux_guest.make(lambda text: console.print(text))
+    backends = backend or ([_QUICKEST] if quick else list(Backend))
+    figures: list[Figure] = []
+    failed: list[str] = []
+    for each in backends:
+        if each is Backend.RTL:
+            build.bench(announce=lambda text: console.print(f"Building: {text}"))
+        checks, statistics = acceptance.accept(each.value, quick=quick, log=console.print)
+        table = Table("level", "check", "", "what was seen", title=f"Stock e1000 driver of Linux on: {each}")
+        for check in checks:
+            table.add_row(check.level, check.name, "pass" if check.passed else "FAIL", check.detail)
+        console.print(table)
+        figures += acceptance.figures(each.value, checks, statistics)
+        failed += [f"{each}: {check.level} {check.name}" for check in checks if not check.passed]
+    write(figures, _LEVELS_PATH)
+    console.print(f"Figures: {_LEVELS_PATH}", soft_wrap=True)
+    if failed:
+        raise RunFailedError(f"not passed: {'; '.join(failed)}")

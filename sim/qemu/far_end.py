@@ -31,6 +31,11 @@ class FarEnd:
 
     def run(self) -> None: ...
 
+    @property
+    def checksum_errors(self) -> int:
+        """Packets whose checksums of TCP, UDP or ICMP were wrong, as far as the far end looks at them."""
+        return 0
+
     def receiver_on(self) -> None:
         """The guest has switched its receiver on."""
 

@@ -17,19 +17,25 @@ from sim.rtl import build
 from sim.rtl.engine import CYCLE_NS
 from sim.vfio_user.statistics import Statistics
 
-__all__ = ["run_rtl", "summary"]
+__all__ = ["FOLDER", "RESULT", "read_result", "run_rtl", "summary"]
+
+FOLDER = build.BUILD / "qemu"
+"""The files of the last session."""
+
+RESULT = "result.json"
 
 _POLL_SECONDS = 0.05
 _END_SECONDS = 10
 
 
-def run_rtl(settings: Settings, folder: Path, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
+def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
     """Serve on the Verilated NIC, in a simulator of its own, until the session is over.
 
-    The simulator's files are in ``folder``. The simulator never outlives this call. Ctrl-C and SIGTERM (``SystemExit``)
+    The simulator's files are in ``FOLDER``. The simulator never outlives this call. Ctrl-C and SIGTERM (``SystemExit``)
     end the session as its last client does. Raises ``UserError`` if the session cannot begin, ``RunFailedError`` if it
     does not end well.
     """
+    folder = FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     settings.write(folder)
@@ -62,10 +68,14 @@ def run_rtl(settings: Settings, folder: Path, *, log: Callable[[str], None], rea
     failure = folder / "failure.txt"
     if failure.exists():
         raise UserError(failure.read_text())
-    result = folder / "result.json"
-    if not result.exists():
+    if not (folder / RESULT).exists():
         raise RunFailedError(f"the simulator ended without a result; see {folder / 'simulator.log'}")
-    return Statistics(**json.loads(result.read_text()))
+    return read_result()
+
+
+def read_result() -> Statistics:
+    """What the last session has left."""
+    return Statistics(**json.loads((FOLDER / RESULT).read_text()))
 
 
 def _follow(

@@ -22,8 +22,6 @@ __all__ = ["serve"]
 _RCTL = BY_NAME["RCTL"]
 _STATION = bytes.fromhex("020000000001")
 """Of the NIC, by its EEPROM."""
-_LAST_COUNTER = BY_NAME["TPT"]
-"""Total packets transmitted: the guest has read those of packets and octets before it when it reads this one."""
 
 
 def _far_end(settings: Settings, link: Link) -> FarEnd:
@@ -59,8 +57,8 @@ async def serve(
     async def watch(access: Access) -> None:
         if access.write and access.offset == _RCTL.offset and access.value & _RCTL.mask("EN") and not access.io:
             far_end.receiver_on()
-        elif access.offset == _LAST_COUNTER.offset and not access.write:
-            statistics.wire = dict(counts.counts)
+        elif not access.write:
+            counts.read(access.offset)
 
     observers = server.function.observers
     observers.append(watch)
@@ -82,4 +80,6 @@ async def serve(
         settings.socket.unlink(missing_ok=True)
         for file in files:
             file.close()
+        statistics.wire = counts.seen
+        statistics.checksum_errors = far_end.checksum_errors
         statistics.frames_sent, statistics.frames_received = link.a_to_b.frames, link.b_to_a.frames

@@ -12,7 +12,6 @@ from sim.qemu.far_end import FarEnd
 from sim.realtime.services import datagram_echo, echo, serve
 from sim.wire import Link, fcs
 from sim.wire_device import WireDevice
-from stack.counters import Counters
 from stack.host import NetworkStack
 
 __all__ = ["ADDRESS", "JUMBO_ADDRESS", "VLAN", "VLAN_ADDRESS", "StackFarEnd"]
@@ -67,8 +66,9 @@ class StackFarEnd(FarEnd):
         return _Interface(station, tagged, link)
 
     @property
-    def counters(self) -> Counters:
-        return self._stack.counters
+    def checksum_errors(self) -> int:
+        mib = self._stack.counters.mib
+        return mib["Tcp.InCsumErrors"] + mib["Udp.InCsumErrors"] + mib["Icmp.InCsumErrors"]
 
     def deadline(self) -> float | None:
         when = self._env.next_call()

@@ -1,10 +1,15 @@
 """What crossed the wire, as the NIC counts it (manual 13.7): octets from destination address through FCS."""
 
+from hw.registers import BY_NAME
 from sim.wire import Direction, Link
 
 __all__ = ["WireCounts"]
 
 _BROADCAST = b"\xff" * 6
+_PAIRS = {BY_NAME[f"{name}L"].offset: what for name, what in (("GORC", "rx_bytes"), ("GOTC", "tx_bytes"))}
+_HIGH = {BY_NAME[f"{name}H"].offset: what for name, what in (("GORC", "rx_bytes"), ("GOTC", "tx_bytes"))}
+_LAST = BY_NAME["TPT"].offset
+"""Total packets transmitted: who reads all counters has read those of packets and octets before it."""
 
 
 class WireCounts:
@@ -19,7 +24,20 @@ class WireCounts:
         self.counts = {
             f"{way}_{what}": 0 for way in ("tx", "rx") for what in ("packets", "bytes", "broadcast", "multicast")
         }
+        self.seen: dict[str, int] = {}
+        self._low = dict.fromkeys(_PAIRS.values(), 0)
+        self._between = {f"{what}_between": 0 for what in self._low}
         link.taps.append(self._count)
+
+    def read(self, offset: int) -> None:
+        """The guest has read a register. ``seen`` is what had crossed when it last read the counters, and, by names with
+        ``_between``, octets that crossed after the low word of a pair was read and before the high word was."""
+        if (what := _PAIRS.get(offset)) is not None:
+            self._low[what] = self.counts[what]
+        elif (what := _HIGH.get(offset)) is not None:
+            self._between[f"{what}_between"] += self.counts[what] - self._low[what]
+        elif offset == _LAST:
+            self.seen = self.counts | self._between
 
     def _count(self, direction: Direction, start: int, frame: bytes) -> None:
         destination = frame[:6]

@@ -10,6 +10,7 @@ import cocotb
 from cocotb.handle import HierarchyObject, LogicObject
 
 from sim.errors import UserError
+from sim.qemu.runner import RESULT
 from sim.qemu.session import serve
 from sim.qemu.settings import Settings
 from sim.rtl.engine import RtlEngine
@@ -56,4 +57,4 @@ async def session(dut: HierarchyObject) -> None:
         except UserError as error:
             (folder / "failure.txt").write_text(str(error))
             return
-    (folder / "result.json").write_text(json.dumps(asdict(statistics)))
+    (folder / RESULT).write_text(json.dumps(asdict(statistics)))

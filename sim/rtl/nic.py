@@ -90,6 +90,7 @@ class RtlNic:
 
     def count(self, statistics: Statistics) -> None:
         statistics.bad_reads, statistics.bad_writes = self._state.bad_reads, self._state.bad_writes
+        statistics.interrupts = self._state.interrupts
         statistics.simulated_ns = self._state.cycle * CYCLE_NS
 
     def _at_rest(self) -> bool:

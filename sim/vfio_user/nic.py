@@ -39,7 +39,7 @@ class Nic(Protocol):
         """As after power-up. What was on its way to memory is lost."""
 
     def count(self, statistics: Statistics) -> None:
-        """Enter what the NIC knows: accesses that went nowhere, simulated time."""
+        """Enter what the NIC knows: interrupts, accesses that went nowhere, simulated time."""
 
     async def work(self, descriptors: Sequence[int]) -> bool:
         """Let time pass until the interrupt pin rises, a frame has been sent, or one of ``descriptors`` can be read

@@ -99,7 +99,6 @@ class Server:
             finally:
                 connection.close()
                 self._nic.count(self.statistics)
-                self.statistics.interrupts = self.function.line.triggers
                 await self.function.end()
 
     def _accept(self) -> tuple[socket.socket, object]:

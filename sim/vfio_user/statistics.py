@@ -25,5 +25,7 @@ class Statistics:
     frames_sent: int = 0
     frames_received: int = 0
     simulated_ns: int = 0
+    checksum_errors: int = 0
+    """That our own stack, if it was the peer, has found."""
     wire: dict[str, int] = field(default_factory=dict)
     """What had crossed the wire when the guest last read the NIC's counters, by the names that ``ethtool -S`` has."""
