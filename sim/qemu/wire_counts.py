@@ -30,7 +30,7 @@ class WireCounts:
         link.taps.append(self._count)
 
     def read(self, offset: int) -> None:
-        """The guest has read a register. ``seen`` is what had crossed when it last read the counters, and, by names with
+        """The guest has read a register: ``seen`` is what had crossed when it last read all counters; by names with
         ``_between``, octets that crossed after the low word of a pair was read and before the high word was."""
         if (what := _PAIRS.get(offset)) is not None:
             self._low[what] = self.counts[what]

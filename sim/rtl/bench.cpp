@@ -10,6 +10,7 @@
 // memory of a virtual machine, whose owner writes to it at any time.
 #include <poll.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -82,11 +83,15 @@ uint64_t receive_free = 0;
 constexpr unsigned PREAMBLE_BYTES = 8;
 constexpr unsigned GAP_BYTES = 12;
 
-// What goes on inside of the NIC without a sign on its pins or a running timer is over after this many cycles: a read of
-// the EEPROM takes 3,750, moving a frame of 16 KiB within the NIC some 2,000.
-constexpr uint64_t SETTLE_CYCLES = 4096;
+// What goes on inside of the NIC without a sign on its pins or a running timer is over after so many cycles: whatever a
+// register write starts, and the way of data through the NIC, which depends on how much of it there is. A frame of
+// 16 KiB moves on by 8 bytes a cycle, so twice the time of that covers what waits behind another frame.
+constexpr uint64_t SETTLE_CYCLES = 128;
+constexpr uint64_t MOVE_CYCLES = 4096;
+constexpr uint64_t BYTES_PER_CYCLE = 4;
 constexpr uint64_t POLL_CYCLES = 16;
 uint64_t busy_until = SETTLE_CYCLES;
+uint64_t moved_bytes = 0;        // since the NIC was at rest
 
 // A bus of `dma_width` bytes a cycle moves a word in 8/width cycles. Time is kept in eighths so that any width is exact.
 bool pace(uint64_t& free_at) {
@@ -154,7 +159,8 @@ extern "C" void niclab_tick(
     state.cycle++;
     const uint64_t now = state.cycle;
     bool wake = false;
-    bool active = state.reset || working || read_request_valid || write_request_valid || write_data_valid || tx_en;
+    bool stirred = state.reset || working;
+    bool moving = read_request_valid || write_request_valid || write_data_valid || tx_en;
 
     *reset_now = state.reset != 0;
     if (state.reset) begin_reset();
@@ -163,7 +169,7 @@ extern "C" void niclab_tick(
 
     // Registers: one access at a time on the port, in order.
     if (driving_register && register_ready) {
-        active |= accesses.front().write;
+        stirred |= accesses.front().write;
         accesses.pop_front();
         driving_register = false;
     }
@@ -192,6 +198,7 @@ extern "C" void niclab_tick(
         bursts.push_back(
             {now + state.dma_read_latency, first, uint32_t((end - first + 7) / 8), read_request_tag, false});
         state.read_bytes += read_request_length;
+        moved_bytes += read_request_length;
     }
     *read_data_valid = 0;
     *read_data = 0;
@@ -265,6 +272,7 @@ extern "C" void niclab_tick(
     if (!receiving.empty() && now >= receiving.front().cycle && now >= receive_free) {
         const Frame& frame = receiving.front();
         *rx_dv = 1;
+        moved_bytes++;
         if (receive_position < PREAMBLE_BYTES) *rxd = receive_position == PREAMBLE_BYTES - 1 ? 0xD5 : 0x55;
         else *rxd = frame.bytes[receive_position - PREAMBLE_BYTES];
         if (++receive_position == PREAMBLE_BYTES + frame.bytes.size()) {
@@ -279,9 +287,13 @@ extern "C" void niclab_tick(
         wake = true;
     }
 
-    active |= !bursts.empty() || !writes.empty() || !write_words.empty() || !receiving.empty();
-    if (active) busy_until = now + SETTLE_CYCLES;
+    moving |= !bursts.empty() || !writes.empty() || !write_words.empty() || !receiving.empty();
+    if (stirred || moving) {
+        const uint64_t way = moving ? std::min(moved_bytes / BYTES_PER_CYCLE, MOVE_CYCLES) : 0;
+        busy_until = std::max(busy_until, now + SETTLE_CYCLES + way);
+    }
     state.rest = now > busy_until && accesses.empty() && completions.empty();
+    if (state.rest) moved_bytes = 0;
     if (state.watching &&
         (state.rest || (now % POLL_CYCLES == 0 && poll(watched.data(), nfds_t(watched.size()), 0) > 0))) {
         state.watching = 0;
