@@ -381,6 +381,8 @@ def test_too_many_descriptors_end_the_connection(server: Serving) -> None:
             client.send(Command.DMA_MAP, bytes(32), descriptors=descriptors)
             if number > 8:
                 assert _ended(client)
+            else:
+                assert client.receive()[1] == errno.EINVAL
         for descriptor in descriptors:
             os.close(descriptor)
         # When the next client is served, all of the last one is gone.
