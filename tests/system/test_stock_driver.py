@@ -1,4 +1,4 @@
-"""What a stock Linux driver did with this NIC, recorded once, is done again: what QEMU's guests show, kept without QEMU.
+"""What a stock Linux driver did with this NIC, recorded once, is done again: the promise of QEMU, kept without QEMU.
 
 ``stock_driver.trace.gz`` is of Debian's kernel 6.12.117: probe, open, pings, TCP with segmentation, counters, close,
 unload. It was made by ``niclab qemu --trace``, see docs/qemu.md.
