@@ -1,4 +1,4 @@
-"""The host and the wire edge on the model of the NIC: implements ``driver.bus.Bus``, as ``sim/rtl`` does for the RTL."""
+"""The host and the wire edge on the model of the NIC: ``driver.bus.Bus`` and a port, as ``sim/rtl`` has them."""
 
 from collections.abc import Callable
 

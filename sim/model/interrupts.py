@@ -22,7 +22,9 @@ class Interrupts:
     ``on_rise`` is called in the cycle in which the pin is seen to rise.
     """
 
-    def __init__(self, events: Events, timing: Timing, throttle: InterruptThrottle, on_rise: Callable[[], None]) -> None:
+    def __init__(
+        self, events: Events, timing: Timing, throttle: InterruptThrottle, on_rise: Callable[[], None]
+    ) -> None:
         self._events = events
         self._timing = timing
         self._throttle = throttle
@@ -75,7 +77,8 @@ class Interrupts:
         if self.pin or not self.mask:
             return None
         now = self._events.now
-        return self._throttle.earliest(pending_since=now, last_rise=self.last_rise, interval=self.interval)
+        earliest: int = self._throttle.earliest(pending_since=now, last_rise=self.last_rise, interval=self.interval)
+        return earliest
 
     def _follow(self) -> None:
         if not self.causes & self.mask:

@@ -205,5 +205,3 @@ class MacTransmit:
             self.on_control_sent()
         self._on_room()
         self.look(self.settings.gap + GAP_OFFSET)
-
-

@@ -21,8 +21,8 @@ _NIBBLE = 4
 
 class Management:
     """``on_link`` is called when the link, its speed or the loopback of the PHY may have changed, ``on_done`` when a
-    command of MDIC with INT_EN has been carried out, ``on_pins`` for each rise of SDP4 to SDP7 that GPI_EN asks for, with
-    bits 3:0."""
+    command of MDIC with INT_EN has been carried out, ``on_pins``, with bits 3:0, for each rise of SDP4 to SDP7 that
+    GPI_EN asks for."""
 
     def __init__(
         self,
@@ -69,7 +69,8 @@ class Management:
     @property
     def words(self) -> list[int]:
         """What the EEPROM holds."""
-        return self._part.words
+        words: list[int] = self._part.words
+        return words
 
     # EEPROM
 

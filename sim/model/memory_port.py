@@ -37,9 +37,7 @@ class MemoryPort:
     Latencies are in cycles, ``width`` in bytes per cycle.
     """
 
-    def __init__(
-        self, view: memoryview, timing: Timing, *, read_latency: int, write_latency: int, width: int
-    ) -> None:
+    def __init__(self, view: memoryview, timing: Timing, *, read_latency: int, write_latency: int, width: int) -> None:
         self._view = view
         self._size = len(view)
         self._timing = timing

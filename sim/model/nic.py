@@ -1,6 +1,7 @@
 """The NIC: all engines, and the registers that they obey (``hw.nic``, ``hw.nic_registers``)."""
 
 from collections.abc import Callable
+from functools import partial
 
 from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
 from hw.eeprom import CONTROL_1, SIGNATURE
@@ -193,7 +194,7 @@ class Nic:
     def _handlers(self) -> None:
         window, interrupts = self.window, self.interrupts
         for name in (register.name for register in STATISTICS):
-            window.on_read[name] = lambda number, name=name: self._read_counter(name)  # type: ignore[misc]
+            window.on_read[name] = partial(self._read_counter, name)
         window.on_read |= {
             "CTRL": lambda number: self.management.shown_pins("CTRL"),
             "CTRL_EXT": lambda number: self.management.shown_pins("CTRL_EXT"),
@@ -238,17 +239,22 @@ class Nic:
             window.on_write[name] = lambda number, value: self._set_flow_control()
         for prefix in ("RD", "TD"):
             for name in ("BAL", "BAH", "LEN", "T"):
-                window.on_write[prefix + name] = lambda number, value, prefix=prefix: self._set_ring(prefix)  # type: ignore[misc]
+                window.on_write[prefix + name] = partial(self._set_ring, prefix)
         for prefix in ("RX", "TX"):
-            window.on_write[f"{prefix}DCTL"] = lambda number, value, prefix=prefix: self._set_thresholds(prefix)  # type: ignore[misc]
-        for prefix, buffer in (("RDF", lambda: self.receive.pointers()), ("TDF", lambda: self.mac.pointers())):
-            for place, suffix in enumerate(("H", "T", "HS", "TS", "PC")):
-                window.on_read[prefix + suffix] = lambda number, buffer=buffer, place=place: buffer()[place]  # type: ignore[misc]
+            window.on_write[f"{prefix}DCTL"] = partial(self._set_thresholds, prefix)
+        for place, suffix in enumerate(("H", "T", "HS", "TS", "PC")):
+            window.on_read[f"RDF{suffix}"] = partial(self._read_pointer, self.receive, place)
+            window.on_read[f"TDF{suffix}"] = partial(self._read_pointer, self.mac, place)
 
-    def _read_counter(self, name: str) -> int:
+    def _read_counter(self, name: str, number: int) -> int:
         for tally in (self.receive.tally, self.mac.tally):
             self.counters.add(tally.increments())
-        return self.counters.read(name)
+        value: int = self.counters.read(name)
+        return value
+
+    @staticmethod
+    def _read_pointer(buffer: Receive | MacTransmit, place: int, number: int) -> int:
+        return buffer.pointers()[place]
 
     def _write_ctrl(self, number: int, value: int) -> None:
         self.management.write_pins("CTRL", value)
@@ -298,7 +304,7 @@ class Nic:
         write_back.head_written(head)
         prefetch.head_written(head)
 
-    def _set_ring(self, prefix: str) -> None:
+    def _set_ring(self, prefix: str, number: int, value: int) -> None:
         receive = prefix == "RD"
         ring, window = self.receive_ring if receive else self.transmit_ring, self.window
         ring.base = window[f"{prefix}BAH"] << 32 | window[f"{prefix}BAL"]
@@ -307,10 +313,10 @@ class Nic:
         (self.receive_prefetch if receive else self.transmit_prefetch).consider()
         (self.receive_write_back if receive else self.transmit_write_back).look()
 
-    def _set_thresholds(self, prefix: str) -> None:
+    def _set_thresholds(self, prefix: str, number: int, value: int) -> None:
         receive = prefix == "RX"
         register = BY_NAME[f"{prefix}DCTL"]
-        value = self.window[f"{prefix}DCTL"]
+        value = self.window[f"{prefix}DCTL"]  # without reserved bits
         (self.receive_ring if receive else self.transmit_ring).set_thresholds(
             pthresh=register["PTHRESH"].get(value),
             hthresh=register["HTHRESH"].get(value),
@@ -511,5 +517,3 @@ class Nic:
     def _lost(self) -> None:
         self.flow_control.overflow()
         self.cause("RXO")
-
-

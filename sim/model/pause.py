@@ -122,9 +122,7 @@ class FlowControl:
         quanta = 0 if self._xon else settings.ttv
         self._wanted = None
         self.software_waits = False
-        frame = pause_frame(
-            destination=settings.destination, source=settings.source, fct=settings.fct, quanta=quanta
-        )
+        frame = pause_frame(destination=settings.destination, source=settings.source, fct=settings.fct, quanta=quanta)
         return Outgoing(frame, True, False, 0, quanta)
 
     def sent(self) -> None:

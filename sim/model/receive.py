@@ -10,7 +10,7 @@ from hw.mac.fcs import FCS_BYTES, PREAMBLE_BYTES
 from hw.receive.checksum import receive_checksum
 from hw.receive.dma import WRITTEN_BACK
 from hw.receive.filter import FilterSettings
-from hw.vlan import TAG_BYTES, strip
+from hw.vlan import strip
 from sim.model.events import Events
 from sim.model.memory_port import MemoryPort
 from sim.model.receive_filter import ReceiveFilter, ReceiveTally, Verdict
@@ -41,7 +41,8 @@ class _Stored(NamedTuple):
 
 def _place(name: str) -> int:
     """The lowest bit of a field in a descriptor's upper half."""
-    return RECEIVE.fields[name][0] - 8 * WRITTEN_BACK
+    lowest: int = RECEIVE.fields[name][0]
+    return lowest - 8 * int(WRITTEN_BACK)
 
 
 _DD, _EOP = 1 << _place("dd"), 1 << _place("eop")

@@ -1,4 +1,4 @@
-"""Which frames are received, and what they count as: the golden filter (``hw.receive.filter``), remembered by header."""
+"""Which frames are received, and as what they count: the golden filter (``hw.receive.filter``), and a memory for it."""
 
 from typing import NamedTuple
 

@@ -36,7 +36,8 @@ class Ring:
 
 
 class _Cached(NamedTuple):
-    index: int
+    place: int
+    """In the ring."""
     raw: bytes
     ready: int
     """The cycle from which the engine could be offered it, were it the first."""
@@ -96,13 +97,14 @@ class Prefetch:
         following, end, size = self._following, ring.tail, ring.size
         if following == end or following >= size or end >= size:
             return 0
-        return fetch(
+        count: int = fetch(
             on_chip=self._on_chip,
             available=(end - following) % size,
             prefetch=ring.pthresh,
             host=ring.hthresh,
             depth=ON_CHIP,
         )
+        return count
 
     def _decide(self, epoch: int) -> None:
         if epoch != self._epoch:

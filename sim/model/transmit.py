@@ -40,7 +40,7 @@ class _Item:
 
 @dataclass(slots=True)
 class _Burst:
-    """Bytes of an item that have come, or the news that it has none."""
+    """Bytes of an item that have been asked for, or the news that it has none."""
 
     item: _Item
     data: bytes
@@ -48,6 +48,7 @@ class _Burst:
     last: int
     final: bool
     words: int
+    come: bool = False
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class _Segmentation:
 
     def wanted(self) -> int:
         """Bytes of payload of the frame at hand."""
-        return min(self.context.mss, self.context.paylen - self.number * self.context.mss)
+        wanted: int = min(self.context.mss, self.context.paylen - self.number * self.context.mss)
+        return wanted
 
 
 class Transmit:
@@ -153,7 +155,9 @@ class Transmit:
         timing = self._timing
         if not item.left:
             came = now + timing.gather_empty
-            self._events.at(came, self._come, epoch, _Burst(item, b"", came, came, True, 0))
+            burst = _Burst(item, b"", came, came, True, 0)
+            self._inbox.append(burst)
+            self._events.at(came, self._come, epoch, burst)
             self._next_descriptor(now + 1)
             return
         self._asking = item
@@ -181,6 +185,7 @@ class Transmit:
         times = self._port.request(now, item.address, length)
         item.left -= length
         burst = _Burst(item, b"", times.first, times.last, item.left == 0, words)
+        self._inbox.append(burst)
         self._events.at(times.last, self._load, epoch, burst, item.address, length)
         item.address += length
         if item.left:
@@ -199,14 +204,14 @@ class Transmit:
     def _come(self, epoch: int, burst: _Burst) -> None:
         """Bytes of an item have come, or an item without any."""
         if epoch == self._epoch:
-            self._inbox.append(burst)
+            burst.come = True
             self._go_on()
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
         while self._completing is None and not self._committing:
             if self._burst is None:
-                if not self._inbox:
+                if not self._inbox or not self._inbox[0].come:
                     return
                 self._begin_burst(self._inbox.popleft())
             burst = self._burst

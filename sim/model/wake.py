@@ -1,6 +1,7 @@
 """Wake on LAN (``hw.wake``). It outlives CTRL.RST."""
 
 from collections.abc import Callable
+from functools import partial
 
 from hw.eeprom_read import defaults
 from hw.receive.filter import FilterSettings, wake_verdict
@@ -16,7 +17,10 @@ _WUC, _WUFC, _WUS, _IPAV, _WUPL = (BY_NAME[name] for name in ("WUC", "WUFC", "WU
 
 
 class WakeUp:
-    """``pme`` is the pin. ``settings`` gives those of the receive filter, ``station`` receive address 0, ``vet`` VET."""
+    """``pme`` is the pin.
+
+    ``settings`` gives those of the receive filter, ``station`` receive address 0, ``vet`` VET.
+    """
 
     def __init__(
         self,
@@ -35,9 +39,9 @@ class WakeUp:
         self._live = {"WUC": 0, "WUFC": 0, "IPAV": 0, "WUPL": 0}
         self._flexible: list[FlexibleFilter] | None = None
         for name in ("WUC", "WUFC", "IPAV", "WUPL"):
-            window.on_read[name] = lambda number, name=name: self._live[name]  # type: ignore[misc]
+            window.on_read[name] = partial(self._read, name)
         for name in ("WUFC", "IPAV", "WUPL"):
-            window.on_write[name] = lambda number, value, name=name: self._write(name, value)  # type: ignore[misc]
+            window.on_write[name] = partial(self._write, name)
         for name in ("FFLT", "FFMT", "FFVT"):
             window.on_write[name] = self._forget_flexible
         window.on_write["WUC"] = self._write_control
@@ -47,7 +51,10 @@ class WakeUp:
     def _forget_flexible(self, number: int, value: int) -> None:
         self._flexible = None
 
-    def _write(self, name: str, value: int) -> None:
+    def _read(self, name: str, number: int) -> int:
+        return self._live[name]
+
+    def _write(self, name: str, number: int, value: int) -> None:
         self._live[name] = value & BY_NAME[name].writable_mask
 
     def _write_control(self, number: int, value: int) -> None:
@@ -78,9 +85,7 @@ class WakeUp:
         """A frame has come, whether it is received or not."""
         if not self.armed:
             return
-        verdict = wake_verdict(
-            frame, crc_error=crc_error, rx_error=False, overrun=False, settings=self._settings()
-        )
+        verdict = wake_verdict(frame, crc_error=crc_error, rx_error=False, overrun=False, settings=self._settings())
         control = self._live["WUC"]
         names = {item.name for item in _WUFC.fields if self._live["WUFC"] & item.mask}
         happened = WakeUpSettings(

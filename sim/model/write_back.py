@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from hw.descriptors import DESCRIPTOR_BYTES
 from hw.thresholds import ON_CHIP
@@ -15,7 +15,8 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
-class Used(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
 
     index: int

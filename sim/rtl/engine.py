@@ -18,6 +18,7 @@ __all__ = ["RtlEngine"]
 
 T = TypeVar("T")
 
+
 class RtlEngine(Scheduler):
     """Runs coroutines while the RTL simulation advances.
 
