@@ -31,7 +31,8 @@ class Interrupts:
         self._on_rise = on_rise
         self.last_rise: int | None = None
         self._rise_at: int | None = None
-        self.pin = False
+        self._fall = -1
+        self._pin = False
         self.reset()
 
     def reset(self) -> None:
@@ -42,6 +43,25 @@ class Interrupts:
         self._pending_since: int | None = None
         self._rise_at = None
         self.pin = False
+
+    @property
+    def pin(self) -> bool:
+        """The pin, from the cycle in which it changes."""
+        return self._pin
+
+    @pin.setter
+    def pin(self, high: bool) -> None:
+        if self._pin and not high:
+            self._fall = self._events.now
+        self._pin = high
+
+    @property
+    def level(self) -> bool:
+        """What the host sees of the pin."""
+        since = self._events.now - self._timing.interrupt_pin
+        if self._pin:
+            return self.last_rise is not None and self.last_rise <= since
+        return self._fall > since
 
     def set(self, causes: int) -> None:
         """Causes come: they are in ICR from the present cycle on."""

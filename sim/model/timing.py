@@ -42,10 +42,14 @@ class Timing:
     """From a client's read request to the bus having it."""
     arbiter_write: int = 0
     """From a client's write request to the bus having the first word."""
+    arbiter_early: int = 0
+    """From a client having handed over its last word to the bus having it; the next burst may be asked for."""
     prefetch_decide: int = 0
     """From a change that makes the prefetch fetch to its request."""
     prefetch_taken: int = 0
-    """From a descriptor being taken to looking whether to fetch."""
+    """The same when the change is that a descriptor is taken."""
+    prefetch_enable: int = 0
+    """The same when it is RCTL.EN or TCTL.EN."""
     prefetch_burst: int = 0
     """From one request to the next."""
     prefetch_again: int = 0
@@ -60,6 +64,8 @@ class Timing:
     """From there to the next being taken."""
     write_back_request: int = 0
     """From joining to the request."""
+    write_back_group: int = 0
+    """What the request of a group takes longer."""
     write_back_burst: int = 0
     """From a burst's last word to the next one's request."""
     write_back_report: int = 0

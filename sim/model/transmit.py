@@ -122,6 +122,7 @@ class Transmit:
         self._cutting: _Segmentation | None = None
         self._pending: deque[Outgoing] = deque()
         self._fitted = False
+        self._ready = 0
         self._rest = False
         """There are bytes left of the burst at hand."""
 
@@ -279,7 +280,7 @@ class Transmit:
         """Use a burst's bytes, all or up to the end of a frame. Returns whether some are left."""
         rest = len(burst.data) - self._position
         if rest:
-            self._time = max(self._time, burst.first + self._timing.gather_word)
+            self._time = max(self._time, burst.first + self._timing.gather_word - 1)
             cutting = self._cutting
             if cutting is None or cutting.over:
                 if cutting is None:
@@ -330,8 +331,8 @@ class Transmit:
             self._on_segmented()
         if len(frame) <= MAX_PACKET_BYTES:
             self._commit(ready, frame, options)
-        self._time += self._timing.segment_drain
         if not cutting.over:
+            self._time += self._timing.segment_drain
             self._begin_frame(cutting)
 
     def _end_item(self, item: _Item) -> None:
@@ -387,16 +388,19 @@ class Transmit:
         packet = Outgoing(frame, bool(options.ifcs), bool(options.vle), options.special)
         self._pending.append(packet)
         self._fitted = False
+        self._ready = ready
         self._events.at(ready, self._put, self._epoch)
 
     def _put(self, epoch: int) -> None:
-        if epoch != self._epoch or not self._pending:
+        if epoch != self._epoch or not self._pending or self._events.now < self._ready:
             return
         packet = self._pending[0]
         room = self._mac.room_at(len(packet.data) + 7 >> 3)
         now = self._events.now
-        if room is None or self._mac.full():
+        slot = self._mac.slot_at()
+        if room is None or slot is None:
             return
+        room = max(room, slot)
         if room > now:
             self._events.at(room, self._put, epoch)
             return

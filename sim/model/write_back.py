@@ -174,10 +174,10 @@ class WriteBack:
     def _write(self, written: list[int]) -> None:
         """A group, whole."""
         self._writing = True
-        cycle = self._events.now + self._timing.write_back_request
+        cycle = self._events.now + self._timing.write_back_group + self._timing.write_back_request
         for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
-            cycle = self._port.write(cycle, address, data) + self._timing.write_back_burst
+            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + self._timing.write_back_burst
         done = cycle - self._timing.write_back_burst + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
         self._events.at(done, self._written, self._epoch, written[-1])
