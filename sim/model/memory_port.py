@@ -5,16 +5,26 @@ every two cycles at most, posted; what is written is seen in memory after a late
 """
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
-__all__ = ["MemoryPort", "ReadTimes"]
+__all__ = ["Memory", "MemoryPort", "ReadTimes"]
 
 _WORD = 8
 _REMEMBERED = 64
 """Requests that may be ahead of their time: more than any engine looks ahead."""
+
+
+class Memory(Protocol):
+    """Host memory by bus addresses: a ``memoryview``, or what looks like one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice, /) -> bytes | memoryview: ...
+
+    def __setitem__(self, key: slice, value: bytes, /) -> None: ...
 
 
 class ReadTimes(NamedTuple):
@@ -39,7 +49,7 @@ class MemoryPort:
     Latencies are in cycles, ``width`` in bytes per cycle.
     """
 
-    def __init__(self, view: memoryview, timing: Timing, *, read_latency: int, write_latency: int, width: int) -> None:
+    def __init__(self, view: Memory, timing: Timing, *, read_latency: int, write_latency: int, width: int) -> None:
         self._view = view
         self._size = len(view)
         self._timing = timing

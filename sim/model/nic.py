@@ -18,7 +18,7 @@ from sim.model.events import Events
 from sim.model.interrupts import CAUSE, DelayTimers, Interrupts
 from sim.model.mac_transmit import MacSettings, MacTransmit
 from sim.model.management import Management
-from sim.model.memory_port import MemoryPort
+from sim.model.memory_port import Memory, MemoryPort
 from sim.model.pause import FlowControl, FlowControlSettings
 from sim.model.receive import Receive
 from sim.model.registers import RegisterWindow
@@ -52,7 +52,7 @@ class Nic:
     def __init__(
         self,
         events: Events,
-        view: memoryview,
+        view: Memory,
         timing: Timing,
         *,
         read_latency: int,

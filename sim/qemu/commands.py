@@ -14,7 +14,7 @@ from sim.measurement import Figure, write
 from sim.qemu import acceptance
 from sim.qemu import guest as linux_guest
 from sim.qemu.command_line import guest
-from sim.qemu.runner import run_rtl, summary
+from sim.qemu.runner import run_model, run_rtl, summary
 from sim.qemu.settings import Settings
 from sim.rtl import build
 
@@ -26,10 +26,11 @@ _LEVELS_PATH = build.BUILD / "linux.json"
 
 
 class Backend(StrEnum):
+    MODEL = "model"
     RTL = "rtl"
 
 
-_QUICKEST = Backend.RTL
+_QUICKEST = Backend.MODEL
 
 
 class Peer(StrEnum):
@@ -38,9 +39,7 @@ class Peer(StrEnum):
 
 @app.command()
 def qemu(
-    backend: Annotated[
-        Backend, typer.Option(help="What stands behind the registers: the Verilated NIC.")
-    ] = Backend.RTL,
+    backend: Annotated[Backend, typer.Option(help="The NIC: the fast model, or the Verilated RTL.")] = Backend.RTL,
     socket: Annotated[Path, typer.Option(help="Where QEMU finds the NIC.")] = Path("build/niclab.sock"),
     tap: Annotated[str | None, typer.Option(help="A TAP device at the wire's far end.")] = None,
     peer: Annotated[Peer | None, typer.Option(help="Our own stack there: 10.0.2.2, echo on port 7.")] = None,
@@ -66,14 +65,16 @@ def qemu(
         seed=seed,
     )
     console = Console(highlight=False, soft_wrap=True)
-    build.bench(announce=lambda text: console.print(f"Building: {text}"))
+    if backend is Backend.RTL:
+        build.bench(announce=lambda text: console.print(f"Building: {text}"))
 
     def ready() -> None:
         console.print(f"Serving on {socket} ({backend}). A guest is started with, for example:")
         words = guest(settings.socket, kernel=Path("vmlinuz"), initrd=Path("initrd.gz"), arguments="")
         print(f"  {shlex.join(words)}", flush=True)
 
-    statistics = run_rtl(settings, log=console.print, ready=ready)
+    run = run_rtl if backend is Backend.RTL else run_model
+    statistics = run(settings, log=console.print, ready=ready)
     for name, value in summary(statistics):
         console.print(f"{name:24} {value}")
 

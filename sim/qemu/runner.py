@@ -1,5 +1,6 @@
 """Starts the back end of a session, tells what it says, and sums up at its end."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,16 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from sim.clock import CYCLE_NS
+from sim.engine import EventEngine
 from sim.errors import RunFailedError, UserError
+from sim.model.guest_nic import ModelNic
+from sim.qemu.session import serve
 from sim.qemu.settings import Settings
 from sim.rtl import build
-from sim.rtl.engine import CYCLE_NS
 from sim.vfio_user.statistics import Statistics
+from sim.wire import Link
 
-__all__ = ["FOLDER", "RESULT", "read_result", "run_rtl", "summary"]
+__all__ = ["FOLDER", "RESULT", "read_result", "run_model", "run_rtl", "summary"]
 
 FOLDER = build.BUILD / "qemu"
 """The files of the last session."""
@@ -76,6 +82,19 @@ def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[
 def read_result() -> Statistics:
     """What the last session has left."""
     return Statistics(**json.loads((FOLDER / RESULT).read_text()))
+
+
+def run_model(settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
+    """Serve on the model of the NIC, in this process, as ``run_rtl`` does."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    env = EventEngine(seed=settings.seed)
+    link = Link(env, delay=0)
+    statistics = Statistics()
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        env.run(serve(ModelNic(env, link), link, settings, statistics, log=log, ready=ready))
+    (FOLDER / RESULT).write_text(json.dumps(asdict(statistics)))
+    return statistics
 
 
 def _follow(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from hw.registers import BY_NAME
-from sim.rtl.engine import CYCLE_NS, RtlEngine
+from sim.clock import CYCLE_NS
+from sim.rtl.engine import RtlEngine
 from sim.vfio_user.guest_memory import GuestMemory, Region
 from sim.vfio_user.statistics import Statistics
 
