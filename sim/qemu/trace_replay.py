@@ -1,8 +1,8 @@
 """Does again to a NIC what a recording says (``sim.qemu.trace``), and tells in what it behaves otherwise.
 
 A read that follows a write at once is there to flush it. Before any other, time passes until the NIC is at rest; so
-what is in the recording a matter of when the guest looked is not compared read by read: causes of interrupts by all that
-were seen, statistics by their sums.
+what is in the recording a matter of when the guest looked is not compared read by read: causes of interrupts by all
+that were seen, statistics by their sums.
 """
 
 import fcntl

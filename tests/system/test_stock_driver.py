@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from sim.engine import EventEngine
+from sim.model.guest_nic import ModelNic
+from sim.qemu.trace import read_trace
+from sim.qemu.trace_replay import replay
 from sim.rtl import build
-
-pytestmark = pytest.mark.rtl
+from sim.wire import Link
 
 TRACE = Path(__file__).parent / "stock_driver.trace.gz"
+STATION = bytes.fromhex("020000000001")
 
 
 def differences_on_rtl(trace: Path, folder: Path) -> list[str]:
@@ -41,6 +45,12 @@ def differences_on_rtl(trace: Path, folder: Path) -> list[str]:
     return differences
 
 
+def differences_on_model(trace: Path) -> list[str]:
+    env = EventEngine(seed=1)
+    link = Link(env, delay=0)
+    return env.run(replay(ModelNic(env, link), link, STATION, read_trace(trace)))
+
+
 def test_the_recording_has_all_that_it_should() -> None:
     text = gzip.decompress(TRACE.read_bytes()).decode()
     lines = text.splitlines()
@@ -49,24 +59,30 @@ def test_the_recording_has_all_that_it_should() -> None:
     assert sum(line.startswith("f ") for line in lines) > 10
 
 
+@pytest.mark.rtl
 @pytest.mark.slow
 def test_the_verilated_nic_behaves_as_recorded(tmp_path: Path) -> None:
     assert differences_on_rtl(TRACE, tmp_path) == []
 
 
-@pytest.mark.slow
+def test_the_model_behaves_as_recorded() -> None:
+    assert differences_on_model(TRACE) == []
+
+
 def test_differences_are_found(tmp_path: Path) -> None:
-    """The same recording with one bit of a frame, of a register and of a counter otherwise than the NIC has them."""
+    """The same recording with one bit of a frame, of a register and of a counter otherwise than the NIC has them, and
+    one frame for the NIC more."""
     lines = gzip.decompress(TRACE.read_bytes()).decode().splitlines()
     frame = next(index for index, line in enumerate(lines) if line.startswith("t "))
     lines[frame] = lines[frame][:-1] + ("1" if lines[frame][-1] == "0" else "0")
     register = next(index for index, line in enumerate(lines) if line.startswith("r 8 "))
     lines[register] = f"r 8 {int(lines[register].split()[2], 16) ^ 2:x}"
-    counter = next(index for index, line in enumerate(lines) if line.startswith("r 4074 ") and line != "r 4074 0")
-    lines[counter] = f"r 4074 {int(lines[counter].split()[2], 16) + 1:x}"
+    counter = next(index for index, line in enumerate(lines) if line.startswith("r 4088 ") and line != "r 4088 0")
+    lines[counter] = f"r 4088 {int(lines[counter].split()[2], 16) + 1:x}"
+    lines.insert(0, "f " + STATION.hex() + 54 * "00")
     changed = tmp_path / "changed.trace.gz"
     changed.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
-    differences = differences_on_rtl(changed, tmp_path)
-    assert len(differences) == 3
-    for words in ("STATUS reads", "GPRC gave", "0 is the first unlike"):
+    differences = differences_on_model(changed)
+    assert len(differences) == 4
+    for words in ("STATUS reads", "GORCL gave", "0 is the first unlike", "the descriptor of a frame of 60 bytes"):
         assert any(words in difference for difference in differences)
