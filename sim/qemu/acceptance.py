@@ -47,7 +47,7 @@ class _Scenario:
 
 _LINUX = _Scenario(
     "linux",
-    ("probe", "up", "ping", "sizes", "features", "tcp", "selftest", "ping", "down", "up", "ping", "mtu", "unload"),
+    ("probe", "features", "up", "ping", "sizes", "tcp", "selftest", "ping", "down", "up", "ping", "mtu", "unload"),
     {},
     (levels.probe, levels.link, levels.features, levels.tcp, levels.self_test, levels.life, levels.kernel),
     1500.0,

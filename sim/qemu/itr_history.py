@@ -63,7 +63,7 @@ class ItrHistory:
     def __init__(self, env: Environment, nic: Nic, path: Path) -> None:
         self._env = env
         self._nic = nic
-        self._path = path
+        self._file = path.open("w")
         self._transmit = GuestRing("TD", nic.memory)
         self._receive = GuestRing("RD", nic.memory)
         self.polls: list[Poll] = []
@@ -71,6 +71,8 @@ class ItrHistory:
         self._acknowledged = False
         """The last access was the handler's read of ICR."""
         self._polling = False
+        self._interrupted = False
+        """In the handler during a poll, which changes nothing but the mask: VFIO's pin can come so late."""
         self._itr: int | None = None
         self._sent: deque[_Sent] = deque()
         self._context = (0, 0)
@@ -92,11 +94,16 @@ class ItrHistory:
             self._returned += [place + _CLEANED for place in places]
         match access.offset:
             case _IMC.offset if self._acknowledged and access.value == _ALL:
-                self._polling, self._itr, self._returned = True, None, []
+                if self._polling:
+                    self._interrupted = True
+                else:
+                    self._polling, self._itr, self._returned = True, None, []
             case _ITR.offset if self._polling:
                 self._itr = access.value
             case _ITR.offset:
                 self._opened(access.value)
+            case _IMS.offset if self._interrupted:
+                self._interrupted = False
             case _IMS.offset if self._polling:
                 self._polling = False
                 await self._record()
@@ -104,7 +111,7 @@ class ItrHistory:
                 status = await self._nic.read32(_STATUS.offset)
                 self._link_speed = (10, 100, 1000, 1000)[_STATUS["SPEED"].get(status)]
             case _RCTL.offset if not access.value & _RCTL.mask("EN"):
-                self._link_speed, self._polling = 0, False
+                self._link_speed, self._polling, self._interrupted = 0, False, False
 
     def _opened(self, value: int) -> None:
         """The driver sets up its rings: what was in them is forgotten."""
@@ -161,7 +168,8 @@ class ItrHistory:
         )
 
     def close(self) -> None:
-        self._path.write_text(json.dumps([asdict(poll) for poll in self.polls]))
+        json.dump([asdict(poll) for poll in self.polls], self._file)
+        self._file.close()
 
 
 def read_history(path: Path) -> list[Poll]:

@@ -1,9 +1,12 @@
 """A session put together: the NIC, the wire, its far end, the server; the same for every back end."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from hw.registers import BY_NAME
 from sim.capture import Capture
+from sim.errors import UserError
 from sim.qemu.far_end import FarEnd, Silence, TapFarEnd
 from sim.qemu.itr_history import ItrHistory
 from sim.qemu.replay import ReplayFarEnd
@@ -11,7 +14,7 @@ from sim.qemu.settings import Settings
 from sim.qemu.stack_far_end import StackFarEnd
 from sim.qemu.trace import Trace
 from sim.qemu.wire_counts import WireCounts
-from sim.vfio_user.function import Access
+from sim.vfio_user.function import Access, Observer
 from sim.vfio_user.nic import Nic
 from sim.vfio_user.server import Server, listen
 from sim.vfio_user.statistics import Statistics
@@ -34,6 +37,17 @@ def _far_end(settings: Settings, link: Link) -> FarEnd:
     return Silence(link)
 
 
+T = TypeVar("T")
+
+
+def _opened(make: Callable[[Path], T], path: Path) -> T:
+    """Raises ``UserError`` if the file cannot be written."""
+    try:
+        return make(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
 async def serve(
     nic: Nic,
     link: Link,
@@ -50,8 +64,6 @@ async def serve(
     at the end, however that comes. Raises ``UserError`` if the socket, or the far end, cannot be had.
     """
     far_end = _far_end(settings, link)
-    listener = listen(settings.socket)
-    server = Server(nic, listener, far_end, statistics=statistics, log=log, stop=stop)
     counts = WireCounts(link, _STATION)
 
     async def watch(access: Access) -> None:
@@ -60,18 +72,20 @@ async def serve(
         elif not access.write:
             counts.read(access.offset)
 
-    observers = server.function.observers
-    observers.append(watch)
+    observers: list[Observer] = [watch]
     files: list[Capture | Trace | ItrHistory] = []
     if settings.capture is not None:
-        files.append(capture := Capture(settings.capture, interface="eth0"))
+        files.append(capture := _opened(lambda path: Capture(path, interface="eth0"), settings.capture))
         link.taps.append(capture)
     if settings.trace is not None:
-        files.append(trace := Trace(settings.trace, nic.memory, link))
+        files.append(trace := _opened(lambda path: Trace(path, nic.memory, link), settings.trace))
         observers.append(trace.observe)
     if settings.itr is not None:
-        files.append(history := ItrHistory(link.a_to_b.env, nic, settings.itr))
+        files.append(history := _opened(lambda path: ItrHistory(link.a_to_b.env, nic, path), settings.itr))
         observers.append(history.observe)
+    listener = listen(settings.socket)
+    server = Server(nic, listener, far_end, statistics=statistics, log=log, stop=stop)
+    server.function.observers += observers
     try:
         ready()
         await server.serve(settings.clients)

@@ -24,7 +24,7 @@ from sim.vfio_user.messages import (
 from sim.vfio_user.nic import Nic
 from sim.vfio_user.statistics import Statistics
 
-__all__ = ["IO_BYTES", "Access", "Function"]
+__all__ = ["IO_BYTES", "Access", "Function", "Observer"]
 
 IO_BYTES = 32
 """Size of the I/O window (BAR1); see hw/io_window.py."""
@@ -60,6 +60,9 @@ class Access:
     value: int
 
 
+Observer = Callable[[Access], Awaitable[None]]
+
+
 class Function:
     """Carries out the commands of one client at a time; ``end`` gives back all that a client left."""
 
@@ -68,7 +71,7 @@ class Function:
         self.line = InterruptLine()
         self.config = ConfigSpace(memory_bar_bytes=WINDOW_BYTES, io_bar_bytes=IO_BYTES)
         self.negotiated = False
-        self.observers: list[Callable[[Access], Awaitable[None]]] = []
+        self.observers: list[Observer] = []
         """Told of each register access: of a read when it has its value, of a write before the NIC is."""
         self._statistics = statistics
         self._log = log

@@ -81,7 +81,7 @@ class _Driver:
             self._tails["TD"] = (self._tails["TD"] + 1) % COUNT
         await self.write("TDT", self._tails["TD"])
 
-    async def poll(self, *, received: list[int], head: int, itr: int | None) -> None:
+    async def poll(self, *, received: list[int], head: int, itr: int | None, interrupted: bool = False) -> None:
         """An interrupt, in whose poll frames of some lengths (without FCS) were received; TDH is ``head``."""
         await self.read("ICR", 0x80)
         await self.write("IMC", 0xFFFFFFFF)
@@ -91,6 +91,10 @@ class _Driver:
             self._tails["RD"] = (self._tails["RD"] + 1) % COUNT
         if received:
             await self.write("RDT", self._tails["RD"])
+        if interrupted:
+            await self.read("ICR", 0x80)
+            await self.write("IMC", 0xFFFFFFFF)
+            await self.write("IMS", 0x9D)
         self._nic.write32(BY_NAME["TDH"].offset, head)
         if itr is not None:
             await self.write("ITR", itr)
@@ -116,7 +120,7 @@ def test_what_the_driver_counts_is_seen_from_outside(tmp_path: Path) -> None:
         await driver.open()
         await driver.send(legacy)
         await driver.send(context, first, last)
-        await driver.poll(received=[100, 1514], head=1, itr=None)
+        await driver.poll(received=[100, 1514], head=1, itr=None, interrupted=True)
         await driver.poll(received=[], head=4, itr=434)
         await driver.send(plain, whole, legacy)
         # The last is complete, but the driver has not looked at it: its DD is still there.
