@@ -64,7 +64,7 @@ _QUICK = _Scenario(
     ("probe", "up", "ping", "sizes", "down", "unload"),
     {"count": "1"},
     (levels.probe, levels.link, levels.life, levels.kernel),
-    150.0,
+    600.0,
 )
 
 
