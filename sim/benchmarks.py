@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.experiment import Experiment, main_job
 from sim.measurement import Figure, commit
+from sim.realtime import benchmark as tap
 from sim.rtl import build
 from sim.rtl.line_rate import LATENCIES, largest_latency, wire_rate
 from sim.rtl.line_rate import measure as measure_line_rate
@@ -152,3 +153,4 @@ def measure() -> Iterator[Figure]:
     yield from _latency()
     yield _cosimulation(file)
     yield _whole_main_job(file)
+    yield from tap.measure(_conditions)

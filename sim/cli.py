@@ -1,17 +1,14 @@
 """The command line: ``niclab report`` makes the report, ``niclab run`` runs one experiment.
 
-Exit status: 0 done, 1 a run failed, 2 something the user can put right (one line on stderr), 130 interrupted.
+Exit status as ``sim.entry`` has it.
 """
 
 import json
-import signal
 import stat
-import sys
 import time
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,13 +18,15 @@ from driver.itr import parse_interrupt_throttle_rate
 from sim import benchmarks, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.backend import Backend
+from sim.entry import run as run_application
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
 from sim.model.timing import Calibration
+from sim.packetdrill.command import app as packetdrill_app
 from sim.progress import ProgressDisplay
-from sim.qemu import commands as guests
-from sim.realtime import commands as realtime
+from sim.qemu.commands import app as qemu_app
+from sim.realtime.commands import app as realtime_app
 from sim.report.conditions import conditions
 from sim.report.table import text_table
 from sim.report.writer import check_directory, write_report
@@ -36,9 +35,6 @@ from sim.rtl import build
 from sim.runner import RUNS, run_all
 
 __all__ = ["main"]
-
-_INTERRUPTED = 130
-"""What typer returns after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -181,8 +177,9 @@ def run(
     print(f"{'files':32} {RUNS / experiments[0].name}")
 
 
-app.add_typer(realtime.app)
-app.add_typer(guests.app)
+app.add_typer(realtime_app)
+app.add_typer(packetdrill_app)
+app.add_typer(qemu_app)
 
 
 @app.command()
@@ -265,34 +262,9 @@ def options(
     """An e1000 that you can open: the NIC in RTL, its driver and stack, and reports."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
 def main() -> None:
-    """The entry point ``niclab``."""
-    # By default these end the process at once, which would leave the simulators behind.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
-    try:
-        status = app(standalone_mode=False, prog_name="niclab")
-    except typer.TyperException as error:
-        _fail(error.format_message(), error.exit_code)
-    except UserError as error:
-        _fail(str(error), 2)
-    except RunFailedError as error:
-        _fail(str(error), 1)
-    except OSError as error:
-        _fail(f"{error.filename or 'output'}: {error.strerror}", 1)
-    if status == _INTERRUPTED:
-        _fail("interrupted; no report was written", status)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _fail(message: str, status: int) -> None:
-    if message:  # without arguments the help has been printed, and that is all there is to say
-        print(f"niclab: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
+    """Run any command."""
+    run_application(app)
 
 
 if __name__ == "__main__":

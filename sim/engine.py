@@ -25,15 +25,10 @@ class DeadlockError(RuntimeError):
 class _Call:
     """A call that is due at a time; cancelled by taking its function away."""
 
-    __slots__ = ("function", "sequence", "when")
+    __slots__ = ("function",)
 
-    def __init__(self, when: int, sequence: int, function: Callable[[], None]) -> None:
-        self.when = when
-        self.sequence = sequence
+    def __init__(self, function: Callable[[], None]) -> None:
         self.function: Callable[[], None] | None = function
-
-    def __lt__(self, other: "_Call") -> bool:
-        return (self.when, self.sequence) < (other.when, other.sequence)
 
     def cancel(self) -> None:
         self.function = None
@@ -187,14 +182,16 @@ class Scheduler:
     def __init__(self, *, seed: int) -> None:
         self.now = 0
         self.random = random.Random(seed)
-        self._heap: list[_Call] = []
+        self._heap: list[tuple[int, int, _Call]] = []
+        """(when, number, call): in the order of time, then of arming."""
         self._sequence = 0
         self._failure: BaseException | None = None
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
-        call = _Call(max(when, self.now), self._sequence, function)
-        heapq.heappush(self._heap, call)
+        call = _Call(function)
+        now = self.now
+        heapq.heappush(self._heap, (when if when > now else now, self._sequence, call))
         return call
 
     def sleep(self, duration: int) -> _Sleep:
@@ -213,19 +210,21 @@ class Scheduler:
     def next_call(self) -> int | None:
         """Time of the earliest call, or None if there is none."""
         heap = self._heap
-        while heap and heap[0].function is None:
+        while heap and heap[0][2].function is None:
             heapq.heappop(heap)
-        return heap[0].when if heap else None
+        return heap[0][0] if heap else None
 
     def run_until(self, time: int) -> None:
         """Make every call that is due at or before ``time``, then stand at ``time``."""
         heap = self._heap
-        while heap and heap[0].when <= time:
-            call = heapq.heappop(heap)
-            if call.function is None:
+        while heap and heap[0][0] <= time:
+            when, _, call = heapq.heappop(heap)
+            function = call.function
+            if function is None:
                 continue
-            self.now = max(self.now, call.when)
-            call.function()
+            if when > self.now:
+                self.now = when
+            function()
             if self._failure is not None:
                 raise self._failure
         self.now = max(self.now, time)

@@ -13,7 +13,7 @@ from sim.errors import RunFailedError
 from stack.environment import Environment
 from stack.host import NetworkStack
 from stack.socket import AF_INET, SOCK_STREAM, TCP_NODELAY
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.tcp import IPPROTO_TCP
 
 __all__ = ["Transfer", "first_difference"]

@@ -22,9 +22,9 @@ from sim.host import IDEAL, HostCpu
 from sim.results import RunResult
 from sim.wire import Link
 from sim.wire_device import WireDevice
-from stack.arp import ArpParameters
 from stack.environment import Cause
 from stack.host import NetworkStack
+from stack.ip.parameters import NeighbourParameters
 from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
 from stack.tcp.parameters import TcpParameters
@@ -40,7 +40,7 @@ _NANOSECONDS = 1_000_000_000
 
 # Waiting is cut short, for simulated time is dear and nothing happens in it.
 _TCP = TcpParameters(minimum_rto=5_000_000, initial_rto=10_000_000, delayed_ack=1_000_000, time_wait=1_000_000)
-_ARP = ArpParameters(retransmission_time=1_000_000)
+_NEIGHBOURS = NeighbourParameters(retransmission_time=1_000_000)
 _DMA_DRAIN = 50_000
 _RESET_RECOVERY = 10_000
 SHORTENED = {
@@ -48,7 +48,7 @@ SHORTENED = {
     "initial RTO": (_TCP.initial_rto, TcpParameters().initial_rto),
     "delayed ACK": (_TCP.delayed_ack, TcpParameters().delayed_ack),
     "TIME-WAIT": (_TCP.time_wait, TcpParameters().time_wait),
-    "ARP retry": (_ARP.retransmission_time, ArpParameters().retransmission_time),
+    "ARP retry": (_NEIGHBOURS.retransmission_time, NeighbourParameters().retransmission_time),
     "DMA drain before a reset": (_DMA_DRAIN, E1000Parameters.dma_drain),
     "recovery after a reset": (_RESET_RECOVERY, E1000Parameters.reset_recovery),
 }
@@ -141,12 +141,12 @@ class MainJob:
         )
         self._device = device = await probe(bus, self.cpu, SoftIrq(env, self.cpu), name="eth0", parameters=parameters)
         device.taps.append(self._latency.on_receive)
-        self._stack_a = stack_a = NetworkStack(env, self.cpu, tcp=_TCP, arp=_ARP)
+        self._stack_a = stack_a = NetworkStack(env, self.cpu, tcp=_TCP, neighbours=_NEIGHBOURS)
         stack_a.add_interface(device, _ADDRESS_A, _PREFIX)
 
         ideal = HostCpu(env, IDEAL)
         peer = WireDevice(env, ideal, outgoing=link.b_to_a, incoming=link.a_to_b, address=_MAC_B)
-        self._stack_b = stack_b = NetworkStack(env, ideal, tcp=_TCP, arp=_ARP)
+        self._stack_b = stack_b = NetworkStack(env, ideal, tcp=_TCP, neighbours=_NEIGHBOURS)
         stack_b.add_interface(peer, _ADDRESS_B, _PREFIX)
 
         await peer.open()

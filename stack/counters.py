@@ -5,28 +5,65 @@ from enum import Enum
 __all__ = ["MIB_NAMES", "Counters", "DropReason"]
 
 MIB_NAMES = (
-    # RFC 4293, ipSystemStats
-    "Ip.InReceives",
-    "Ip.InHdrErrors",
-    "Ip.InAddrErrors",
-    "Ip.InUnknownProtos",
-    "Ip.InTruncatedPkts",
-    "Ip.InDelivers",
-    "Ip.ReasmReqds",
-    "Ip.ReasmFails",
-    "Ip.OutRequests",
-    "Ip.OutNoRoutes",
-    # RFC 4293, icmpStats
-    "Icmp.InMsgs",
+    # RFC 4293, ipSystemStats, and Linux's ReasmOverlaps
+    *(
+        f"{family}.{name}"
+        for family in ("Ip", "Ip6")
+        for name in (
+            "InReceives",
+            "InHdrErrors",
+            "InTooBigErrors",
+            "InNoRoutes",
+            "InAddrErrors",
+            "InUnknownProtos",
+            "InTruncatedPkts",
+            "InDelivers",
+            "InMcastPkts",
+            "InBcastPkts",
+            "OutForwDatagrams",
+            "OutRequests",
+            "OutDiscards",
+            "OutNoRoutes",
+            "ReasmTimeout",
+            "ReasmReqds",
+            "ReasmOKs",
+            "ReasmFails",
+            "ReasmOverlaps",
+            "FragOKs",
+            "FragFails",
+            "FragCreates",
+        )
+    ),
+    # RFC 4293, icmpStats and icmpMsgStats by name, as Linux shows them
     "Icmp.InErrors",
     "Icmp.InCsumErrors",
-    "Icmp.InDestUnreachs",
-    "Icmp.InEchos",
-    "Icmp.InEchoReps",
-    "Icmp.OutMsgs",
-    "Icmp.OutDestUnreachs",
-    "Icmp.OutEchos",
-    "Icmp.OutEchoReps",
+    "Icmp.OutRateLimitHost",
+    "Icmp6.InErrors",
+    "Icmp6.InCsumErrors",
+    "Icmp6.OutRateLimitHost",
+    *(
+        f"Icmp.{direction}{name}"
+        for direction in ("In", "Out")
+        for name in ("Msgs", "DestUnreachs", "TimeExcds", "ParmProbs", "Redirects", "Echos", "EchoReps")
+    ),
+    *(
+        f"Icmp6.{direction}{name}"
+        for direction in ("In", "Out")
+        for name in (
+            "Msgs",
+            "DestUnreachs",
+            "PktTooBigs",
+            "TimeExcds",
+            "ParmProblems",
+            "Echos",
+            "EchoReplies",
+            "RouterSolicits",
+            "RouterAdvertisements",
+            "NeighborSolicits",
+            "NeighborAdvertisements",
+            "Redirects",
+        )
+    ),
     # RFC 4113, and Linux's additions
     "Udp.InDatagrams",
     "Udp.NoPorts",
@@ -101,7 +138,18 @@ class DropReason(Enum):
     IP_OUTNOROUTES = "no route"
     UNHANDLED_PROTO = "EtherType not supported"
     HDR_TRUNC = "malformed header of ARP or ICMP"
-    FRAG_REASM_TIMEOUT = "fragment: reassembly not built"
+    FRAG_REASM_TIMEOUT = "fragments missing when time was over"
+    DUP_FRAG = "fragment received before"
+    NOMEM = "no memory left for fragments"
+    PKT_TOO_BIG = "larger than the link takes"
+    IP_LOCALNET = "loopback address on a wire"
+    UNICAST_IN_L2_MULTICAST = "for one host in a frame for many"
+    IPV6_BAD_EXTHDR = "bad IPv6 extension header"
+    IPV6_NDISC_HOP_LIMIT = "neighbour discovery from beyond the link"
+    IPV6_NDISC_BAD_CODE = "neighbour discovery with a code"
+    IPV6_NDISC_BAD_OPTIONS = "malformed neighbour discovery"
+    IPV6_NDISC_NS_OTHERHOST = "asks for another host"
+    QDISC_DROP = "queueing discipline full"
     SOCKET_RCVBUFF = "receive buffer full"
     SOCKET_BACKLOG = "listen backlog full"
     NEIGH_CREATEFAIL = "neighbour table full"

@@ -1,12 +1,45 @@
-"""Ethernet II framing (IEEE 802.3 clause 3, RFC 894). The FCS is the device's business."""
+"""Ethernet II framing (IEEE 802.3 clause 3, RFC 894, RFC 2464) and the tag of IEEE 802.1Q. The FCS is the device's
+business."""
 
 import struct
 
-__all__ = ["BROADCAST", "ETH_HLEN", "ETH_P_ARP", "ETH_P_IP", "HEADER"]
+__all__ = [
+    "BROADCAST",
+    "ETH_HLEN",
+    "ETH_P_8021Q",
+    "ETH_P_ALL",
+    "ETH_P_ARP",
+    "ETH_P_IP",
+    "ETH_P_IPV6",
+    "HEADER",
+    "VLAN_HLEN",
+    "link_header",
+    "multicast_mac",
+]
 
+ETH_P_ALL = 0x0003
+"""Of a packet socket: every frame (``linux/if_ether.h``)."""
 ETH_P_IP = 0x0800
 ETH_P_ARP = 0x0806
+ETH_P_8021Q = 0x8100
+ETH_P_IPV6 = 0x86DD
 ETH_HLEN = 14
+VLAN_HLEN = 4
 BROADCAST = b"\xff" * 6
 HEADER = struct.Struct("!6s6sH")
 """Destination, source, EtherType."""
+_TAGGED = struct.Struct("!6s6sHHH")
+
+
+def link_header(destination: bytes, source: bytes, protocol: int, vlan: int) -> bytes:
+    """The whole header in front of a packet; ``vlan`` 0 is none."""
+    if vlan:
+        return _TAGGED.pack(destination, source, ETH_P_8021Q, vlan, protocol)
+    return HEADER.pack(destination, source, protocol)
+
+
+def multicast_mac(group: int) -> bytes:
+    """The group address that frames to a multicast address have (RFC 1112 section 6.4, RFC 2464 section 7)."""
+    if group >> 32 == 0xFFFF:
+        return b"\x01\x00\x5e" + (group & 0x7FFFFF).to_bytes(3, "big")
+    return b"\x33\x33" + (group & 0xFFFFFFFF).to_bytes(4, "big")

@@ -4,6 +4,7 @@ way up (Linux's tcp_gro_receive), so that IP and TCP work once for many. Cut aga
 from collections.abc import Callable
 
 from stack.checksum import checksum, is_valid
+from stack.environment import Cause, Cpu
 from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["GenericReceiveOffload"]
@@ -11,6 +12,8 @@ __all__ = ["GenericReceiveOffload"]
 _ETHERTYPE_AND_VERSION = b"\x08\x00\x45"
 _IP = 14
 _TCP = 34
+_ADDRESSES = 26
+_ADDRESS_BYTES = 8
 _PROTOCOL_TCP = 6
 _ACK = 0x10
 _PSH = 0x08
@@ -37,13 +40,14 @@ class _Flow:
 class GenericReceiveOffload:
     """One device's. ``receive`` may keep packets until ``flush``, which the end of a poll must call."""
 
-    def __init__(self, deliver: Callable[[SkBuff], None]) -> None:
+    def __init__(self, deliver: Callable[[SkBuff], None], cpu: Cpu) -> None:
         self._deliver = deliver
+        self._cpu = cpu
         self._flows: dict[bytes, _Flow] = {}
 
     def receive(self, skb: SkBuff) -> None:
-        """One frame as the device received it. Only TCP over IPv4 without IP options, of which the device has checked
-        the checksum, is put together; all else goes up at once, behind what is held of its flow."""
+        """One frame as the device received it. Only TCP over IPv4 without IP options is put together; all else goes up
+        at once, behind what is held of its flow. A checksum that the device has not checked is checked here."""
         data = memoryview(skb.data)
         if len(data) < _TCP + 20 or data[12:15] != _ETHERTYPE_AND_VERSION or data[23] != _PROTOCOL_TCP:
             self._deliver(skb)
@@ -52,14 +56,14 @@ class GenericReceiveOffload:
         start = _TCP + (data[46] >> 4) * 4
         end = _IP + (data[16] << 8 | data[17])
         if (
-            skb.ip_summed is not IpSummed.UNNECESSARY
-            or data[47] & ~_PSH != _ACK
+            data[47] & ~_PSH != _ACK
             or not _TCP + 20 <= start < end <= len(data)
             or not is_valid(data[_IP:_TCP])
             or data[20] & 0x3F
             or data[21]
             or data[52]
             or data[53]
+            or not self._checked(skb, data[_ADDRESSES:end])
         ):
             self._finish(key)
             self._deliver(skb)
@@ -90,6 +94,16 @@ class GenericReceiveOffload:
         self._flows[key] = _Flow(skb, header, invariant, sequence, payload)
         if header[47] & _PSH:
             self._finish(key)
+
+    def _checked(self, skb: SkBuff, data: memoryview) -> bool:
+        """Whether the checksum of a segment, its IP addresses before it, is good. If not, TCP will count it."""
+        if skb.ip_summed is IpSummed.UNNECESSARY:
+            return True
+        self._cpu.charge(Cause.CHECKSUM, size=len(data))
+        if not is_valid(data, _PROTOCOL_TCP + len(data) - _ADDRESS_BYTES):
+            return False
+        skb.ip_summed = IpSummed.UNNECESSARY
+        return True
 
     def flush(self) -> None:
         """The poll is over: nothing waits."""

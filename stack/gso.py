@@ -9,13 +9,13 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["segment"]
 
-_LINK_HEADER_BYTES = 14
+_IPV4_HEADER_BYTES = 20
+_IPV6_HEADER_BYTES = 40
 _FIELD = struct.Struct("!H")
 _SEQUENCE = struct.Struct("!I")
 _LENGTH_AND_ID = struct.Struct("!HH")
 _FIN_PSH = 0x09
 _CWR = 0x80
-_IPV4_HEADER = slice(_LINK_HEADER_BYTES, _LINK_HEADER_BYTES + 20)
 
 
 def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
@@ -35,17 +35,18 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
     pseudo = _FIELD.unpack_from(head, sum_at)[0] + 0xFFFF - fold(tcp_bytes + len(data))
     identification = 0
     ipv4 = skb.gso_type is GsoType.TCPV4
+    network_bytes = _IPV4_HEADER_BYTES if ipv4 else _IPV6_HEADER_BYTES
+    network = transport - network_bytes
     base = 0
     if ipv4:
-        identification = _FIELD.unpack_from(head, _LINK_HEADER_BYTES + 4)[0]
-        head[_LINK_HEADER_BYTES + 2 : _LINK_HEADER_BYTES + 6] = bytes(4)
-        head[_LINK_HEADER_BYTES + 10 : _LINK_HEADER_BYTES + 12] = bytes(2)
-        base = int.from_bytes(head[_IPV4_HEADER], "big")
+        identification = _FIELD.unpack_from(head, network + 4)[0]
+        head[network + 2 : network + 6] = bytes(4)
+        head[network + 10 : network + 12] = bytes(2)
+        base = int.from_bytes(head[network:transport], "big")
     _FIELD.pack_into(head, sum_at, 0)
     _SEQUENCE.pack_into(head, sequence_at, 0)
     head[flags_at] = flags & ~(_FIN_PSH | _CWR)
     middle_sum = int.from_bytes(head[transport:], "big") % 0xFFFF
-    network_bytes = transport - _LINK_HEADER_BYTES
     total = len(data)
     packets: list[SkBuff] = []
     if checksum:
@@ -63,11 +64,11 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
         length = tcp_bytes + len(piece)
         if ipv4:
             own_id = identification + len(packets) & 0xFFFF
-            _LENGTH_AND_ID.pack_into(head, _LINK_HEADER_BYTES + 2, network_bytes + length, own_id)
-            _FIELD.pack_into(head, _LINK_HEADER_BYTES + 10, 0xFFFF - fold(base + network_bytes + length + own_id))
+            _LENGTH_AND_ID.pack_into(head, network + 2, network_bytes + length, own_id)
+            _FIELD.pack_into(head, network + 10, 0xFFFF - fold(base + network_bytes + length + own_id))
         else:
             # IPv6's field counts what follows its fixed header (RFC 8200 section 3).
-            _FIELD.pack_into(head, _LINK_HEADER_BYTES + 4, network_bytes - 40 + length)
+            _FIELD.pack_into(head, network + 4, length)
         packet = SkBuff(piece)
         if checksum:
             value = int.from_bytes(piece, "big")

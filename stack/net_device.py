@@ -9,7 +9,7 @@ from enum import Enum, Flag, auto
 from stack import gso
 from stack.environment import Cause, Cpu, Environment, Event
 from stack.gro import GenericReceiveOffload
-from stack.skbuff import SkBuff
+from stack.skbuff import GsoType, SkBuff
 
 __all__ = ["NAPI_WEIGHT", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
 
@@ -29,6 +29,8 @@ class Features(Flag):
     """Checks transport checksums of what it receives."""
     TSO = auto()
     """Cuts TCP over IPv4 packets of up to 64 KiB into segments."""
+    TSO6 = auto()
+    """The same for TCP over IPv6."""
     GSO = auto()
     """The stack cuts such packets for the device (``stack.gso``)."""
 
@@ -78,6 +80,8 @@ class NetDevice(ABC):
         self.stats = NetDeviceStats()
         self.taps: list[Callable[[SkBuff], None]] = []
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
+        self.transmit_taps: list[Callable[[NetDevice, SkBuff], None]] = []
+        """Called with every packet that the stack sends, before it is cut or its checksum made (dev_queue_xmit_nit)."""
         self.receive: Callable[[SkBuff], None] | None = None
         self._gro: GenericReceiveOffload | None = None
         self._qdisc: deque[SkBuff] = deque()
@@ -102,6 +106,9 @@ class NetDevice(ABC):
 
         Returns False if the queue was full and the packet dropped: local congestion.
         """
+        if self.transmit_taps:
+            for tap in self.transmit_taps:
+                tap(self, skb)
         if self._queue_stopped or self._segments or self._qdisc:
             if len(self._qdisc) >= self.tx_queue_len:
                 self.stats.tx_dropped += 1
@@ -109,12 +116,17 @@ class NetDevice(ABC):
                 return False
             self._qdisc.append(skb)
             return True
-        if skb.gso_size and not self.features & Features.TSO:
+        if skb.gso_size and self._must_cut(skb):
             self._qdisc.append(skb)
             self._run()
         elif self.start_xmit(skb) is NetdevTx.BUSY:
             self._qdisc.append(skb)
         return True
+
+    def _must_cut(self, skb: SkBuff) -> bool:
+        """Whether the device cannot cut a large packet by itself (netif_needs_gso)."""
+        wanted = Features.TSO6 if skb.gso_type is GsoType.TCPV6 else Features.TSO
+        return not self.features & wanted or not self.features & Features.HW_CSUM
 
     def _run(self) -> None:
         """Give the device what waits, until it is full (qdisc_run)."""
@@ -126,7 +138,7 @@ class NetDevice(ABC):
                 segments.popleft()
             elif not queue:
                 return
-            elif queue[0].gso_size and not self.features & Features.TSO:
+            elif queue[0].gso_size and self._must_cut(queue[0]):
                 segments.extend(gso.segment(queue.popleft(), self.cpu, checksum=not self.features & Features.HW_CSUM))
             elif self.start_xmit(queue[0]) is NetdevTx.BUSY:
                 return
@@ -170,7 +182,7 @@ class NetDevice(ABC):
         """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
         ``gro_flush``."""
         self.gro_flush()
-        self._gro = GenericReceiveOffload(self._deliver) if on else None
+        self._gro = GenericReceiveOffload(self._deliver, self.cpu) if on else None
 
     def gro_flush(self) -> None:
         """A poll is over (napi_gro_flush)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stack.ip.interface import Interface
     from stack.net_device import NetDevice
 
 __all__ = ["GsoType", "IpSummed", "SkBuff"]
@@ -53,9 +54,11 @@ class SkBuff:
     mac_header: "bytes | memoryview" = b""
     """Received: the Ethernet header that was pulled."""
     network_header: "bytes | memoryview" = b""
-    """Received: the IP header that was pulled."""
+    """Received: the IP header that was pulled, with its extension headers."""
     dsfield: int = 0
     """The network header's DS byte, of which the low two bits are ECN (RFC 3168 section 5)."""
+    interface: "Interface | None" = None
+    """Received: where. None for a packet that this host has made."""
     gso_size: int = 0
     """Payload bytes per segment; 0 if the packet is not to be cut."""
     gso_segs: int = 0

@@ -30,7 +30,7 @@ def stack(
     address: Annotated[list[str], typer.Option(help="The stack's address with its prefix; may be repeated.")],
     tap: TapOption = "tap0",
     host_address: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="The kernel's end gets this address, and is switched on.", show_default="left alone"),
     ] = None,
     route: Annotated[
@@ -54,7 +54,7 @@ def stack(
         program.StackSettings(
             tap=tap,
             addresses=tuple(address),
-            host_address=host_address,
+            host_addresses=tuple(host_address or ()),
             routes=tuple(route or ()),
             mac=mac,
             mtu=mtu,

@@ -14,10 +14,9 @@ from typing import Any
 
 from sim.errors import UserError
 from sim.realtime.engine import RealTimeEngine
-from sim.realtime.statistics import socket_table
+from sim.realtime.socket_table import socket_table
 from stack.host import NetworkStack
-from stack.socket import AF_INET, SHUT_WR, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_STREAM, StreamSocket
 
 __all__ = ["ControlServer", "ask", "connect", "control_path"]
 
@@ -99,7 +98,8 @@ class ControlServer:
 
     async def _nc(self, request: dict[str, Any], streams: Streams) -> None:
         future = self._engine.future
-        socket = self._stack.socket(AF_INET, SOCK_STREAM)
+        family = AF_INET if "." in str(request.get("host") or "") else AF_INET6
+        socket = self._stack.socket(family, SOCK_STREAM)
         try:
             if request.get("listen"):
                 await future(socket.bind(("", int(request["port"]))))

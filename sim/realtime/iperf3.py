@@ -11,8 +11,7 @@ from typing import Any
 
 from stack.environment import Environment
 from stack.host import NetworkStack
-from stack.socket import AF_INET, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket import AF_INET6, SOCK_STREAM, StreamSocket
 
 __all__ = ["serve_iperf3"]
 
@@ -59,7 +58,7 @@ class _Test:
 
 async def serve_iperf3(env: Environment, stack: NetworkStack, port: int) -> None:
     """Listen on ``port``, and serve one test after the other. Returns once the port is open; raises ``OSError``."""
-    listener = stack.socket(AF_INET, SOCK_STREAM)
+    listener = stack.socket(AF_INET6, SOCK_STREAM)
     await listener.bind(("", port))
     await listener.listen(128)
     env.spawn(_Server(env).run(listener), name="iperf3")

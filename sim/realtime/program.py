@@ -33,8 +33,8 @@ class StackSettings:
     tap: str
     addresses: tuple[str, ...]
     """With their prefixes: ``10.77.0.2/24``."""
-    host_address: str | None = None
-    """The kernel's end is given this address and switched on."""
+    host_addresses: tuple[str, ...] = ()
+    """The kernel's end is given these, and switched on."""
     routes: tuple[str, ...] = ()
     """``network/prefix via gateway``."""
     mac: str = "02:00:6e:69:63:02"
@@ -91,7 +91,8 @@ def _configure(stack: NetworkStack, device: TapDevice, settings: StackSettings) 
         match = re.fullmatch(r"(\S+)\s+via\s+(\S+)", text)
         if match is None:
             raise UserError(f"route {text!r}: write it as 'default via 10.77.0.1' or '10.0.0.0/8 via 10.77.0.1'")
-        network, prefix = ("0.0.0.0", 0) if match[1] == "default" else parse_address(match[1])
+        default = "::" if ":" in match[2] else "0.0.0.0"
+        network, prefix = (default, 0) if match[1] == "default" else parse_address(match[1])
         try:
             stack.add_route(network, prefix, match[2])
         except (ValueError, OSError) as error:
@@ -130,7 +131,7 @@ def _capture(engine: RealTimeEngine, device: TapDevice, path: Path) -> PcapngWri
         writer.write(engine.now, skb.frame())
 
     device.taps.append(record)
-    device.transmit_taps.append(record)
+    device.transmit_taps.append(lambda device, skb: record(skb))
     return writer
 
 
@@ -140,7 +141,7 @@ def run(settings: StackSettings, announce: Callable[[str], None]) -> None:
         raise UserError(f"--mtu is {_LEAST_MTU} to {_GREATEST_MTU}, not {settings.mtu}")
     if settings.root is not None and not settings.root.is_dir():
         raise UserError(f"--root {settings.root}: no such directory")
-    for text in (*settings.addresses, *([settings.host_address] if settings.host_address else [])):
+    for text in (*settings.addresses, *settings.host_addresses):
         parse_address(text)
     engine = RealTimeEngine(seed=settings.seed)
     cpu = RealTimeCpu(engine)
@@ -153,9 +154,11 @@ def run(settings: StackSettings, announce: Callable[[str], None]) -> None:
 
     async def main() -> None:
         await engine.future(device.open())
-        if settings.host_address is not None:
+        if settings.host_addresses:
             _ip("link", "set", settings.tap, "mtu", str(settings.mtu), "up")
-            _ip("address", "replace", settings.host_address, "dev", settings.tap)
+        for address in settings.host_addresses:
+            # Nobody else can have it: this link has two ends.
+            _ip("address", "replace", address, "dev", settings.tap, *(["nodad"] if ":" in address else []))
         await engine.future(_serve(engine, stack, settings))
         control = ControlServer(engine, stack, control_path(settings.tap))
         await control.start()

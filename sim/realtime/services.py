@@ -11,8 +11,7 @@ import h11
 
 from stack.environment import Environment
 from stack.host import NetworkStack
-from stack.socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket import AF_INET6, SOCK_DGRAM, SOCK_STREAM, StreamSocket
 
 __all__ = ["Handler", "chargen", "datagram_echo", "discard", "echo", "http", "serve"]
 
@@ -25,7 +24,7 @@ _LARGEST_REQUEST = 64 * 1024
 
 async def serve(env: Environment, stack: NetworkStack, port: int, handler: Handler, *, backlog: int = 1024) -> None:
     """Listen on ``port`` and run ``handler`` for each connection. Returns once the port is open; raises ``OSError``."""
-    listener = stack.socket(AF_INET, SOCK_STREAM)
+    listener = stack.socket(AF_INET6, SOCK_STREAM)
     await listener.bind(("", port))
     await listener.listen(backlog)
 
@@ -66,7 +65,7 @@ async def chargen(connection: StreamSocket) -> None:
 
 async def datagram_echo(env: Environment, stack: NetworkStack, port: int) -> None:
     """Each UDP datagram goes back to where it came from. Returns once the port is open; raises ``OSError``."""
-    socket = stack.socket(AF_INET, SOCK_DGRAM)
+    socket = stack.socket(AF_INET6, SOCK_DGRAM)
     await socket.bind(("", port))
 
     async def answer() -> None:

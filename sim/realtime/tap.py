@@ -8,7 +8,6 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 from sim.errors import UserError
@@ -55,9 +54,9 @@ class TapDevice(NetDevice):
         self._engine = env
         self._offloads = offloads
         self._file = -1
-        self.transmit_taps: list[Callable[[SkBuff], None]] = []
-        """Called with every packet that is sent, as ``taps`` with those that are received."""
-        self.features = Features.SG | Features.HW_CSUM | Features.RXCSUM | Features.TSO if offloads else Features.GSO
+        self.features = Features.SG | Features.HW_CSUM | Features.RXCSUM | Features.TSO | Features.TSO6
+        if not offloads:
+            self.features = Features.GSO
 
     async def open(self) -> None:
         """Make the interface, or take one that a user may use. Raises ``UserError``."""
@@ -73,6 +72,8 @@ class TapDevice(NetDevice):
             os.close(self._file)
             self._file = -1
             raise UserError(self._refused(error)) from None
+        # With offloads the kernel hands over what has been put together already.
+        self.set_gro(not self._offloads)
         self._engine.add_reader(self._file, self._poll)
         self.wake_queue()
 
@@ -89,6 +90,7 @@ class TapDevice(NetDevice):
         return f"{self.name}: {error.strerror}"
 
     async def stop(self) -> None:
+        self.set_gro(False)
         self.purge_queue()
         if self._file >= 0:
             self._engine.remove_reader(self._file)
@@ -105,8 +107,6 @@ class TapDevice(NetDevice):
         else:
             vnet = _NO_OFFLOAD
         size = len(skb)
-        for tap in self.transmit_taps:
-            tap(skb)
         try:
             os.writev(self._file, (vnet + skb.head, skb.data))
         except OSError:

@@ -88,7 +88,7 @@ def _deliver(
     sender.rate.on_delivered(sent, sent.end - sent.start, now)
     recovery = sender.recovery
     spurious = sent.retransmitted and tsecr is not None and timestamps.before(tsecr, sent.sent_at)
-    recovery.rack.delivered(sent, now, sender.rtt.min_rtt, spurious=spurious)
+    recovery.rack.delivered(sent, now, sender.rtt.min_rtt, sender.mss, spurious=spurious)
     if not sent.retransmitted and sent.end <= recovery.high_seq:
         progress.original = True
 
@@ -219,6 +219,6 @@ def _control(
     elif (
         may_grow
         and progress.acked
-        and (sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * prior_in_flight))
+        and (sender.cwnd_limited or (congestion.cwnd < congestion.ssthresh and congestion.cwnd < 2 * sender.peak))
     ):
         congestion.on_ack(sample)

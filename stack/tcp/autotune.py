@@ -25,7 +25,7 @@ def maximum_buffer(parameters: TcpParameters, options: SocketOptions) -> int:
 class ReceiveTuning:
     """Once per round trip: twice of what the reader took in it must fit into the buffer, and more while it grows."""
 
-    __slots__ = ("_connection", "_copied", "_round_at", "_space", "_trip_at", "rtt", "trip_edge")
+    __slots__ = ("_connection", "_copied", "_round_at", "_space", "_trip_at", "rtt", "started_at", "trip_edge")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -34,6 +34,8 @@ class ReceiveTuning:
         self._space = 0
         self._copied = 0
         self._round_at = 0
+        self.started_at = 0
+        """When the connection was opened."""
         self.trip_edge = 0
         self._trip_at = 0
 
@@ -46,7 +48,7 @@ class ReceiveTuning:
         """The connection is established."""
         connection = self._connection
         self._space = min(connection.receiver.limit, _INITIAL_SEGMENTS * connection.receiver.mss)
-        self._round_at = self._trip_at = now
+        self._round_at = self._trip_at = self.started_at = now
         self.trip_edge = connection.receiver.edge
         self.rtt = connection.sender.rtt.srtt
 

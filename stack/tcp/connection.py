@@ -7,13 +7,14 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stack.ports import FourTuple
 from stack.tcp import transmit
 from stack.tcp.autotune import ReceiveTuning
 from stack.tcp.delayed_ack import DelayedAck
 from stack.tcp.keepalive import KeepAlive
 from stack.tcp.network import Path
 from stack.tcp.offloads import Offloads
-from stack.tcp.parameters import FourTuple, SocketOptions
+from stack.tcp.parameters import SocketOptions
 from stack.tcp.persist import probe_window
 from stack.tcp.receive import Receiver
 from stack.tcp.segment import ACK, RST
@@ -154,10 +155,20 @@ class Connection:
         self.sender.write(data)
         self.sender.output(self.tcp.cpu.now)
 
-    def read(self, size: int) -> bytes:
-        """Take at most ``size`` bytes of what has arrived; b"" if there is nothing."""
+    def write_urgent(self, data: "memoryview | bytes") -> None:
+        """Queue data of which the last byte is urgent (RFC 9293 section 3.10.2): the peer learns so at once, even if
+        its window is closed."""
+        sender = self.sender
+        sender.write(data)
+        sender.urgent = sender.end
+        sender.output(self.tcp.cpu.now)
+        if sender.nxt < sender.end:
+            self.send_ack()
+
+    def read(self, size: int, *, inline: bool = False) -> bytes:
+        """Take at most ``size`` bytes of what has arrived; b"" if there is nothing. ``inline``: urgent bytes too."""
         receiver = self.receiver
-        data = receiver.read(size)
+        data = receiver.read(size, inline=inline)
         if data:
             self.tuning.copied(self.tcp.cpu.now)
             if self.can_receive() and receiver.update_due():

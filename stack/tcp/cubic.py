@@ -67,7 +67,7 @@ class Cubic(CongestionControl):
             self._idle_since = sample.now
 
     def on_ack(self, sample: RateSample) -> None:
-        acked = sample.acked
+        acked = sample.delivered
         if self.cwnd < self.ssthresh:
             if not self.hystart.done:
                 acked = self.hystart.growth(acked, sample.rtt, sample.una, sample.nxt)

@@ -17,7 +17,7 @@ _MAXIMUM_QUICK = 16
 class DelayedAck:
     """One connection's."""
 
-    __slots__ = ("_connection", "_interactive", "_last_data", "_quick", "_started", "quick_allowed", "timer")
+    __slots__ = ("_connection", "_interactive", "_quick", "_started", "last_data", "quick_allowed", "timer")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -29,7 +29,8 @@ class DelayedAck:
         """ACKs that are still to go out at once."""
         self._interactive = False
         """The program answers soon, so that the ACK can ride on the answer (Linux's pingpong mode)."""
-        self._last_data = 0
+        self.last_data = 0
+        """When data last came."""
 
     def received(self, now: int) -> None:
         """Data in order has come: ACK at least every second full segment, or after the delay."""
@@ -38,7 +39,7 @@ class DelayedAck:
         if not self._started:
             self._started = True
             self._quick = _MAXIMUM_QUICK
-        self._last_data = now
+        self.last_data = now
         if receiver.nxt - receiver.acknowledged >= 2 * receiver.segment_size or (
             self._quick and self.quick_allowed and not self._interactive
         ):
@@ -57,7 +58,7 @@ class DelayedAck:
         self.timer.deadline = None
         if self._quick:
             self._quick -= 1
-        if data and now - self._last_data < self._connection.tcp.parameters.delayed_ack:
+        if data and now - self.last_data < self._connection.tcp.parameters.delayed_ack:
             self._interactive = True
 
     def _expired(self) -> None:

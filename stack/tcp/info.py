@@ -50,6 +50,10 @@ class TcpInfo:
     retrans: int
     notsent: int
     reord_seen: bool
+    reordering: int
+    """Segments by which the path has been seen to reorder, or ``tcp_reordering``."""
+    last_data_recv: int
+    """Since data last came, or the connection was opened."""
     delivered: int
     delivery_rate: int
     delivery_rate_app_limited: bool
@@ -95,6 +99,8 @@ def tcp_info(connection: Connection) -> TcpInfo:
         retrans=board.retransmitted,
         notsent=max(sender.end - sender.nxt, 0),
         reord_seen=recovery.rack.reordering_seen,
+        reordering=max(recovery.rack.degree, sender.parameters.reordering),
+        last_data_recv=connection.tcp.cpu.now - max(connection.delayed_ack.last_data, connection.tuning.started_at),
         delivered=sender.rate.delivered,
         delivery_rate=sender.rate.rate,
         delivery_rate_app_limited=sender.rate.app_limited > 0,

@@ -6,7 +6,7 @@ from stack.counters import DropReason
 from stack.tcp.acknowledgment import acknowledge
 from stack.tcp.connection import Connection
 from stack.tcp.options import parse_options
-from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, Segment
+from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.state import State
 from stack.tcp.transmit import negotiate, send_syn
@@ -52,14 +52,14 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     if not flags & ACK:
         return DropReason.TCP_FLAGS
     connection.keepalive.heard_at = now
-    if stamped and sequence <= receiver.acknowledged:
-        # RFC 7323 section 4.3: the earliest segment that is not acknowledged yet.
-        timestamps.accept(segment.tsval, now)
     drop = _acknowledgment(connection, segment, sequence, now)
     if drop is not None or connection.closed():
         return drop
     if connection.sender.ecn.enabled:
         connection.sender.ecn.received(flags, dsfield, has_data=len(segment.payload) > 0)
+    if flags & URG and connection.can_receive() and connection.receiver.mark_urgent(sequence + segment.urgent - 1):
+        # Sixth, the URG bit: the program learns of it before the data is there.
+        connection.readable()
     if segment.payload or flags & FIN:
         drop = _text(connection, segment, sequence, now)
         if connection.closed():
@@ -171,13 +171,19 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
         # RFC 5961 section 5.2.
         challenge(connection, now)
         return DropReason.TCP_TOO_OLD_ACK
+    timestamps, receiver = connection.timestamps, connection.receiver
+    if timestamps.enabled and segment.tsval >= 0 and sequence <= receiver.acknowledged:
+        # RFC 7323 section 4.3: the earliest segment that is not acknowledged yet. Not of one that acknowledges what
+        # was never sent.
+        timestamps.accept(segment.tsval, now)
     sender.heard()
     advances = ack > sender.una
     changed = sender.update_window(sequence, ack, segment.window << sender.scale)
-    if advances or (ack == sender.una and sender.una < sender.nxt):
+    if advances or ((ack == sender.una or segment.sack) and sender.una < sender.nxt):
+        # An ACK that was overtaken may still tell what has arrived.
         acknowledge(
             sender,
-            ack,
+            max(ack, sender.una),
             now,
             sack=segment.sack,
             tsecr=segment.tsecr if segment.tsval >= 0 else None,
@@ -186,6 +192,7 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             timestamps=connection.timestamps,
         )
     if advances:
+        connection.path.next_hop.confirmed_at = now
         sender.grow_buffer()
         if sender.room * 3 >= sender.limit:
             # Linux's sk_stream_write_space: do not wake a writer for a trifle.
@@ -221,7 +228,9 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
         if connection.orphan and end > receiver.nxt:
             # Nobody will ever read it (RFC 9293 section 3.10.7.4; RFC 2525 section 2.17).
             connection.tcp.counters.mib["TcpExt.TCPAbortOnData"] += 1
-            connection.abort(0)
+            # With the number that the peer expects next: it may not have our FIN, and then takes no other RST at once.
+            connection.tcp.reset(connection.path, connection.key, segment)
+            connection.finish(0)
             return DropReason.TCP_CLOSE
         pieces = receiver.pieces()
         if receiver.accept(sequence, payload):

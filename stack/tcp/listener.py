@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stack.ports import Binding
 from stack.tcp.connection import Connection
 from stack.tcp.parameters import SocketOptions
 
@@ -20,10 +21,9 @@ def _nothing() -> None:
 class Listener:
     """Passive open. ``backlog`` bounds what waits to be accepted, and what opens, each by itself."""
 
-    def __init__(self, tcp: "Tcp", address: int, port: int, backlog: int, options: SocketOptions) -> None:
+    def __init__(self, tcp: "Tcp", binding: Binding, backlog: int, options: SocketOptions) -> None:
         self.tcp = tcp
-        self.address = address
-        self.port = port
+        self.binding = binding
         self.set_backlog(backlog)
         self.options = options
         self.opening: set[Connection] = set()
@@ -72,7 +72,7 @@ class Listener:
 
     def close(self) -> None:
         """Listen no more; reset what nobody will accept."""
-        self.tcp.unlisten(self)
+        self.tcp.ports.unlisten(self.binding, self)
         for connection in sorted(self.opening, key=lambda one: one.key):
             connection.abort(0)
         while self.accepted:

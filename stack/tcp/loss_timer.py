@@ -67,9 +67,10 @@ class LossTimer:
             return
         self._kind = _Kind.RETRANSMISSION
         timeout = self.probe.timeout()
-        if timeout is not None and now + timeout < due:
+        if timeout is not None:
+            # RFC 8985 section 7.2: the probe comes no later than the timeout would, and in its place.
             self._kind = _Kind.LOSS_PROBE
-            due = now + timeout
+            due = min(due, now + timeout)
         self._sender.timer.start(due)
 
     def expired(self, now: int) -> None:

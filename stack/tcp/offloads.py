@@ -1,11 +1,15 @@
 """What the device under a connection does by itself (Linux's sk_route_caps), asked anew when its features change."""
 
 from stack.net_device import Features
+from stack.skbuff import GsoType
 from stack.tcp.network import Path
 
 __all__ = ["Offloads"]
 
-_SEGMENTATION = Features.TSO | Features.HW_CSUM
+_SEGMENTATION = {
+    GsoType.TCPV4: Features.TSO | Features.HW_CSUM,
+    GsoType.TCPV6: Features.TSO6 | Features.HW_CSUM,
+}
 
 
 class Offloads:
@@ -28,4 +32,5 @@ class Offloads:
         if features is not self.features:
             self.features = features
             self.checksum = bool(features & Features.HW_CSUM)
-            self.segmentation = features & _SEGMENTATION == _SEGMENTATION or bool(features & Features.GSO)
+            wanted = _SEGMENTATION[self._path.gso_type]
+            self.segmentation = features & wanted == wanted or bool(features & Features.GSO)

@@ -16,12 +16,13 @@ _UNKNOWN = 1 << 40
 _PACKET_TIME_SHIFT = 10
 """A packet holds about a millisecond of the rate (tcp_tso_autosize)."""
 _MINIMUM_SEGMENTS = 2
+_UNPACED_SEGMENTS = 10
 
 
 class Pacing:
     """When the next packet may leave."""
 
-    __slots__ = ("_next", "_parameters", "enabled", "limit", "timer")
+    __slots__ = ("_next", "_parameters", "_unpaced", "enabled", "limit", "timer")
 
     def __init__(self, parameters: TcpParameters, timer: DeadlineTimer) -> None:
         self._parameters = parameters
@@ -30,6 +31,7 @@ class Pacing:
         self.limit: int | None = None
         """SO_MAX_PACING_RATE, bytes/s."""
         self._next = 0
+        self._unpaced = _UNPACED_SEGMENTS
 
     def rate(self, sender: "Sender") -> int:
         """Bytes/s: the algorithm's own, or a multiple of cwnd / SRTT."""
@@ -63,6 +65,9 @@ class Pacing:
         return False
 
     def sent(self, length: int, now: int, sender: "Sender") -> None:
-        """A packet leaves."""
-        if self.active():
+        """A packet leaves. The first of a connection are not paced, as in Linux (tcp_update_skb_after_send): the
+        initial window is no burst that grows."""
+        if self._unpaced > 0:
+            self._unpaced -= -(-length // sender.mss)
+        elif self.active():
             self._next = max(self._next, now) + length * _SECOND // max(self.rate(sender), 1)

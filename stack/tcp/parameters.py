@@ -1,11 +1,14 @@
-"""What can be set in TCP, and what names a connection.
+"""What can be set in TCP.
 
 Settings come with Linux's defaults unless said otherwise. Times in nanoseconds, sizes in bytes."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-__all__ = ["FourTuple", "SocketOptions", "TcpParameters"]
+if TYPE_CHECKING:
+    from stack.ip.interface import Interface
+
+__all__ = ["SocketOptions", "TcpParameters"]
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
@@ -23,6 +26,7 @@ _POSITIVE = (
     "keepalive_interval",
     "keepalive_probes",
     "limit_output_bytes",
+    "tso_win_divisor",
     "reordering",
     "somaxconn",
     "max_syn_backlog",
@@ -51,7 +55,7 @@ class TcpParameters:
     initial_rto: int = _SECOND
     """RFC 6298 rule 2.1."""
     minimum_rto: int = 200 * _MS
-    """RFC 6298 rule 2.4 says 1 s; Linux, and simulated short links, need less."""
+    """Beyond the round-trip time. RFC 6298 rule 2.4 says 1 s; Linux, and simulated short links, need less."""
     maximum_rto: int = 120 * _SECOND
     delayed_ack: int = 40 * _MS
     """RFC 9293 section 3.8.6.3 allows up to 500 ms."""
@@ -95,6 +99,8 @@ class TcpParameters:
     pacing_ss_ratio: int = 200
     """Per cent of cwnd / SRTT in slow start, and below after it."""
     pacing_ca_ratio: int = 120
+    tso_win_divisor: int = 3
+    """A packet need not hold more than this part of the window."""
     limit_output_bytes: int = 1024 * 1024
     """Of one connection in qdisc and device at once (TCP small queues)."""
 
@@ -124,15 +130,6 @@ class TcpParameters:
             raise ValueError(f"maximum_rto {self.maximum_rto!r} is below minimum_rto {self.minimum_rto!r}")
 
 
-class FourTuple(NamedTuple):
-    """What names a connection."""
-
-    local: int
-    local_port: int
-    remote: int
-    remote_port: int
-
-
 @dataclass(slots=True)
 class SocketOptions:
     """What ``setsockopt`` sets; a connection takes them over from its socket or listener. None: as the host's."""
@@ -152,5 +149,10 @@ class SocketOptions:
     """TCP_MAXSEG: neither sent nor advertised beyond."""
     congestion_control: str | None = None
     quickack: bool = True
+    dsfield: int = 0
+    """IP_TOS, IPV6_TCLASS; ECN has the low two bits."""
+    hop_limit: int | None = None
+    interface: "Interface | None" = None
+    """SO_BINDTODEVICE."""
     max_pacing_rate: int | None = None
     """Bytes/s."""

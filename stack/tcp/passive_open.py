@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stack.counters import DropReason
+from stack.ports import FourTuple
 from stack.tcp.autotune import maximum_buffer
 from stack.tcp.connection import Connection
 from stack.tcp.input import segment_arrives
 from stack.tcp.network import Path
 from stack.tcp.options import Options, pack_syn_options, parse_options
-from stack.tcp.parameters import FourTuple
 from stack.tcp.receive import scale_for
 from stack.tcp.segment import ACK, CWR, ECE, HEADER, HEADER_BYTES, SYN, Segment
 from stack.tcp.sequence import MASK
@@ -58,7 +58,8 @@ def _create(
 ) -> Connection:
     tcp = listener.tcp
     tcp.counters.mib["Tcp.PassiveOpens"] += 1
-    connection = tcp.connections[key] = Connection(tcp, key, path, replace(listener.options), initial=initial)
+    connection = Connection(tcp, key, path, replace(listener.options), initial=initial)
+    tcp.ports.connect(key, connection)
     if clock is not None:
         connection.timestamps = Timestamps(clock)
     connection.listener = listener

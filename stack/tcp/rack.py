@@ -16,6 +16,7 @@ class Rack:
         "_fack",
         "_last",
         "advanced",
+        "degree",
         "reo_wnd_mult",
         "reo_wnd_persist",
         "reordering_seen",
@@ -30,19 +31,22 @@ class Rack:
         """Highest number delivered in any way."""
         self.rtt = 0
         self.reordering_seen = False
+        self.degree = 0
+        """Most segments between one that came late and the highest that had come before it."""
         self.reo_wnd_mult = 1
         self.reo_wnd_persist = _PERSIST
         self._dsack_round = -1
         self.advanced = False
         """Something sent later than before was delivered: look for losses."""
 
-    def delivered(self, sent: Sent, now: int, min_rtt: int, *, spurious: bool) -> None:
+    def delivered(self, sent: Sent, now: int, min_rtt: int, mss: int, *, spurious: bool) -> None:
         """A segment was acknowledged, one way or the other (section 6.2, steps 2 and 3). ``spurious``: timestamps
         prove that the ACK is for an earlier copy than the last."""
         if sent.end > self._fack:
             self._fack = sent.end
         elif sent.end < self._fack and not sent.retransmitted:
             self.reordering_seen = True
+            self.degree = max(self.degree, -(-(self._fack - sent.start) // mss))
         rtt = now - sent.sent_at
         if sent.retransmitted and (spurious or rtt < min_rtt):
             return

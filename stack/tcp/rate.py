@@ -15,7 +15,7 @@ class RateSample:
     acked: int
     """Newly acknowledged cumulatively."""
     delivered: int
-    """Newly acknowledged, cumulatively or selectively."""
+    """Newly acknowledged, cumulatively or selectively: what a window may grow by, so that no segment counts twice."""
     lost: int
     """Newly believed lost."""
     rtt: int | None

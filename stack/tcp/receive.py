@@ -3,6 +3,7 @@
 from bisect import bisect_right
 
 from stack.tcp.selective_acks import SelectiveAcks
+from stack.tcp.urgent import UrgentMark
 
 __all__ = ["Receiver", "scale_for"]
 
@@ -41,6 +42,7 @@ class Receiver:
         "sacks",
         "scale",
         "segment_size",
+        "urgent",
     )
 
     def __init__(self, *, limit: int, mss: int) -> None:
@@ -64,6 +66,7 @@ class Receiver:
         self.copied = 0
         """Bytes that the program has taken, all in all."""
         self.sacks = SelectiveAcks()
+        self.urgent: UrgentMark | None = None
         self._pieces: list[tuple[int, bytes]] = []
         """Out of order: (sequence number, data), sorted, without overlap."""
 
@@ -171,9 +174,35 @@ class Receiver:
         """Number of out-of-order pieces that are kept."""
         return len(self._pieces)
 
-    def read(self, size: int) -> bytes:
-        """Take at most ``size`` bytes."""
+    @property
+    def position(self) -> int:
+        """Sequence number of the next byte that the program will read."""
+        return self.nxt - (self.fin is not None and self.nxt > self.fin) - len(self.buffer)
+
+    def mark_urgent(self, sequence: int) -> bool:
+        """The peer calls the byte with this number urgent. False if that is no news."""
+        known = self.urgent
+        if sequence < self.position or (known is not None and sequence <= known.sequence):
+            return False
+        self.urgent = UrgentMark(sequence)
+        return True
+
+    def peek(self, size: int, *, inline: bool = False) -> bytes:
+        """The bytes that ``read`` would take."""
+        start = 0
+        if self.urgent is not None:
+            distance = self.urgent.sequence - self.position
+            if distance > 0:
+                size = min(size, distance)
+            elif distance == 0 and not inline:
+                start = 1
+        return bytes(memoryview(self.buffer)[start : start + size])
+
+    def read(self, size: int, *, inline: bool = False) -> bytes:
+        """Take at most ``size`` bytes; ``inline``: urgent ones like all others."""
         buffer = self.buffer
+        if self.urgent is not None:
+            size = self.urgent.limit(self, size, inline=inline)
         if size >= len(buffer):
             data = bytes(buffer)
             buffer.clear()

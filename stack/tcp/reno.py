@@ -16,7 +16,7 @@ class Reno(CongestionControl):
         return max(flight // 2, 2 * self.mss)
 
     def on_ack(self, sample: RateSample) -> None:
-        acked = sample.acked
+        acked = sample.delivered
         if self.cwnd < self.ssthresh:
             # All that was acknowledged counts, also when one ACK covers many segments of a large packet.
             acked = self.slow_start(acked)

@@ -45,7 +45,12 @@ class RttEstimator:
             self.min_rtt = max(rtt, 1)
             self._minimum_at = now
         self.backoff = 0
-        self.rto = min(max(self.srtt + max(_GRANULARITY, 4 * self.rttvar), self._minimum), self._maximum)
+        self.rto = self._timeout()
+
+    def _timeout(self) -> int:
+        """Rule 2.3. The least timeout is what the variation must be given at least, as in Linux (tcp_rto_min): then a
+        path whose round trip is long and steady is no closer to a spurious timeout than a short one."""
+        return min(self.srtt + max(_GRANULARITY, 4 * self.rttvar, self._minimum), self._maximum)
 
     def back_off(self) -> None:
         """The timer has expired (rule 5.5)."""
@@ -56,7 +61,7 @@ class RttEstimator:
         """The timeout was spurious: nothing was lost (RFC 4015 section 3.3)."""
         if self.backoff and self.srtt:
             self.backoff = 0
-            self.rto = min(max(self.srtt + max(_GRANULARITY, 4 * self.rttvar), self._minimum), self._maximum)
+            self.rto = self._timeout()
 
     def syn_was_lost(self) -> None:
         """The connection opened after a timeout: start data with 3 s (rule 5.7)."""

@@ -4,6 +4,8 @@ Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.
 ``stack.tcp.acknowledgment``, what is lost and sent again in ``stack.tcp.recovery``.
 """
 
+from collections import deque
+
 from stack.counters import Counters
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.congestion import CongestionControl, CongestionEvent
@@ -24,8 +26,6 @@ from stack.tcp.timers import DeadlineTimer
 
 __all__ = ["Sender"]
 
-_TSO_WIN_DIVISOR = 3
-"""A packet need not hold more than this part of the window (tcp_tso_win_divisor)."""
 _DEFER_LIMIT = 1_000_000
 """Nanoseconds since the last packet after which nothing waits."""
 
@@ -36,7 +36,9 @@ class Sender:
     __slots__ = (
         "_last_sent",
         "_output",
+        "_record_ends",
         "_small_end",
+        "_usage_end",
         "autotune",
         "board",
         "buffer",
@@ -55,6 +57,7 @@ class Sender:
         "nxt",
         "pacing",
         "parameters",
+        "peak",
         "probe_backoff",
         "progress_at",
         "queue",
@@ -68,6 +71,7 @@ class Sender:
         "total_retransmits",
         "una",
         "unanswered",
+        "urgent",
         "user_timeout",
         "window",
         "wl1",
@@ -116,7 +120,10 @@ class Sender:
         self.wl1 = 0
         self.wl2 = 0
         self.buffer = SendBuffer(initial + 1)
+        self.urgent = initial
+        """SND.UP: after the last urgent byte."""
         self.fin_queued = False
+        self._record_ends: deque[int] = deque()
         self.nodelay = False
         self.cork = False
         self.user_timeout = 0
@@ -131,6 +138,9 @@ class Sender:
         self.unanswered = 0
         """Zero-window probes since the peer was last heard of."""
         self.cwnd_limited = False
+        self.peak = 0
+        """Most bytes that were outstanding in the last round trip in which the window was not in full use."""
+        self._usage_end = initial
         self._last_sent = 0
         self.queue = SmallQueue(output, initial)
         self.mss = mss
@@ -235,20 +245,20 @@ class Sender:
         while self.nxt < last:
             sequence = self.nxt
             window_room = self.una + self.window - sequence
-            available = end - sequence
+            available = self._record_end(sequence, end) - sequence
             if available:
                 if self.queue.full(rate, chunk, limit_output_bytes):
                     self.queue.throttled = True
                     break
                 if not self.pacing.may_send(now):
                     break
-                limit = mss if self.ecn.must_tell() else chunk
+                limit = mss if self.ecn.must_tell() or self.urgent > sequence else chunk
                 length = min(available, window_room, congestion.cwnd - in_flight, limit)
                 whole = length - length % mss if length > 0 else 0
                 if length < limit and length < available and self._may_defer(whole, in_flight, now):
                     break
                 if length == available:
-                    if length != whole and not probe and self._must_wait():
+                    if length != whole and sequence + length == end and not probe and self._must_wait():
                         length = whole
                 elif whole or window_room >= mss or not (probe or 2 * length >= self.maximum_window):
                     length = whole
@@ -265,8 +275,8 @@ class Sender:
                     flags |= FIN
             self._send_new(sequence, length, flags, now)
             in_flight += length
-        self.cwnd_limited = congestion.cwnd - in_flight < mss
         if self.nxt > first:
+            self._note_usage(limited=congestion.cwnd - in_flight < mss)
             if self.recovery.reducing():
                 self.recovery.prr.sent += self.nxt - first
             self.loss_timer.sent_new(now)
@@ -276,12 +286,31 @@ class Sender:
         if self.nxt >= end and not self.cwnd_limited:
             self.rate.app_limited = self.rate.delivered + in_flight or 1
 
+    def end_record(self, end: int) -> None:
+        """No segment goes on beyond this number: a record ends there (MSG_EOR)."""
+        self._record_ends.append(end)
+
+    def _record_end(self, sequence: int, end: int) -> int:
+        """How far the next segment may go."""
+        ends = self._record_ends
+        while ends and ends[0] <= sequence:
+            ends.popleft()
+        return ends[0] if ends else end
+
+    def _note_usage(self, *, limited: bool) -> None:
+        """How much of the congestion window a round trip has used at most (tcp_cwnd_validate, RFC 7661 section 4.1)."""
+        outstanding = self.nxt - self.una
+        if self.una >= self._usage_end or limited or (not self.cwnd_limited and outstanding > self.peak):
+            self._usage_end = self.nxt
+            self.cwnd_limited = limited
+            self.peak = outstanding
+
     def _may_defer(self, length: int, in_flight: int, now: int) -> bool:
         """The windows let a part of a large packet go: wait for a larger part, as long as ACKs are about to come
         (tcp_tso_should_defer)."""
         return (
             in_flight > 0
-            and length < min(self.window, self.congestion.cwnd) // _TSO_WIN_DIVISOR
+            and length < min(self.window, self.congestion.cwnd) // self.parameters.tso_win_divisor
             and self.recovery.state is CaState.OPEN
             and now - self._last_sent < _DEFER_LIMIT
             and now - self.board.records[0].sent_at >= self.rtt.srtt // 2

@@ -7,8 +7,8 @@ hold what else the SYN has offered.
 import hashlib
 
 from stack.environment import Random
+from stack.ports import FourTuple
 from stack.tcp.options import Options
-from stack.tcp.parameters import FourTuple
 from stack.tcp.sequence import MASK
 
 __all__ = ["SynCookies"]

@@ -43,6 +43,7 @@ _INTEGERS = {
     "net.ipv4.tcp_syn_retries": _Integer("syn_retries", 1, 127),
     "net.ipv4.tcp_synack_retries": _Integer("synack_retries", 0, 255),
     "net.ipv4.tcp_syncookies": _Integer("syncookies", 0, 2),
+    "net.ipv4.tcp_tso_win_divisor": _Integer("tso_win_divisor", 1, 1 << 16),
 }
 _SWITCHES = {
     "net.ipv4.tcp_abort_on_overflow": "abort_on_overflow",

@@ -2,11 +2,13 @@
 
 import errno
 
+from stack.address import any_of
 from stack.checksum import checksum, fold, is_valid, store
 from stack.counters import Counters, DropReason
 from stack.environment import Cause, Cpu, Environment
-from stack.icmp import FRAGMENTATION_NEEDED, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE, Icmp
-from stack.ports import ephemeral_ports
+from stack.ip.errors import ERRNO, IcmpError
+from stack.ip.interface import Interface
+from stack.ports import Binding, FourTuple, PortTable, ephemeral_ports
 from stack.skbuff import IpSummed, SkBuff
 from stack.tcp import passive_open
 from stack.tcp.algorithms import ALGORITHMS
@@ -14,7 +16,7 @@ from stack.tcp.connection import Connection
 from stack.tcp.input import segment_arrives
 from stack.tcp.listener import Listener
 from stack.tcp.network import Network, Path
-from stack.tcp.parameters import FourTuple, SocketOptions, TcpParameters
+from stack.tcp.parameters import SocketOptions, TcpParameters
 from stack.tcp.segment import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_BYTES, RST, SYN, Segment, parse
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.state import State
@@ -26,10 +28,10 @@ IPPROTO_TCP = 6
 
 
 class Tcp:
-    """Connections by their four-tuple, listeners by (local address or 0, port)."""
+    """``ports`` knows the connections and the listeners."""
 
     def __init__(
-        self, env: Environment, cpu: Cpu, network: Network, icmp: Icmp, counters: Counters, parameters: TcpParameters
+        self, env: Environment, cpu: Cpu, network: Network, counters: Counters, parameters: TcpParameters
     ) -> None:
         if parameters.congestion_control not in ALGORITHMS:
             known = ", ".join(sorted(ALGORITHMS))
@@ -40,74 +42,51 @@ class Tcp:
         self.counters = counters
         self.parameters = parameters
         self.cookies = SynCookies(env.random)
-        self.connections: dict[tuple[int, int, int, int], Connection] = {}
-        self.listeners: dict[tuple[int, int], Listener] = {}
-        self._bound: dict[tuple[int, int], list[bool]] = {}
-        """Ports taken by ``bind``: SO_REUSEADDR of each who took it."""
+        self.ports: PortTable[Connection, Listener] = PortTable(env.random)
+        self.connections = self.ports.exact
         network.handlers[IPPROTO_TCP] = self.input
-        icmp.unreachable[IPPROTO_TCP] = self._unreachable
+        network.error_handlers[IPPROTO_TCP] = self._unreachable
 
     # Ports
 
-    def bind(self, address: int, port: int, *, reuse: bool) -> int:
-        """Take a port (0: any). Returns the port, or a negative errno."""
-        if address and address not in self.network.addresses:
-            return -errno.EADDRNOTAVAIL
-        for candidate in (port,) if port else ephemeral_ports(self.env.random):
-            if not self._conflict(address, candidate, reuse=reuse and bool(port)):
-                self._bound.setdefault((address, candidate), []).append(reuse)
-                return candidate
-        return -errno.EADDRINUSE
+    def bind(self, wanted: Binding) -> Binding | int:
+        """Take a port (0: any). Returns what was taken, or an errno."""
+        if wanted.address != any_of(wanted.address) and not self.network.is_local(wanted.address):
+            return errno.EADDRNOTAVAIL
+        return self.ports.bind(wanted)
 
-    def unbind(self, address: int, port: int, *, reuse: bool) -> None:
-        """Give back what ``bind`` took."""
-        holders = self._bound[address, port]
-        holders.remove(reuse)
-        if not holders:
-            del self._bound[address, port]
-
-    def _conflict(self, address: int, port: int, *, reuse: bool) -> bool:
-        """SO_REUSEADDR as in Linux: all who share a port must have set it, and none may listen. Connections left from
-        an earlier socket (TIME-WAIT) count only without it."""
-        for (other, used), holders in self._bound.items():
-            overlaps = used == port and (not address or not other or address == other)
-            if overlaps and not (reuse and all(holders)):
-                return True
-        if any(used == port and (not address or not other or address == other) for other, used in self.listeners):
-            return True
-        return not reuse and any(key[1] == port and (not address or key[0] == address) for key in self.connections)
-
-    def listen(self, address: int, port: int, backlog: int, options: SocketOptions) -> Listener | int:
+    def listen(self, binding: Binding, backlog: int, options: SocketOptions) -> Listener | int:
         """Passive open on a bound port, or an errno."""
-        if any(used == port and (not address or not other or address == other) for other, used in self.listeners):
+        if self.ports.listened(binding):
             return errno.EADDRINUSE
-        listener = self.listeners[address, port] = Listener(self, address, port, backlog, options)
+        listener = Listener(self, binding, backlog, options)
+        self.ports.listen(binding, listener)
         return listener
-
-    def unlisten(self, listener: Listener) -> None:
-        """The port is closed to new connections."""
-        self.listeners.pop((listener.address, listener.port), None)
 
     def connect(
         self, address: int, port: int, remote: int, remote_port: int, options: SocketOptions
     ) -> Connection | int:
         """Active open from a bound port, or any if ``port`` is 0. Returns an errno if that is impossible."""
-        path = None if self.network.is_broadcast(remote) else self.network.path(remote, IPPROTO_TCP, address)
-        if path is None or not remote:
+        path = None
+        if not self.network.is_group(remote):
+            path = self.network.path(
+                remote, IPPROTO_TCP, address, interface=options.interface, hop_limit=options.hop_limit
+            )
+        if path is None:
             return errno.ENETUNREACH
         for candidate in (port,) if port else ephemeral_ports(self.env.random):
-            key = FourTuple(path.source, candidate, remote, remote_port)
-            if key in self.connections or (not port and self._conflict(path.source, candidate, reuse=False)):
+            key = FourTuple(path.source, candidate, path.destination, remote_port)
+            if key in self.connections or (not port and self.ports.conflict(Binding(path.source, candidate))):
                 continue
-            connection = self.connections[key] = Connection(self, key, path, options)
+            connection = Connection(self, key, path, options)
+            self.ports.connect(key, connection)
             connection.connect()
             return connection
         return errno.EADDRNOTAVAIL
 
     def forget(self, connection: Connection) -> None:
         """A connection has ended."""
-        if self.connections.get(connection.key) is connection:
-            del self.connections[connection.key]
+        self.ports.disconnect(connection.key, connection)
 
     # Input
 
@@ -142,18 +121,18 @@ class Tcp:
             connection.state is not State.TIME_WAIT or not self._reopens(connection, segment)
         ):
             reason = segment_arrives(connection, segment, self.cpu.now, skb.dsfield)
-        elif self.network.is_broadcast(destination) or skb.mac_header[0] & 1:
+        elif self.network.is_group(destination) or (len(skb.mac_header) and skb.mac_header[0] & 1):
             # RFC 9293 MUST-57: TCP is between two.
             reason = DropReason.OTHERHOST
         else:
-            reason = self._no_connection(FourTuple(*key), segment)
+            reason = self._no_connection(FourTuple(*key), segment, skb.interface)
         if reason is not None:
             counters.drop(reason)
 
     def _reopens(self, connection: Connection, segment: Segment) -> bool:
         """A SYN beyond the old connection's numbers or timestamps may replace it in TIME-WAIT (RFC 9293 section
         3.10.7.4, RFC 6191 section 2)."""
-        if segment.flags & (SYN | ACK | RST | FIN) != SYN or self._listener(connection.key) is None:
+        if segment.flags & (SYN | ACK | RST | FIN) != SYN or self.ports.listening(connection.key) is None:
             return False
         timestamps = connection.timestamps
         newer = timestamps.enabled and 0 < (segment.tsval - timestamps.recent & MASK) < 1 << 31
@@ -164,16 +143,18 @@ class Tcp:
         connection.finish(0)
         return True
 
-    def _listener(self, key: FourTuple) -> Listener | None:
-        return self.listeners.get((key.local, key.local_port)) or self.listeners.get((0, key.local_port))
-
-    def _no_connection(self, key: FourTuple, segment: Segment) -> DropReason | None:
+    def _no_connection(self, key: FourTuple, segment: Segment, arrived: Interface | None) -> DropReason | None:
         """States LISTEN and CLOSED (sections 3.10.7.1 and 3.10.7.2)."""
-        listener = self._listener(key)
+        listener = self.ports.listening(key)
         flags = segment.flags
         if flags & RST:
             return DropReason.NO_SOCKET
-        path = self.network.path(key.remote, IPPROTO_TCP, key.local)
+        interface = hop_limit = None
+        if listener is not None:
+            interface, hop_limit = listener.options.interface, listener.options.hop_limit
+            if interface is not None and interface is not arrived:
+                listener = interface = None
+        path = self.network.path(key.remote, IPPROTO_TCP, key.local, interface=interface, hop_limit=hop_limit)
         if path is None:
             return DropReason.IP_OUTNOROUTES
         if listener is None:
@@ -209,7 +190,7 @@ class Tcp:
         skb = SkBuff(b"", head=store(header, CHECKSUM_OFFSET, checksum(header, pseudo)))
         path.send(skb, self.network.next_identification())
 
-    def _unreachable(self, code: int, local: int, remote: int, header: memoryview) -> None:
+    def _unreachable(self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int) -> None:
         """ICMP says that a segment did not arrive. RFC 5927: only a connection that opens gives up, and only if the
         quoted number is one that is on its way."""
         local_port = header[0] << 8 | header[1]
@@ -221,8 +202,8 @@ class Tcp:
         sequence = unwrap(int.from_bytes(header[4:8], "big"), sender.una)
         if not sender.una <= sequence < sender.nxt:
             return
-        if code == FRAGMENTATION_NEEDED:
+        if error is IcmpError.PACKET_TOO_BIG:
             connection.mtu_reduced()
         elif connection.state in (State.SYN_SENT, State.SYN_RECEIVED):
-            refused = code in (PORT_UNREACHABLE, PROTOCOL_UNREACHABLE)
-            connection.finish(errno.ECONNREFUSED if refused else errno.EHOSTUNREACH)
+            refused = error in (IcmpError.PORT_UNREACHABLE, IcmpError.PROTOCOL_UNREACHABLE)
+            connection.finish(errno.ECONNREFUSED if refused else ERRNO[error])

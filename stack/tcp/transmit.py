@@ -15,7 +15,7 @@ from stack.tcp.options import (
     pack_timestamps,
 )
 from stack.tcp.receive import scale_for
-from stack.tcp.segment import ACK, CHECKSUM_OFFSET, CWR, ECE, FIN, HEADER, HEADER_BYTES, PSH, RST, SYN
+from stack.tcp.segment import ACK, CHECKSUM_OFFSET, CWR, ECE, FIN, HEADER, HEADER_BYTES, PSH, RST, SYN, URG
 from stack.tcp.sequence import MASK
 from stack.tcp.state import State
 
@@ -28,7 +28,6 @@ _DEFAULT_SEND_MSS = 536
 """RFC 9293 MUST-15: for a peer that names no maximum segment size."""
 _MINIMUM_SEND_MSS = 48
 """Linux's TCP_MIN_SND_MSS: a smaller offer would only serve to make work."""
-_LINK_HEADER_BYTES = 14
 _LARGEST_PACKET = 0xFFFF
 
 
@@ -150,6 +149,8 @@ def _send_segment(
     size = len(payload)
     now = tcp.cpu.now
     skb = SkBuff(payload)
+    if connection.options.dsfield:
+        skb.dsfield = connection.options.dsfield
     if options is None:
         timestamps = connection.timestamps
         options = pack_timestamps(timestamps.value(now), timestamps.recent) if timestamps.enabled else b""
@@ -160,7 +161,7 @@ def _send_segment(
             new_data = size > 0 and not retransmission
             flags |= sender.ecn.flags(new_data=new_data)
             # RFC 3168 section 6.1.5: what is sent again, or carries no data, is not ECN-capable.
-            skb.dsfield = ECT_0 if new_data else 0
+            skb.dsfield |= ECT_0 if new_data else 0
     acknowledgment = 0
     window = receiver.window_field(scaled=not flags & SYN)
     if flags & ACK:
@@ -168,13 +169,18 @@ def _send_segment(
         receiver.acknowledged = receiver.nxt
         connection.ack_now = False
         connection.delayed_ack.sent(now, data=size > 0)
+    urgent = 0
+    if sender.urgent > sequence:
+        # RFC 6093 section 3.1: the pointer stands behind the urgent byte.
+        urgent = min(sender.urgent - sequence, 0xFFFF)
+        flags |= URG
     length = HEADER_BYTES + len(options) + size
     path = connection.path
     value = 0
     partial = connection.offloads.checksum or size > sender.mss
     if partial:
         skb.ip_summed = IpSummed.PARTIAL
-        skb.csum_start = _LINK_HEADER_BYTES + path.header_bytes
+        skb.csum_start = path.transport_offset
         skb.csum_offset = CHECKSUM_OFFSET
         value = fold(connection.pseudo_sum + length)
     header = (
@@ -186,7 +192,7 @@ def _send_segment(
             length - size << 10 | flags,
             window,
             value,
-            0,
+            urgent,
         )
         + options
     )

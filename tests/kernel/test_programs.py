@@ -12,15 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.namespace import KERNEL, STACK, Namespace, namespace, require
+from tests.kernel.namespace import KERNEL, KERNEL6, STACK, STACK6, Namespace, namespace, require
 
 pytestmark = pytest.mark.slow
 
 _FILE = random.Random(1).randbytes(5_000_000)
 _HERE = Path(__file__).parent
-_SIZES = (0, 1, 7, 8, 15, 16, 56, 57, 1471, 1472)
-_LARGE_SIZES = (1473, 2952, 2953, 9000, 65506, 65507)
-"""These go in fragments."""
+_SIZES = (0, 1, 7, 8, 15, 16, 56, 57, 1471, 1472, 1473, 2952, 2953, 9000, 65506, 65507)
+"""From 1473 on in fragments."""
 
 
 def _sha256(data: bytes) -> str:
@@ -34,19 +33,23 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     (folder / "www").mkdir()
     (folder / "www" / "file").write_bytes(_FILE)
     with namespace(folder) as made:
-        made.start_stack("tap0", "--host-address", f"{KERNEL}/24", "--root", str(folder / "www"), request.param)
+        www = str(folder / "www")
+        addresses = ("--address", f"{STACK6}/64", "--host-address", f"{KERNEL}/24", "--host-address", f"{KERNEL6}/64")
+        made.start_stack("tap0", *addresses, "--root", www, request.param)
         yield made
 
 
+@pytest.mark.parametrize("address", [STACK, STACK6])
 @pytest.mark.parametrize("size", _SIZES)
-def test_the_kernel_pings_the_stack(lab: Namespace, size: int) -> None:
-    answer = lab.run(require("ping"), "-c", "3", "-i", "0.01", "-W", "5", "-s", str(size), STACK).decode()
+def test_the_kernel_pings_the_stack(lab: Namespace, size: int, address: str) -> None:
+    answer = lab.run(require("ping"), "-c", "3", "-i", "0.01", "-W", "5", "-s", str(size), address).decode()
     assert "3 received" in answer
 
 
-@pytest.mark.parametrize("size", [0, 56, 1472])
-def test_the_stack_pings_the_kernel(lab: Namespace, size: int) -> None:
-    answer = lab.run(*lab.niclab("ping", KERNEL, "-c", "3", "-i", "0.01", "-W", "5", "-s", str(size))).decode()
+@pytest.mark.parametrize("address", [KERNEL, KERNEL6])
+@pytest.mark.parametrize("size", [0, 1473, 65507])
+def test_the_stack_pings_the_kernel(lab: Namespace, size: int, address: str) -> None:
+    answer = lab.run(*lab.niclab("ping", address, "-c", "3", "-i", "0.01", "-W", "5", "-s", str(size))).decode()
     assert "3 received" in answer
 
 
@@ -55,8 +58,9 @@ def test_a_flood_of_pings_is_answered_without_loss(lab: Namespace) -> None:
     assert "2000 received" in answer
 
 
-def test_curl_fetches_a_file_from_the_stack(lab: Namespace) -> None:
-    fetched = lab.run(require("curl"), "--silent", "--show-error", "--fail", f"http://{STACK}/file")
+@pytest.mark.parametrize("host", [STACK, f"[{STACK6}]"])
+def test_curl_fetches_a_file_from_the_stack(lab: Namespace, host: str) -> None:
+    fetched = lab.run(require("curl"), "--silent", "--show-error", "--fail", "--globoff", f"http://{host}/file")
     assert _sha256(fetched) == _sha256(_FILE)
 
 
@@ -91,8 +95,9 @@ def test_the_stack_fetches_a_file_from_nginx(lab: Namespace) -> None:
 
 @pytest.mark.parametrize("direction", [(), ("-R",)], ids=["in", "out"])
 @pytest.mark.parametrize("streams", [1, 4])
-def test_iperf3(lab: Namespace, direction: tuple[str, ...], streams: int) -> None:
-    words = ("-c", STACK, "-n", "20M", "-P", str(streams), "--json", *direction)
+@pytest.mark.parametrize("address", [STACK, STACK6])
+def test_iperf3(lab: Namespace, address: str, direction: tuple[str, ...], streams: int) -> None:
+    words = ("-c", address, "-n", "20M", "-P", str(streams), "--json", *direction)
     report = json.loads(lab.run(require("iperf3"), *words))
     # What the client had in its buffers at the end is not counted as received, whoever the server is.
     assert report["end"]["sum_sent"]["bytes"] >= 20_000_000

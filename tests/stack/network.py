@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 
 from sim.engine import EventEngine
 from sim.host import IDEAL, HostCpu
-from stack.arp import ArpParameters
 from stack.checksum import checksum
 from stack.host import NetworkStack
+from stack.ip.parameters import IpParameters, NeighbourParameters
 from stack.net_device import Features, NetDevice, NetdevTx
-from stack.skbuff import IpSummed, SkBuff
+from stack.skbuff import GsoType, IpSummed, SkBuff
 from stack.tcp.parameters import TcpParameters
 
 MS = 1_000_000
 SECOND = 1_000 * MS
-OFFLOADS = Features.SG | Features.HW_CSUM | Features.TSO
+OFFLOADS = Features.SG | Features.HW_CSUM | Features.TSO | Features.TSO6
 A = "10.0.0.1"
 B = "10.0.0.2"
+A6 = "2001:db8::1"
+B6 = "2001:db8::2"
+AT_ONCE = IpParameters(duplicate_address_probes=0)
+"""IPv6 addresses are usable from the start."""
 
 
 def complete_checksum(frame: bytes, skb: SkBuff) -> bytes:
@@ -33,6 +37,8 @@ def segments(skb: SkBuff) -> list[bytes]:
         return [frame]
     if not skb.gso_size:
         return [complete_checksum(frame, skb)]
+    if skb.gso_type is GsoType.TCPV6:
+        return ipv6_segments(skb, frame)
     header_bytes = 34 + (frame[46] >> 4) * 4
     header, payload = frame[:header_bytes], frame[header_bytes:]
     pieces = [payload[at : at + skb.gso_size] for at in range(0, len(payload), skb.gso_size)]
@@ -53,6 +59,27 @@ def segments(skb: SkBuff) -> list[bytes]:
         pseudo = bytes(made[26:34]) + b"\0\x06" + (length - 20).to_bytes(2, "big")
         made[50:52] = checksum(pseudo + made[34:] + piece).to_bytes(2, "big")
         frames.append(bytes(made) + piece)
+    return frames
+
+
+def ipv6_segments(skb: SkBuff, frame: bytes) -> list[bytes]:
+    """The same for TCP over IPv6."""
+    header_bytes = 54 + (frame[66] >> 4) * 4
+    header, payload = frame[:header_bytes], frame[header_bytes:]
+    frames = []
+    for at in range(0, len(payload), skb.gso_size):
+        piece = payload[at : at + skb.gso_size]
+        made = bytearray(header)
+        length = header_bytes - 54 + len(piece)
+        made[18:20] = length.to_bytes(2, "big")
+        made[58:62] = ((int.from_bytes(header[58:62], "big") + at) & 0xFFFFFFFF).to_bytes(4, "big")
+        if at + skb.gso_size < len(payload):
+            made[67] &= ~0x09
+        made[70:72] = bytes(2)
+        pseudo = bytes(made[22:54]) + length.to_bytes(4, "big") + bytes((0, 0, 0, 6))
+        made[70:72] = checksum(pseudo + made[54:] + piece).to_bytes(2, "big")
+        frames.append(bytes(made) + piece)
+    assert len(frames) == skb.gso_segs
     return frames
 
 
@@ -144,7 +171,8 @@ class WireEnd(NetDevice):
 
 
 class Network:
-    """Two hosts, ``a`` (10.0.0.1) and ``b`` (10.0.0.2), on one wire."""
+    """Two hosts, ``a`` (10.0.0.1, 2001:db8::1) and ``b`` (10.0.0.2, 2001:db8::2), on one wire. IPv6 only if asked
+    for."""
 
     def __init__(
         self,
@@ -156,7 +184,9 @@ class Network:
         mtu: int = 1500,
         tcp: TcpParameters | None = None,
         tcp_b: TcpParameters | None = None,
-        arp: ArpParameters | None = None,
+        neighbours: NeighbourParameters | None = None,
+        ip: IpParameters | None = None,
+        ipv6: bool = False,
     ) -> None:
         self.engine = EventEngine(seed=seed)
         self.wire = Wire(self.engine, delay, faults or Faults())
@@ -166,11 +196,14 @@ class Network:
             for cpu, name, number in zip(self.cpus, "ab", (1, 2), strict=True)
         ]
         self.a, self.b = (
-            NetworkStack(self.engine, cpu, tcp=parameters, arp=arp)
+            NetworkStack(self.engine, cpu, tcp=parameters, neighbours=neighbours, ip=ip or (AT_ONCE if ipv6 else None))
             for cpu, parameters in zip(self.cpus, (tcp, tcp_b or tcp), strict=True)
         )
         self.a.add_interface(self.devices[0], A, 24)
         self.b.add_interface(self.devices[1], B, 24)
+        if ipv6:
+            self.a.add_interface(self.devices[0], A6, 64)
+            self.b.add_interface(self.devices[1], B6, 64)
 
     def settle(self) -> None:
         """Let everything happen that is still to come."""

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
+from stack.address import parse_address
 from stack.net_device import Features
-from stack.socket import AF_INET, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket import AF_INET, AF_INET6, SOCK_STREAM
+from stack.socket.stream import StreamSocket
 from stack.tcp.parameters import TcpParameters
-from tests.stack.network import MS, A, B, Network, WireEnd
+from tests.stack.network import A6, B6, MS, A, B, Network, WireEnd
 
 PEER_MAC = "02:00:00:00:00:02"
 HOST_MAC = "02:00:00:00:00:01"
@@ -23,6 +25,13 @@ HOST_MAC = "02:00:00:00:00:01"
 def judge(frame: bytes) -> Packet:
     """The frame dissected, after a check that scapy would have computed the same checksums and lengths."""
     packet = Ether(frame)
+    if IPv6 in packet:
+        whole = bytes(packet[IPv6])[: 40 + packet[IPv6].plen]
+        remade = IPv6(whole)
+        remade[TCP].chksum = None
+        remade.plen = None
+        assert bytes(remade) == whole, "a checksum or length is wrong"
+        return IPv6(whole)
     ip_length = packet[IP].len
     whole = bytes(packet[IP])[:ip_length]
     remade = IP(whole)
@@ -72,8 +81,15 @@ class Script:
         features: Features = Features.NONE,
         tcp: TcpParameters | None = None,
         mtu: int = 1500,
+        ipv6: bool = False,
     ) -> None:
-        self.network = Network(seed=seed, features=features, tcp=tcp, mtu=mtu, delay=0)
+        self.network = Network(seed=seed, features=features, tcp=tcp, mtu=mtu, delay=0, ipv6=ipv6)
+        self.family = AF_INET6 if ipv6 else AF_INET
+        self.host, self.peer = (A6, B6) if ipv6 else (A, B)
+        if ipv6:
+            neighbour = self.network.a.ip.interfaces[2].ndisc.neighbour(parse_address(B6))
+            assert neighbour is not None
+            neighbour.set_permanent(bytes.fromhex(PEER_MAC.replace(":", "")))
         self.engine = self.network.engine
         self.stack = self.network.a
         self.device = self.network.devices[0]
@@ -110,7 +126,8 @@ class Script:
             window=window,
             options=options or [],
         )
-        packet = Ether(src=PEER_MAC, dst=HOST_MAC) / IP(src=B, dst=A) / segment
+        network = IPv6 if self.family == AF_INET6 else IP
+        packet = Ether(src=PEER_MAC, dst=HOST_MAC) / network(src=self.peer, dst=self.host) / segment
         if data:
             packet = packet / Raw(data)
         self.device.arrive(bytes(packet))
@@ -166,10 +183,10 @@ class Script:
 
         The peer's initial number is ``initial``, so its first byte has ``initial + 1``.
         """
-        listener = self.stack.socket(AF_INET, SOCK_STREAM)
+        listener = self.stack.socket(self.family, SOCK_STREAM)
 
         async def listen() -> None:
-            await listener.bind((A, self.ports[0]))
+            await listener.bind((self.host, self.ports[0]))
             await listener.listen()
 
         self.call(listen())
@@ -183,8 +200,8 @@ class Script:
 
     def connecting(self) -> tuple[Call, StreamSocket]:
         """The stack opens a connection to the peer: the task of ``connect`` and its socket."""
-        socket = self.stack.socket(AF_INET, SOCK_STREAM)
-        task = self.start(socket.connect((B, self.ports[1])))
+        socket = self.stack.socket(self.family, SOCK_STREAM)
+        task = self.start(socket.connect((self.peer, self.ports[1])))
         self.ports = (socket.getsockname()[1], self.ports[1])
         return task, socket
 

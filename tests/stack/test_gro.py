@@ -27,7 +27,7 @@ def frames(size: int, *, mss: int = 100, flags: str = "PA", sequence: int = 1000
 def receive(arriving: list[bytes], *, checked: bool = True) -> list[SkBuff]:
     """What goes up of a poll."""
     up: list[SkBuff] = []
-    gro = GenericReceiveOffload(up.append)
+    gro = GenericReceiveOffload(up.append, CPU)
     for frame in arriving:
         skb = SkBuff(frame)
         skb.ip_summed = IpSummed.UNNECESSARY if checked else IpSummed.NONE
@@ -99,9 +99,16 @@ def test_push_and_short_segments_end_a_train() -> None:
     assert [skb.gso_segs for skb in receive(first + second)] == [3, 3]
 
 
-def test_unchecked_segments_go_up_as_they_are() -> None:
-    arriving = frames(500)
-    assert [bytes(skb.data) for skb in receive(arriving, checked=False)] == arriving
+def test_what_the_device_has_not_checked_is_checked_here() -> None:
+    arriving = frames(400)
+    up = receive(arriving, checked=False)
+    assert len(up) == 1
+    assert cut_again(up[0]) == arriving
+    changed(60, 1)(arriving)
+    up = receive(arriving, checked=False)
+    # The damaged one goes up alone, for TCP to count.
+    assert [skb.ip_summed for skb in up] == [IpSummed.UNNECESSARY, IpSummed.NONE, IpSummed.UNNECESSARY]
+    assert [frame for skb in up for frame in cut_again(skb)] == arriving
 
 
 def test_padding_is_no_data() -> None:

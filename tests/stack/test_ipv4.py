@@ -7,10 +7,11 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from stack.address import format_ipv4, parse_ipv4
+from stack.address import format_address, parse_ipv4
 from stack.counters import DropReason
-from stack.icmp import IPPROTO_ICMP
-from stack.ipv4 import Path
+from stack.ip.icmp import IPPROTO_ICMP
+from stack.ip.neighbour import Neighbour
+from stack.ip.path import Path
 from stack.net_device import Features
 from stack.skbuff import IpSummed, SkBuff
 from tests.stack.network import MS, SECOND, A, B, Network
@@ -50,8 +51,12 @@ def echo(**fields: object) -> Packet:
         (bytes(echo(src="10.0.0.255")), "Ip.InAddrErrors", DropReason.IP_INADDRERRORS),
         (bytes(echo(src="224.0.0.1")), "Ip.InAddrErrors", DropReason.IP_INADDRERRORS),
         (bytes(echo(src=A)), "Ip.InAddrErrors", DropReason.IP_INADDRERRORS),
-        (bytes(echo(flags="MF")), "Ip.ReasmFails", DropReason.FRAG_REASM_TIMEOUT),
-        (bytes(echo(frag=5)), "Ip.ReasmFails", DropReason.FRAG_REASM_TIMEOUT),
+        (bytes(echo(flags="MF")), "Ip.ReasmFails", DropReason.IP_INHDR),
+        (bytes(echo(src="127.0.0.1")), "Ip.InAddrErrors", DropReason.IP_INADDRERRORS),
+        (bytes(echo(dst="127.0.0.1")), "Ip.InAddrErrors", DropReason.IP_LOCALNET),
+        (bytes(echo(dst="224.0.0.5")), "Ip.InMcastPkts", DropReason.OTHERHOST),
+        (bytes(echo(options=[b"\x07\x01\x04\x00"])), "Ip.InHdrErrors", DropReason.IP_INHDR),
+        (bytes(echo(options=[b"\x83\x07\x04abcd\x00"])), "Ip.InHdrErrors", DropReason.IP_INHDR),
         (bytes(IP(src=B, dst=A, proto=99) / b"x"), "Ip.InUnknownProtos", DropReason.IP_NOPROTO),
     ],
 )
@@ -70,7 +75,7 @@ def test_frame_checks() -> None:
     assert network.a.counters.drops[DropReason.OTHERHOST] == 1
     network.devices[0].arrive(b"short")
     assert network.a.counters.drops[DropReason.PKT_TOO_SMALL] == 1
-    network.devices[0].arrive(bytes(Ether(src=PEER, dst=HOST, type=0x86DD) / b"x"))
+    network.devices[0].arrive(bytes(Ether(src=PEER, dst=HOST, type=0x88CC) / b"x"))
     assert network.a.counters.drops[DropReason.UNHANDLED_PROTO] == 1
     assert network.a.counters.mib["Ip.InReceives"] == 0
 
@@ -160,9 +165,10 @@ def test_longest_prefix_wins() -> None:
     network.a.add_route("192.168.7.7", 32, "10.0.0.32")
 
     def hop(destination: str) -> str:
-        path = network.a.ipv4.path(parse_ipv4(destination), IPPROTO_ICMP)
+        path = network.a.ip.path(parse_ipv4(destination), IPPROTO_ICMP)
         assert isinstance(path, Path)
-        return format_ipv4(path._next_hop)
+        assert isinstance(path.next_hop, Neighbour)
+        return format_address(path.next_hop.address)
 
     assert hop("192.168.7.7") == "10.0.0.32"
     assert hop("192.168.7.8") == "10.0.0.24"
@@ -173,7 +179,7 @@ def test_longest_prefix_wins() -> None:
 
 def test_no_route() -> None:
     network = Network()
-    assert network.a.ipv4.path(parse_ipv4("8.8.8.8"), 6) is None
+    assert network.a.ip.path(parse_ipv4("8.8.8.8"), 6) is None
     assert network.a.counters.mib["Ip.OutNoRoutes"] == 1
 
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from stack.net_device import Features
 from stack.socket import AF_INET, SHUT_WR, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.parameters import TcpParameters
 from tests.stack.invariants import check
 from tests.stack.network import MS, OFFLOADS, SECOND, B, Faults, Network

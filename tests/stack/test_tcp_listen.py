@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from scapy.layers.inet import TCP
 
 from sim.engine import EventEngine
+from stack.ports import FourTuple
 from stack.socket import AF_INET, SOCK_STREAM
-from stack.stream_socket import StreamSocket
+from stack.socket.stream import StreamSocket
 from stack.tcp.options import Options
-from stack.tcp.parameters import FourTuple, TcpParameters
+from stack.tcp.parameters import TcpParameters
 from stack.tcp.state import State
 from stack.tcp.syn_cookies import SynCookies
 from tests.stack.network import SECOND, A

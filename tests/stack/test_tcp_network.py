@@ -62,8 +62,9 @@ def nothing_left(network: Network) -> None:
     network.settle()
     for stack in (network.a, network.b):
         assert not stack.tcp.connections
-        assert not stack.tcp.listeners
-        assert not stack.tcp._bound
+        assert not stack.tcp.ports.wild
+        assert not stack.tcp.ports.bound
+        assert not stack.tcp.ports.used
         assert stack.counters.mib["Tcp.CurrEstab"] == 0
     assert network.engine.next_call() is None
 

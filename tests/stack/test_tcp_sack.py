@@ -297,7 +297,7 @@ def test_reneging_is_found_by_the_timeout() -> None:
     transfer.expect_new(0)
     # The receiver takes segment 0, and has dropped 1 to 9, which it had reported (RFC 2018 section 8).
     transfer.ack(1)
-    transfer.script.run(200 * MS)
+    transfer.script.run(transfer.info.rto)
     transfer.expect_new(1)
     assert mib(transfer.script, "TCPSACKReneging") == 1
     assert transfer.info.sacked == 0

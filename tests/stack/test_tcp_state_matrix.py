@@ -4,14 +4,18 @@ follows, with the RFC's section beside each expectation.
 The rules are tried from top to bottom; the first that matches is the expectation. RFC 9293 unless said otherwise.
 """
 
+import errno
+import ipaddress
 import itertools
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from stack.checksum import checksum, fold, pseudo_header, store
+from stack.checksum import checksum, store
+from stack.socket import AF_INET6, MSG_DONTWAIT
+from stack.socket.stream import StreamSocket
 from stack.tcp.segment import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, RST, SYN, URG
 from stack.tcp.state import State
 from tests.stack.invariants import check
@@ -206,7 +210,6 @@ def expectation(case: Case) -> Rule:
 
 def frame(script: Script, sequence: int, acknowledgment: int, flags: int, payload: bytes) -> bytes:
     """Written here, not by the stack; scapy would take a minute for them all."""
-    source, destination = 0x0A000002, 0x0A000001
     header = HEADER.pack(
         script.ports[1],
         script.ports[0],
@@ -218,24 +221,30 @@ def frame(script: Script, sequence: int, acknowledgment: int, flags: int, payloa
         0,
     )
     length = len(header) + len(payload)
-    pseudo = pseudo_header(source, destination, 6, length)
-    header = store(header, CHECKSUM_OFFSET, checksum(payload, fold(pseudo + int.from_bytes(header, "big"))))
-    ip = IP.pack(0x45, 0, 20 + length, 1, 0, 64, 6, 0, source, destination)
+    source, destination = ipaddress.ip_address(script.peer), ipaddress.ip_address(script.host)
+    pseudo = source.packed + destination.packed + struct.pack("!II", length, 6)
+    total = int.from_bytes(pseudo + header, "big") % 0xFFFF
+    header = store(header, CHECKSUM_OFFSET, checksum(payload, total))
+    if script.family == AF_INET6:
+        ip = struct.pack("!IHBB", 6 << 28, length, 6, 64) + source.packed + destination.packed
+        return ETHERNET[:12] + b"\x86\xdd" + ip + header + payload
+    ip = IP.pack(0x45, 0, 20 + length, 1, 0, 64, 6, 0, int(source), int(destination))
     return ETHERNET + store(ip, 10, checksum(ip)) + header + payload
 
 
 class Bench:
     """A stack with a connection in a state, reached as a peer would bring it there."""
 
-    def __init__(self, state: State) -> None:
-        self.script = script = Script()
+    def __init__(self, state: State, *, ipv6: bool = False) -> None:
+        self.script = script = Script(ipv6=ipv6)
+        self.socket: StreamSocket | None = None
         self.nxt = IRS + 1
         self.ack = 0
         self.connection = None
         if state is S.CLOSED:
             return
         if state is S.SYN_SENT:
-            script.connecting()
+            _, self.socket = script.connecting()
             self.ack = script.sent[-1][1].seq + 1
         else:
             self._listen(state)
@@ -244,8 +253,8 @@ class Bench:
 
     def _listen(self, state: State) -> None:
         script = self.script
-        listener = script.stack.socket(2, 1)
-        script.call(listener.bind(("10.0.0.1", 80)))
+        listener = self.socket = script.stack.socket(script.family, 1)
+        script.call(listener.bind((script.host, 80)))
         script.call(listener.listen())
         if state is S.LISTEN:
             return
@@ -255,6 +264,7 @@ class Bench:
             return
         self.inject(ACK, self.nxt, b"")
         socket, _ = script.call(listener.accept())
+        self.socket = socket
         if state in (S.CLOSE_WAIT, S.LAST_ACK):
             self._peer_closes()
         if state in (S.FIN_WAIT_1, S.FIN_WAIT_2, S.CLOSING, S.LAST_ACK, S.TIME_WAIT):
@@ -279,7 +289,7 @@ class Bench:
         connections = self.script.stack.tcp.connections
         if connections:
             return next(iter(connections.values())).state
-        return S.LISTEN if self.script.stack.tcp.listeners and self.connection is None else S.CLOSED
+        return S.LISTEN if self.script.stack.tcp.ports.wild and self.connection is None else S.CLOSED
 
 
 def cases(state: State) -> Iterator[Case]:
@@ -288,14 +298,15 @@ def cases(state: State) -> Iterator[Case]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
 @pytest.mark.parametrize("state", list(State), ids=lambda state: state.value)
-def test_every_segment(state: State) -> None:
-    bench = Bench(state)
+def test_every_segment(state: State, ipv6: bool) -> None:
+    bench = Bench(state, ipv6=ipv6)
     assert bench.state() is state
     wrong: list[str] = []
     for case in cases(state):
         rule = expectation(case)
-        bench = Bench(state)
+        bench = Bench(state, ipv6=ipv6)
         bench.inject(case.flags, bench.nxt + case.place.offset, case.place.payload)
         answers = ["".join(sorted(str(packet["TCP"].flags))) for _, packet in bench.script.sent]
         expected_state = rule.state or state
@@ -314,3 +325,112 @@ def test_every_rule_is_met() -> None:
     """No expectation stands there for nothing."""
     met = {expectation(case).section for state in State for case in cases(state)}
     assert met == {rule.section for rule in RULES}
+
+
+CALLS: dict[str, tuple[Callable[[Bench], Any], dict[State, int | State | Any]]] = {
+    # Call: what it gives in each state: an errno, the state that follows, or a value. RFC 9293 section 3.10; POSIX.
+    "connect": (
+        lambda bench: bench.socket.connect((bench.script.peer, 9)),
+        {
+            S.LISTEN: errno.EISCONN,
+            S.SYN_SENT: errno.EALREADY,
+            S.SYN_RECEIVED: errno.EISCONN,
+            **dict.fromkeys(SYNCHRONISED, errno.EISCONN),
+        },
+    ),
+    "listen": (
+        lambda bench: bench.socket.listen(),
+        {
+            S.LISTEN: S.LISTEN,
+            S.SYN_SENT: errno.EINVAL,
+            S.SYN_RECEIVED: S.SYN_RECEIVED,
+            **dict.fromkeys(SYNCHRONISED, errno.EINVAL),
+        },
+    ),
+    "accept": (
+        lambda bench: bench.socket.accept(MSG_DONTWAIT),
+        {
+            S.LISTEN: errno.EAGAIN,
+            S.SYN_SENT: errno.EINVAL,
+            S.SYN_RECEIVED: errno.EAGAIN,
+            **dict.fromkeys(SYNCHRONISED, errno.EINVAL),
+        },
+    ),
+    "send": (
+        lambda bench: bench.socket.send(b"data", MSG_DONTWAIT),
+        {
+            S.LISTEN: errno.ENOTCONN,
+            S.SYN_SENT: errno.EAGAIN,
+            S.SYN_RECEIVED: errno.ENOTCONN,
+            S.ESTABLISHED: S.ESTABLISHED,
+            S.CLOSE_WAIT: S.CLOSE_WAIT,
+            **dict.fromkeys((S.FIN_WAIT_1, S.FIN_WAIT_2, S.CLOSING, S.LAST_ACK, S.TIME_WAIT), errno.EPIPE),
+        },
+    ),
+    "recv": (
+        lambda bench: bench.socket.recv(10, MSG_DONTWAIT),
+        {
+            S.LISTEN: errno.ENOTCONN,
+            S.SYN_SENT: errno.EAGAIN,
+            S.SYN_RECEIVED: errno.ENOTCONN,
+            S.ESTABLISHED: errno.EAGAIN,
+            S.FIN_WAIT_1: errno.EAGAIN,
+            S.FIN_WAIT_2: errno.EAGAIN,
+            # The peer's FIN is the end of the stream.
+            **dict.fromkeys((S.CLOSE_WAIT, S.CLOSING, S.LAST_ACK, S.TIME_WAIT), b""),
+        },
+    ),
+    "shutdown": (
+        lambda bench: bench.socket.shutdown(1),
+        {
+            S.LISTEN: errno.ENOTCONN,
+            S.SYN_SENT: S.SYN_SENT,
+            S.SYN_RECEIVED: errno.ENOTCONN,
+            S.ESTABLISHED: S.FIN_WAIT_1,
+            S.CLOSE_WAIT: S.LAST_ACK,
+            S.FIN_WAIT_1: S.FIN_WAIT_1,
+            S.FIN_WAIT_2: S.FIN_WAIT_2,
+            S.CLOSING: S.CLOSING,
+            S.LAST_ACK: S.LAST_ACK,
+            S.TIME_WAIT: errno.ENOTCONN,
+        },
+    ),
+    "close": (
+        lambda bench: bench.socket.close(),
+        {
+            S.LISTEN: S.CLOSED,
+            S.SYN_SENT: S.CLOSED,
+            # The listener goes, and what opens with it.
+            S.SYN_RECEIVED: S.CLOSED,
+            S.ESTABLISHED: S.FIN_WAIT_1,
+            S.CLOSE_WAIT: S.LAST_ACK,
+            S.FIN_WAIT_1: S.FIN_WAIT_1,
+            S.FIN_WAIT_2: S.FIN_WAIT_2,
+            S.CLOSING: S.CLOSING,
+            S.LAST_ACK: S.LAST_ACK,
+            S.TIME_WAIT: S.TIME_WAIT,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("name", list(CALLS))
+def test_every_call(name: str, ipv6: bool) -> None:
+    call, expected = CALLS[name]
+    wrong = []
+    for state in State:
+        if state is S.CLOSED:
+            continue
+        bench = Bench(state, ipv6=ipv6)
+        outcome: Any
+        try:
+            value = bench.script.call(call(bench))
+            outcome = value if isinstance(value, bytes) else bench.state()
+        except OSError as error:
+            outcome = error.errno
+        if outcome != expected[state]:
+            wrong.append(f"{name} in {state.value}: expected {expected[state]}, got {outcome}")
+        if bench.connection is not None:
+            check(bench.connection)
+    assert not wrong, "\n".join(wrong)

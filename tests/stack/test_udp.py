@@ -149,7 +149,7 @@ def test_errors() -> None:
         with refused(errno.EADDRINUSE):
             await other.bind(("", 9))
         with refused(errno.EMSGSIZE):
-            await socket.sendto(bytes(1473), (B, 9))
+            await socket.sendto(bytes(65508), (B, 9))
         with refused(errno.ENETUNREACH):
             await socket.sendto(b"x", ("8.8.8.8", 9))
         with refused(errno.EACCES):

@@ -1,8 +1,9 @@
 """What ``niclab ss`` shows of a stack's sockets."""
 
+from operator import itemgetter
 from typing import Any
 
-from stack.address import format_ipv4
+from stack.address import any_of, format_address, is_ipv4
 from stack.host import NetworkStack
 from stack.tcp.info import tcp_info
 
@@ -10,23 +11,27 @@ __all__ = ["socket_table"]
 
 
 def _endpoint(address: int, port: int) -> str:
-    return f"{format_ipv4(address) if address else '*'}:{port or '*'}"
+    if address == any_of(address):
+        return f"{'*' if is_ipv4(address) else '[::]'}:{port}"
+    return f"{format_address(address)}:{port}" if is_ipv4(address) else f"[{format_address(address)}]:{port}"
 
 
 def socket_table(stack: NetworkStack) -> list[dict[str, Any]]:
     """A row per socket, sorted as listeners, connections, UDP; queues in bytes as in ss(8): of a listener what waits to
     be accepted, and the backlog."""
-    rows: list[dict[str, Any]] = [
-        {
-            "netid": "tcp",
-            "state": "LISTEN",
-            "recv_q": len(listener.accepted),
-            "send_q": listener.backlog,
-            "local": _endpoint(listener.address, listener.port),
-            "peer": "*:*",
-        }
-        for _, listener in sorted(stack.tcp.listeners.items())
-    ]
+    rows: list[dict[str, Any]] = []
+    for name, listeners in sorted(stack.tcp.ports.wild.items()):
+        for listener in listeners:
+            rows.append(
+                {
+                    "netid": "tcp",
+                    "state": "LISTEN",
+                    "recv_q": len(listener.accepted),
+                    "send_q": listener.backlog,
+                    "local": _endpoint(*name),
+                    "peer": "*:*",
+                }
+            )
     for key, connection in sorted(stack.tcp.connections.items()):
         info = tcp_info(connection)
         rows.append(
@@ -42,15 +47,18 @@ def socket_table(stack: NetworkStack) -> list[dict[str, Any]]:
                 f"delivery_rate:{info.delivery_rate * 8 / 1e6:.1f}Mbps",
             }
         )
-    for endpoint in stack.udp.endpoints():
+    ports = stack.udp.ports
+    datagram = [(name, "*:*", endpoint) for name, endpoints in ports.wild.items() for endpoint in endpoints]
+    datagram += [(key[:2], _endpoint(*key[2:]), endpoint) for key, endpoint in ports.exact.items()]
+    for name, peer, endpoint in sorted(datagram, key=itemgetter(0, 1)):
         rows.append(
             {
                 "netid": "udp",
-                "state": "UNCONN" if endpoint.peer is None else "ESTAB",
+                "state": "UNCONN" if peer == "*:*" else "ESTAB",
                 "recv_q": endpoint.receive_used,
                 "send_q": endpoint.send_used,
-                "local": _endpoint(*endpoint.local),
-                "peer": _endpoint(*endpoint.peer) if endpoint.peer else "*:*",
+                "local": _endpoint(*name),
+                "peer": peer,
             }
         )
     return rows

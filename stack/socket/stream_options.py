@@ -4,7 +4,8 @@ import errno
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stack.socket import (
+from stack.socket.base import check_buffer, error
+from stack.socket.constants import (
     SO_KEEPALIVE,
     SO_MAX_PACING_RATE,
     SO_RCVBUF,
@@ -20,8 +21,6 @@ from stack.socket import (
     TCP_NODELAY,
     TCP_QUICKACK,
     TCP_USER_TIMEOUT,
-    check_buffer,
-    error,
 )
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
@@ -105,7 +104,9 @@ def set_option(
     if connection is not None and not connection.closed():
         connection.options = options
         connection.apply_options()
-        connection.sender.output(tcp.cpu.now)
+        # TCP_NODELAY sends what waits, corked or not (tcp(7)).
+        push = name == (IPPROTO_TCP, TCP_NODELAY) and bool(value)
+        connection.sender.output(tcp.cpu.now, probe=push)
 
 
 def get_option(tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int) -> int | str:

@@ -1,0 +1,1 @@
+"""Runs packetdrill scripts against the stack, in virtual time."""

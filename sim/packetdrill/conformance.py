@@ -1,0 +1,135 @@
+"""Whole suites: which scripts pass, which differ and why that is accepted, which ask for what is not built."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.errors import UserError
+from sim.packetdrill.runner import Outcome, Profile, Result, run
+
+__all__ = ["ACCEPTED", "SUITES", "Suite", "find_suite", "markdown", "run_suite"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite:
+    """Somebody else's scripts. ``folder`` is where they lie in a clone of ``source``."""
+
+    name: str
+    source: str
+    folder: Path
+    profile: Profile
+
+
+_PROFILE = Profile(push=False, defines={"TFO_COOKIE": "3021b9d889017eeb", "TFO_COOKIE_ZERO": "b408458814ca5b82"})
+
+SUITES = (
+    Suite(name="google", source="github.com/google/packetdrill", folder=Path("gtests/net/tcp"), profile=_PROFILE),
+    Suite(
+        name="kernel",
+        source="git.kernel.org, torvalds/linux",
+        folder=Path("tools/testing/selftests/net/packetdrill"),
+        profile=_PROFILE,
+    ),
+)
+
+_HYSTART = "HyStart++ (RFC 9406) leaves slow start gradually; the script has the windows of Linux's HyStart"
+_FQ = "paced by TCP itself, without the credit that Linux's fq qdisc gives a flow after a pause"
+_COOKIELESS = "needs TCP Fast Open (RFC 7413), which is not built"
+
+ACCEPTED: Mapping[str, str] = {
+    "cubic/cubic-bulk-166k-idle-restart": _HYSTART,
+    "cubic/cubic-bulk-166k": _HYSTART,
+    "cubic/cubic-hystart-delay-rtt-jumps-upward": _HYSTART,
+    "cubic/cubic-rto-ss-ca-cwnd-bump": (
+        "after a timeout ssthresh comes from what was in flight (RFC 5681 equation 4, RFC 9438 section 4.6); Linux "
+        "takes the window, used or not"
+    ),
+    "fast_retransmit/fr-4pkt-fack-last-mss": (
+        "RACK waits for a quarter of the round trip exactly (RFC 8985 section 6.2); the script has two of Linux's "
+        "timer ticks of 4 ms on top"
+    ),
+    "fastopen/client/cookie-less-sendto": _COOKIELESS,
+    "fastopen/client/fallback-exp-opt": _COOKIELESS,
+    "fastopen/server/opt34/pure-syn-data": _COOKIELESS,
+    "fastopen/server/pure-syn-data": _COOKIELESS,
+    "gro/gro-mss-option": "tcpi_rcv_mss of a packet put together by GRO is that of the whole, up to our own MSS",
+    "slow_start/slow-start-fq-ack-per-2pkt": _FQ,
+    "tcp_slow_start_slow-start-fq-ack-per-2pkt": _FQ,
+    "ts_recent/invalid_ack": (
+        "an acknowledgment of what was never sent is answered with an ACK (RFC 9293 section 3.10.7.4); Linux is silent"
+    ),
+}
+"""Differences that stay, by script. A script that is here and passes is an error too: the list is to be true."""
+
+
+def find_suite(root: Path) -> tuple[Suite, Path]:
+    """The suite in a clone at ``root``, and the folder of its scripts. Raises ``UserError``."""
+    for suite in SUITES:
+        if (root / suite.folder).is_dir():
+            return suite, root / suite.folder
+    known = ", ".join(f"{suite.source} ({suite.folder}/)" for suite in SUITES)
+    raise UserError(f"--suite {root}: none of the suites that are known lies there: {known}")
+
+
+def run_suite(suite: Suite, folder: Path, on_result: Callable[[Result], None]) -> dict[str, Result]:
+    """Results by script, named by their path below ``folder`` without ``.pkt``."""
+    results = {}
+    for path in sorted(folder.rglob("*.pkt")):
+        result = run(path, suite.profile)
+        results[path.relative_to(folder).with_suffix("").as_posix()] = result
+        on_result(result)
+    return results
+
+
+def unexpected(results: Mapping[str, Result]) -> list[str]:
+    """Scripts that fail without an accepted reason, or that pass although one is given."""
+    return [
+        name
+        for name, result in results.items()
+        if (result.outcome is Outcome.FAIL) is not (name in ACCEPTED) and result.outcome is not Outcome.UNSUPPORTED
+    ]
+
+
+def _missing(result: Result) -> str:
+    """What an unsupported script asks for, in a word or two."""
+    return result.detail.splitlines()[-1]
+
+
+def markdown(suites: Mapping[Suite, Mapping[str, Result]], commits: Mapping[Suite, str]) -> str:
+    """The page ``docs/conformance.md``."""
+    lines = [
+        "# Conformance: packetdrill",
+        "",
+        "Scripts of [packetdrill](https://github.com/google/packetdrill) that others have written for Linux, run",
+        "against this stack in virtual time. `niclab packetdrill --suite PATH --write docs/conformance.md` has made",
+        "this page. The scripts themselves are not part of niclab; `PATH` is a clone of the repository that is named.",
+        "",
+        "The profile: each script has a stack of its own at 192.168.0.1, with packetdrill's tolerance in time. Its",
+        "sysctls, and those of the `defaults.sh` that it names, are set; any that this stack does not have makes a",
+        "script unsupported, unless Linux does with that value what this stack always does. SO_SNDBUF and SO_RCVBUF",
+        "are doubled, as socket(7) says. PSH is not compared: RFC 9293 leaves it to the sender, and Linux sets it by",
+        "how its buffers were cut. A packet that a script expects may come in segments.",
+    ]
+    for suite, results in suites.items():
+        count = Counter(result.outcome for result in results.values())
+        lines += [
+            "",
+            f"## {suite.source}, {suite.folder}",
+            "",
+            f"At {commits[suite]}: {len(results)} scripts, {count[Outcome.PASS]} pass, {count[Outcome.FAIL]} differ, "
+            f"{count[Outcome.UNSUPPORTED]} ask for what is not built.",
+        ]
+        if count[Outcome.FAIL]:
+            lines += ["", "| differs | why that is accepted |", "| --- | --- |"]
+            for name, result in results.items():
+                if result.outcome is Outcome.FAIL:
+                    reason = ACCEPTED.get(name, "not accepted: to be mended")
+                    lines.append(f"| {name} | {reason} |")
+        lines += ["", "| passes |", "| --- |"]
+        lines += [f"| {name} |" for name, result in results.items() if result.outcome is Outcome.PASS]
+        lines += ["", "| not built | what the script asks for |", "| --- | --- |"]
+        for name, result in results.items():
+            if result.outcome is Outcome.UNSUPPORTED:
+                lines.append(f"| {name} | {_missing(result)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,459 @@
+"""Plays one script against a stack of its own, in virtual time."""
+
+import errno
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sim.engine import DeadlockError, EventEngine, Task
+from sim.host import IDEAL, HostCpu
+from sim.packetdrill.calls import LOCAL_PORT, Calls, describe
+from sim.packetdrill.information import variables
+from sim.packetdrill.parser import parse
+from sim.packetdrill.script import (
+    Call,
+    Code,
+    Command,
+    Event,
+    IcmpPacket,
+    Script,
+    ScriptError,
+    TcpOption,
+    TcpPacket,
+    TimeKind,
+    UdpPacket,
+    UnsupportedError,
+)
+from sim.packetdrill.shell import run_command
+from sim.packetdrill.wire import (
+    GATEWAY,
+    LOCAL,
+    ScriptDevice,
+    SentPacket,
+    encode_icmp,
+    encode_tcp,
+    joined,
+)
+from stack.environment import CancelledError
+from stack.host import NetworkStack
+
+__all__ = ["Outcome", "Profile", "Result", "run"]
+
+_NS = 1_000_000_000
+_US = 1000
+_START = 10 * _NS
+"""When scripts begin: some of the stack's clocks should have come off zero."""
+_SETTLE_STEPS = 64
+_MASK = 0xFFFFFFFF
+_LONGEST_WAIT = 4000 * _NS
+_CLIENT_PORT = 50000
+"""The peer's first connection comes from the port after this one; a script that names it means that connection."""
+
+
+class Outcome(Enum):
+    PASS = "pass"
+    FAIL = "fail"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True)
+class Result:
+    """``detail`` is empty for a pass; else what was expected and came, or the statement that cannot be done."""
+
+    path: Path
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Under what conditions a suite is run. Its scripts' own sysctls come on top.
+
+    ``push``: whether PSH is compared. RFC 9293 section 3.9.1.2 leaves it to the sender where it stands, and Linux sets
+    it by how its buffers were cut. ``defines``: names that scripts leave to who runs them.
+    """
+
+    push: bool = True
+    defines: Mapping[str, str]
+
+
+class _MismatchError(Exception):
+    """The stack has not done what the script says."""
+
+
+class _Flow:
+    """Numbers of the script's connection and of the wire."""
+
+    def __init__(self, local_port: int, remote_port: int) -> None:
+        self.local_port = local_port
+        self.remote_port = remote_port
+        self.local_isn: int | None = None
+        """On the wire, of the script's number ``script_isn``."""
+        self.script_isn = 0
+        self.timestamps: dict[int, int] = {}
+        """TSval of the stack: the script's to the wire's."""
+        self.first: tuple[int, int] | None = None
+
+    @property
+    def local_offset(self) -> int:
+        return 0 if self.local_isn is None else self.local_isn - self.script_isn & _MASK
+
+
+def run(path: Path, profile: Profile) -> Result:
+    """Run a script file. Raises ``OSError`` if it cannot be read."""
+    text = path.read_text(errors="replace")
+    try:
+        for name, value in _defines(text, profile.defines).items():
+            text = re.sub(rf"\b{name}\b", value, text)
+        script = parse(text)
+        env = EventEngine(seed=1)
+        env.run(_Player(env, script, path.parent, profile).play())
+    except UnsupportedError as error:
+        return Result(path, Outcome.UNSUPPORTED, str(error))
+    except (ScriptError, _MismatchError) as error:
+        return Result(path, Outcome.FAIL, str(error))
+    except DeadlockError:
+        return Result(path, Outcome.FAIL, "nothing is left to happen, and the script still waits")
+    return Result(path, Outcome.PASS)
+
+
+def _defines(text: str, given: Mapping[str, str]) -> dict[str, str]:
+    own = dict(re.findall(r"--define=(\w+)=\"?([^\"\s]*)", text))
+    return {name: value for name, value in given.items() if name not in own} | own
+
+
+class _Player:
+    def __init__(self, env: EventEngine, script: Script, folder: Path, profile: Profile) -> None:
+        self._env = env
+        self._script = script
+        self._folder = folder
+        self._profile = profile
+        cpu = HostCpu(env, IDEAL)
+        self._device = ScriptDevice(env, cpu)
+        self._stack = NetworkStack(env, cpu)
+        self._stack.add_interface(self._device, LOCAL, 16)
+        self._stack.add_route("0.0.0.0", 0, GATEWAY)
+        self._calls = Calls(env, self._stack)
+        self._flow: _Flow | None = None
+        self._flows = 0
+        self._blocked: tuple[Event, Task[Any], int] | None = None
+        """A call that waits, and when it is to return."""
+        options = script.options
+        if options.get("ip_version", "ipv4") != "ipv4":
+            raise UnsupportedError(f"--ip_version={options['ip_version']}")
+        self._tolerance = int(options.get("tolerance_usecs", "4000")) * _US
+        self._variables: dict[str, object] = {"print": lambda *words: None}
+        """What the script's code has set itself."""
+        self._tick = int(options.get("tcp_ts_tick_usecs", "0")) * _US
+        self._now = _START
+        """Time of the event at hand, as the script has it."""
+
+    async def play(self) -> None:
+        await self._device.open()
+        await self._env.sleep(_START)
+        for event in self._script.events:
+            try:
+                await self._play(event)
+            except (UnsupportedError, _MismatchError) as error:
+                raise type(error)(f"line {event.line}: {event.text}\n{error}") from None
+        await self._return(None)
+
+    async def _play(self, event: Event) -> None:
+        before = self._now
+        if event.kind is TimeKind.ABSOLUTE:
+            self._now = _START + round(event.time * _NS)
+        elif event.kind is TimeKind.RELATIVE:
+            self._now += round(event.time * _NS)
+        action = event.action
+        if event.outbound:
+            await self._expect(event, before)
+            return
+        if self._now > self._env.now:
+            await self._env.sleep(self._now - self._env.now)
+        self._now = max(self._now, self._env.now) if event.kind is TimeKind.RELATIVE else self._now
+        if isinstance(action, Call):
+            await self._call(event, action)
+        elif isinstance(action, Command):
+            run_command(self._stack, action.text, self._folder)
+        elif isinstance(action, Code):
+            self._code(action)
+        else:
+            self._inject(action)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Let all happen that happens at this moment."""
+        for _ in range(_SETTLE_STEPS):
+            await self._env.sleep(0)
+
+    # Calls
+
+    async def _call(self, event: Event, call: Call) -> None:
+        await self._return(event)
+        task = self._env.spawn(self._outcome(call))
+        for _ in range(_SETTLE_STEPS):
+            await self._env.sleep(0)
+            if task.done():
+                break
+        if call.blocks_until is not None:
+            end = self._now + round((call.blocks_until - event.time) * _NS)
+            if event.kind is TimeKind.RELATIVE:
+                end = self._now + round(call.blocks_until * _NS) - round(event.time * _NS)
+            self._blocked = (event, task, end)
+            return
+        if not task.done():
+            raise _MismatchError("the call does not return")
+        self._check(call, task)
+
+    async def _outcome(self, call: Call) -> Any:
+        """What the call returns, or the exception that it raises: a task's failure would end the run."""
+        try:
+            return await self._calls.begin(call)
+        except (AssertionError, OSError, UnsupportedError) as error:
+            return error
+
+    async def _return(self, event: Event | None) -> None:
+        """The call that blocks has to return before the next."""
+        if self._blocked is None:
+            return
+        blocked, task, end = self._blocked
+        self._blocked = None
+        assert isinstance(blocked.action, Call)
+        deadline = self._env.call_at(end + self._tolerance + 1, task.cancel)
+        try:
+            await task
+        except CancelledError:
+            raise _MismatchError(f"line {blocked.line}: {blocked.text}\nthe call has not returned in time") from None
+        deadline.cancel()
+        self._check(blocked.action, task)
+
+    def _check(self, call: Call, task: Task[Any]) -> None:
+        found = task.result()
+        if isinstance(found, UnsupportedError):
+            raise found
+        if isinstance(found, AssertionError):
+            raise _MismatchError(str(found))
+        if isinstance(found, OSError):
+            wrong = call.errno is None or getattr(errno, call.errno, None) != found.errno
+            text = describe(found)
+        else:
+            wrong = call.errno is not None or (call.result is not None and found != call.result)
+            text = str(found)
+        if wrong:
+            expected = f"-1 {call.errno}" if call.errno else call.result
+            raise _MismatchError(f"expected: = {expected}\nactual:   = {text}")
+
+    def _code(self, code: Code) -> None:
+        socket = self._calls.latest
+        connection = socket.connection if socket is not None else None
+        if connection is None:
+            raise _MismatchError("there is no connection to ask")
+        self._variables.update(variables(connection))
+        try:
+            exec(compile(textwrap.dedent(code.text).strip(), "code", "exec"), self._variables)
+        except NameError as error:
+            raise UnsupportedError(str(error)) from None
+        except AssertionError as error:
+            raise _MismatchError(f"actual:   {error}") from None
+        except SyntaxError as error:
+            raise ScriptError(f"code: {error.msg}") from None
+
+    # Packets in
+
+    def _inject(self, packet: "TcpPacket | UdpPacket | IcmpPacket") -> None:
+        if isinstance(packet, UdpPacket):
+            raise UnsupportedError("UDP")
+        if isinstance(packet, IcmpPacket):
+            flow = self._known_flow()
+            sequence = packet.quoted[0] + flow.local_offset
+            self._device.inject(encode_icmp(packet, sequence, flow.local_port, flow.remote_port))
+            return
+        same = self._flow is not None and packet.source_port == self._flow.remote_port
+        if "S" in packet.flags and "." not in packet.flags and not same and not self._opening():
+            self._flows += 1
+            local = packet.destination_port or LOCAL_PORT
+            self._flow = _Flow(local, packet.source_port or _CLIENT_PORT + self._flows)
+        flow = self._known_flow()
+        offset = flow.local_offset
+        options = tuple(self._live(option, flow, packet) for option in packet.options or ())
+        acknowledgment = packet.acknowledgment
+        if acknowledgment is None and "." in packet.flags:
+            acknowledgment = 0
+        live = replace(
+            packet,
+            acknowledgment=None if acknowledgment is None else acknowledgment + offset & _MASK,
+            options=options,
+        )
+        self._device.inject(encode_tcp(live, flow.remote_port, flow.local_port))
+
+    def _opening(self) -> bool:
+        """The connection at hand was opened by the stack and has no answer yet: a SYN from the peer crosses."""
+        socket = self._calls.latest
+        connection = socket.connection if socket is not None else None
+        return self._flow is not None and connection is not None and connection.state.name == "SYN_SENT"
+
+    def _known_flow(self) -> _Flow:
+        if self._flow is None:
+            raise UnsupportedError("a packet before any connection")
+        return self._flow
+
+    def _live(self, option: TcpOption, flow: _Flow, packet: TcpPacket) -> TcpOption:
+        if option.name == "sack":
+            return TcpOption("sack", tuple(edge + flow.local_offset & _MASK for edge in option.values))
+        if option.name == "TS" and "." in packet.flags:
+            value, echo = option.values
+            if echo in flow.timestamps:
+                echo = flow.timestamps[echo]
+            elif flow.first is not None and "tcp_ts_ecr_scaled" in self._script.options:
+                echo = echo - flow.first[0] + flow.first[1] & _MASK
+            elif flow.first is not None or echo:
+                raise _MismatchError(f"no packet with TS val {echo} has been sent")
+            return TcpOption("TS", (value, echo))
+        return option
+
+    # Packets out
+
+    async def _expect(self, event: Event, before: int) -> None:
+        if not isinstance(event.action, TcpPacket):
+            raise UnsupportedError(str(event.action))
+        expected = event.action
+        sent = await self._sent(event, expected, before)
+        flow = self._flow
+        packet = sent.packet
+        if "S" in packet.flags and "." not in packet.flags and (flow is None or packet.source_port != flow.local_port):
+            flow = self._flow = _Flow(packet.source_port or 0, packet.destination_port or 0)
+        if flow is None:
+            raise UnsupportedError("a packet before any connection")
+        if "S" in expected.flags and "S" in packet.flags and flow.local_isn != packet.sequence:
+            flow.local_isn, flow.script_isn = packet.sequence, expected.sequence
+        actual = self._relative(packet, flow, expected)
+        self._check_time(event, sent.time, before, actual)
+        if difference := self._difference(expected, actual):
+            raise _MismatchError(self._beside(event, sent.time, actual, difference))
+        if event.kind is TimeKind.ANY or event.until is not None:
+            self._now = sent.time
+
+    async def _sent(self, event: Event, expected: TcpPacket, before: int) -> SentPacket:
+        """The next packet, put together from several up to the length expected."""
+        strict = "strict_segments" in self._script.options
+        whole = await self._next(event, before)
+        while whole.packet.length < expected.length and not strict:
+            following = await self._next(event, before, whole)
+            both = joined(whole.packet, following.packet)
+            if both is None:
+                self._device.sent.appendleft(following)
+                return whole
+            whole = SentPacket(whole.time, both)
+        return whole
+
+    async def _next(self, event: Event, before: int, whole: SentPacket | None = None) -> SentPacket:
+        device = self._device
+        limit = _LONGEST_WAIT + self._env.now if event.kind is TimeKind.ANY else self._latest(event, before) + 1
+        while not device.sent:
+            if self._env.now >= limit:
+                so_far = f"\nactual:   {whole.packet}" if whole is not None else ""
+                raise _MismatchError(
+                    f"expected: {event.action}\nactual:   nothing up to {self._seconds(limit)}{so_far}"
+                )
+            device.arrived.clear()
+            timer = self._env.call_at(limit, device.arrived.set)
+            await device.arrived.wait()
+            timer.cancel()
+        return device.sent.popleft()
+
+    def _seconds(self, time: int) -> str:
+        return f"{(time - _START) / _NS:.6f} s"
+
+    def _latest(self, event: Event, before: int) -> int:
+        return self._range(event, before)[1] + self._slack(before)
+
+    def _slack(self, before: int) -> int:
+        """packetdrill allows four milliseconds, or an eighth of the time since the event before."""
+        return max(self._tolerance, (self._now - before) // 8)
+
+    def _range(self, event: Event, before: int) -> tuple[int, int]:
+        if event.until is None:
+            return self._now, self._now
+        base = before if event.kind is TimeKind.RELATIVE else _START
+        return self._now, base + round(event.until * _NS)
+
+    def _check_time(self, event: Event, time: int, before: int, actual: TcpPacket) -> None:
+        if event.kind is TimeKind.ANY:
+            return
+        first, last = self._range(event, before)
+        slack = self._slack(before)
+        if not first - slack <= time <= last + slack:
+            wanted = self._seconds(first) + (f" to {self._seconds(last)}" if last != first else "")
+            raise _MismatchError(self._beside(event, time, actual, f"its time, which should be {wanted}"))
+
+    def _beside(self, event: Event, time: int, actual: TcpPacket, difference: str) -> str:
+        return (
+            f"expected: {self._seconds(self._now)} {event.action}\nactual:   {self._seconds(time)} {actual}\n"
+            f"differs in {difference}"
+        )
+
+    def _relative(self, packet: TcpPacket, flow: _Flow, expected: TcpPacket) -> TcpPacket:
+        """The wire's numbers as the script counts."""
+        options = []
+        wanted = next((option for option in expected.options or () if option.name == "TS"), None)
+        for option in packet.options or ():
+            if option.name == "TS":
+                value, echo = option.values
+                if wanted is not None:
+                    flow.timestamps[wanted.values[0]] = value
+                    flow.first = flow.first or (wanted.values[0], value)
+                if flow.first is not None:
+                    value = value - flow.first[1] + flow.first[0] & _MASK
+                option = TcpOption("TS", (value, echo))
+            options.append(option)
+        return replace(packet, sequence=packet.sequence - flow.local_offset & _MASK, options=tuple(options))
+
+    def _difference(self, expected: TcpPacket, actual: TcpPacket) -> str | None:
+        """What differs, of all that the script speaks of; None if nothing does."""
+        left, right = expected.flags, actual.flags
+        if not self._profile.push:
+            left, right = left - {"P"}, right - {"P"}
+        if left != right:
+            return "its flags"
+        checks = [
+            ("its numbers", expected.sequence & _MASK, actual.sequence),
+            ("its length", expected.length, actual.length),
+            ("its acknowledgment", expected.acknowledgment, actual.acknowledgment),
+            ("its window", expected.window, actual.window),
+            ("its urgent pointer", expected.urgent, actual.urgent),
+            ("its DS byte", expected.tos, actual.tos),
+            ("its TTL", expected.ttl, actual.ttl),
+            ("its ECN", self._wanted_ecn(expected, actual), actual.ecn),
+        ]
+        optional = {"its window", "its DS byte", "its TTL", "its ECN", "its urgent pointer"}
+        for name, wanted, found in checks:
+            if wanted != found and not (wanted is None and name in optional):
+                return name
+        if expected.options is None:
+            return None
+        return self._option_difference(expected.options, actual.options or ())
+
+    def _wanted_ecn(self, expected: TcpPacket, actual: TcpPacket) -> str | None:
+        """[ect01] is met by either."""
+        if expected.ecn == "ect01" and actual.ecn in ("ect0", "ect1"):
+            return actual.ecn
+        return expected.ecn
+
+    def _option_difference(self, expected: tuple[TcpOption, ...], actual: tuple[TcpOption, ...]) -> str | None:
+        if [option.name for option in expected] != [option.name for option in actual]:
+            return "its options"
+        for wanted, found in zip(expected, actual, strict=True):
+            if wanted.name == "TS":
+                # The clock is compared only if the script says how fast it ticks.
+                slack = max(self._tolerance // self._tick, 1) if self._tick else None
+                if slack is not None and abs(wanted.values[0] - found.values[0]) > slack:
+                    return "TS val"
+                if wanted.values[1] != found.values[1]:
+                    return "TS ecr"
+            elif wanted != found:
+                return f"its option {wanted.name}"
+        return None

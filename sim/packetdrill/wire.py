@@ -1,0 +1,213 @@
+"""The script's end of the wire: a device that keeps what the stack sends, and makes frames of what the script says."""
+
+import struct
+from collections import deque
+from dataclasses import dataclass, replace
+
+from sim.packetdrill.script import IcmpPacket, TcpOption, TcpPacket, UnsupportedError
+from stack.checksum import checksum, pseudo_header
+from stack.environment import Cpu, Environment
+from stack.net_device import Features, NetDevice, NetdevTx
+from stack.skbuff import SkBuff
+
+__all__ = ["GATEWAY", "LOCAL", "REMOTE", "ScriptDevice", "SentPacket", "encode_icmp", "encode_tcp"]
+
+LOCAL, GATEWAY, REMOTE = "192.168.0.1", "192.168.0.2", "192.0.2.1"
+_LOCAL_MAC = bytes((2, 0, 0, 0, 0, 1))
+_GATEWAY_MAC = bytes((2, 0, 0, 0, 0, 2))
+_ETHERNET = struct.Struct("!6s6sH")
+_ARP = struct.Struct("!HHBBH6s4s6s4s")
+_IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_TCP = struct.Struct("!HHIIHHHH")
+_ETH_P_IP, _ETH_P_ARP = 0x0800, 0x0806
+_PROTOCOL_ICMP, _PROTOCOL_TCP = 1, 6
+_TTL = 64
+_FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
+_ECN = {None: 0, "noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
+_ECN_NAMES = ("noecn", "ect1", "ect0", "ce")
+_OPTION_KINDS = {"mss": 2, "wscale": 3, "sackOK": 4, "sack": 5, "TS": 8, "md5": 19, "FO": 34}
+_OPTION_NAMES = {kind: name for name, kind in _OPTION_KINDS.items()}
+_ICMP_CODES = {
+    ("unreachable", "net_unreachable"): (3, 0),
+    ("unreachable", "host_unreachable"): (3, 1),
+    ("unreachable", "protocol_unreachable"): (3, 2),
+    ("unreachable", "port_unreachable"): (3, 3),
+    ("unreachable", "frag_needed"): (3, 4),
+    ("unreachable", "source_route_failed"): (3, 5),
+    ("source_quench", ""): (4, 0),
+    ("time_exceeded", "exceeded_in_transit"): (11, 0),
+}
+
+
+def _address(text: str) -> bytes:
+    return bytes(map(int, text.split(".")))
+
+
+@dataclass(frozen=True)
+class SentPacket:
+    """A TCP segment that the stack sent, numbers as on the wire, and when."""
+
+    time: int
+    packet: TcpPacket
+
+
+class ScriptDevice(NetDevice):
+    """Answers ARP, and keeps the TCP segments that the stack sends in ``sent``. Without offloads, so that a script may
+    put together as many as it likes."""
+
+    def __init__(self, env: Environment, cpu: Cpu) -> None:
+        super().__init__(env, cpu, name="tun0", address=_LOCAL_MAC)
+        self.features = Features.NONE
+        self.sent: deque[SentPacket] = deque()
+        self.arrived = env.event()
+
+    async def open(self) -> None:
+        self.wake_queue()
+
+    async def stop(self) -> None:
+        self.purge_queue()
+
+    def start_xmit(self, skb: SkBuff) -> NetdevTx:
+        frame = skb.frame()
+        skb.consume()
+        protocol = _ETHERNET.unpack_from(frame)[2]
+        if protocol == _ETH_P_ARP:
+            self._answer(frame)
+        elif protocol == _ETH_P_IP and frame[23] == _PROTOCOL_TCP:
+            self.sent.append(SentPacket(self.env.now, _decode(frame[_ETHERNET.size :])))
+            self.arrived.set()
+        return NetdevTx.OK
+
+    def _answer(self, frame: bytes) -> None:
+        kind, protocol, hlen, plen, operation, sha, spa, _, tpa = _ARP.unpack_from(frame, _ETHERNET.size)
+        if operation == 1 and tpa == _address(GATEWAY):
+            reply = _ETHERNET.pack(sha, _GATEWAY_MAC, _ETH_P_ARP)
+            reply += _ARP.pack(kind, protocol, hlen, plen, 2, _GATEWAY_MAC, tpa, sha, spa)
+            self.env.call_at(self.env.now, lambda: self.netif_receive_skb(SkBuff(reply)))
+
+    def inject(self, packet: bytes) -> None:
+        """An IP packet arrives from the gateway."""
+        self.netif_receive_skb(SkBuff(_ETHERNET.pack(_LOCAL_MAC, _GATEWAY_MAC, _ETH_P_IP) + packet))
+
+
+def _encode_options(options: tuple[TcpOption, ...]) -> bytes:
+    data = b""
+    for option in options:
+        match option.name:
+            case "nop":
+                data += b"\x01"
+            case "eol":
+                data += b"\x00"
+            case "mss":
+                data += struct.pack("!BBH", 2, 4, option.values[0])
+            case "wscale":
+                data += struct.pack("!BBB", 3, 3, option.values[0])
+            case "sackOK":
+                data += b"\x04\x02"
+            case "TS":
+                data += struct.pack("!BBII", 8, 10, *option.values)
+            case "sack":
+                edges = [edge & 0xFFFFFFFF for edge in option.values]
+                data += struct.pack(f"!BB{len(edges)}I", 5, 2 + 4 * len(edges), *edges)
+            case _:
+                raise UnsupportedError(f"TCP option {option.name}")
+    return data + bytes(-len(data) % 4)
+
+
+def _decode_options(data: bytes) -> tuple[TcpOption, ...]:
+    options = []
+    position = 0
+    while position < len(data):
+        kind = data[position]
+        if kind < 2:
+            options.append(TcpOption("nop" if kind else "eol"))
+            position += 1
+            continue
+        length = data[position + 1]
+        value = data[position + 2 : position + length]
+        name = _OPTION_NAMES.get(kind, str(kind))
+        match name:
+            case "mss" | "wscale":
+                options.append(TcpOption(name, (int.from_bytes(value, "big"),)))
+            case "TS" | "sack":
+                options.append(TcpOption(name, struct.unpack(f"!{len(value) // 4}I", value)))
+            case "sackOK":
+                options.append(TcpOption(name))
+            case _:
+                options.append(TcpOption(name, (), value))
+        position += length
+    return tuple(options)
+
+
+def _ipv4(payload: bytes, protocol: int, *, dsfield: int = 0, ttl: int = _TTL) -> bytes:
+    source, destination = _address(REMOTE), _address(LOCAL)
+    fields = [0x45, dsfield, 20 + len(payload), 0, 0x4000, ttl, protocol, 0, source, destination]
+    fields[7] = checksum(_IPV4.pack(*fields))
+    return _IPV4.pack(*fields) + payload
+
+
+def encode_tcp(packet: TcpPacket, source_port: int, destination_port: int) -> bytes:
+    """An IPv4 packet from the remote side; numbers are those of the wire. The payload is zeros."""
+    options = _encode_options(packet.options or ())
+    bits = (20 + len(options)) << 10 | sum(_FLAG_BITS[flag] for flag in packet.flags)
+    header = [
+        source_port,
+        destination_port,
+        packet.sequence & 0xFFFFFFFF,
+        (packet.acknowledgment or 0) & 0xFFFFFFFF,
+        bits,
+        packet.window or 0,
+        0,
+        packet.urgent or 0,
+    ]
+    segment = _TCP.pack(*header) + options + bytes(packet.length)
+    remote, local = (int.from_bytes(_address(text), "big") for text in (REMOTE, LOCAL))
+    header[6] = checksum(segment, pseudo_header(remote, local, _PROTOCOL_TCP, len(segment)))
+    dsfield = packet.tos if packet.tos is not None else _ECN[packet.ecn]
+    segment = _TCP.pack(*header) + segment[20:]
+    return _ipv4(segment, _PROTOCOL_TCP, dsfield=dsfield, ttl=packet.ttl or _TTL)
+
+
+def encode_icmp(packet: IcmpPacket, sequence: int, local_port: int, remote_port: int) -> bytes:
+    """An IPv4 packet that complains about a segment of the stack with the wire's number ``sequence``."""
+    known = _ICMP_CODES.get((packet.kind, packet.code))
+    if known is None:
+        raise UnsupportedError(str(packet))
+    quoted = _IPV4.pack(
+        0x45, 0, 40 + packet.quoted[1], 0, 0x4000, _TTL, _PROTOCOL_TCP, 0, _address(LOCAL), _address(REMOTE)
+    )
+    quoted += struct.pack("!HHI", local_port, remote_port, sequence & 0xFFFFFFFF)
+    message = struct.pack("!BBHHH", *known, 0, 0, packet.mtu) + quoted
+    message = message[:2] + checksum(message).to_bytes(2, "big") + message[4:]
+    return _ipv4(message, _PROTOCOL_ICMP)
+
+
+def _decode(packet: bytes) -> TcpPacket:
+    """What the stack has sent, an IPv4 packet with TCP."""
+    _, dsfield, length, _, _, ttl, _, _, _, _ = _IPV4.unpack_from(packet)
+    segment = packet[20:length]
+    source, destination, sequence, acknowledgment, bits, window, _, urgent = _TCP.unpack_from(segment)
+    offset = (bits >> 12) * 4
+    flags = frozenset(flag for flag, bit in _FLAG_BITS.items() if bits & bit)
+    return TcpPacket(
+        _ECN_NAMES[dsfield & 3],
+        dsfield,
+        ttl,
+        source,
+        destination,
+        flags,
+        sequence,
+        len(segment) - offset,
+        acknowledgment if "." in flags else None,
+        window,
+        urgent if "U" in flags else None,
+        _decode_options(segment[20:offset]),
+    )
+
+
+def joined(first: TcpPacket, second: TcpPacket) -> TcpPacket | None:
+    """Two segments that follow each other as one; None if they do not belong together."""
+    if first.sequence + first.length & 0xFFFFFFFF != second.sequence or first.flags & {"F", "S", "R"}:
+        return None
+    flags = second.flags | (first.flags & {"W"})
+    return replace(second, sequence=first.sequence, length=first.length + second.length, flags=flags)

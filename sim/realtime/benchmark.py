@@ -1,0 +1,144 @@
+"""How fast the stack is on a TAP, beside pmd-pytcp on another, in the same run and with the same client."""
+
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sim.errors import RunFailedError
+from sim.measurement import Figure
+from sim.realtime.namespace import KERNEL, STACK, Namespace
+from sim.rtl import build
+
+__all__ = ["PEER_VERSION", "measure"]
+
+PEER_VERSION = "0.3.8"
+_PEER = build.BUILD / "peer"
+_HERE = Path(__file__).parent
+_TAP = "tap0"
+_CLIENT_SECONDS = 300
+_PEER_BYTES = 4_000_000
+"""It is slower, and is given less to do."""
+_BYTES = 40_000_000
+_LARGE_BYTES = 200_000_000
+_LOSSY_BYTES = 20_000_000
+_ROUND_TRIPS = 1000
+_PEER_ROUND_TRIPS = 200
+_DATAGRAMS = 20_000
+_PEER_DATAGRAMS = 3000
+_LOSS = 0.01
+_LEAST_KEPT = 0.8
+"""Of the speed without loss, at one per cent."""
+
+
+def _peer_python() -> Path:
+    """The interpreter of the peer's environment, made if it is not there. Raises ``RunFailedError``."""
+    python = _PEER / "bin" / "python"
+    if not (_PEER / f".installed-{PEER_VERSION}").is_file():
+        venv.create(_PEER, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        done = subprocess.run([*pip, f"pmd-pytcp=={PEER_VERSION}"], capture_output=True, text=True)
+        if done.returncode:
+            raise RunFailedError(f"pmd-pytcp {PEER_VERSION} cannot be installed: {done.stderr.strip()}")
+        (_PEER / f".installed-{PEER_VERSION}").touch()
+    return python
+
+
+def _client(lab: Namespace, host: str, kind: str, size: int) -> float:
+    words = [sys.executable, str(_HERE / "bench_client.py"), host, kind, str(size)]
+    return float(lab.run(*words, timeout=_CLIENT_SECONDS))
+
+
+@contextmanager
+def _laboratory() -> Iterator[Namespace]:
+    with tempfile.TemporaryDirectory(prefix="niclab-") as folder, Namespace(Path(folder)) as lab:
+        yield lab
+
+
+def _ours(lab: Namespace, *options: str) -> None:
+    lab.start_stack(_TAP, "--host-address", f"{KERNEL}/24", *options)
+
+
+def _peer(lab: Namespace) -> None:
+    lab.ip("tuntap", "add", "name", _TAP, "mode", "tap")
+    lab.ip("link", "set", _TAP, "up")
+    lab.ip("address", "add", f"{KERNEL}/24", "dev", _TAP)
+    log = lab.folder / "peer.log"
+    with log.open("w") as errors:
+        words = [str(_peer_python()), "-O", str(_HERE / "bench_peer.py"), _TAP, f"{STACK}/24"]
+        process = lab.start(*words, stdout=subprocess.PIPE, stderr=errors)
+    lab.await_line(process, "up", log)
+
+
+def _measured(start: Callable[[Namespace], None], sizes: dict[str, int]) -> dict[str, float]:
+    """One stack, all kinds one after the other."""
+    with _laboratory() as lab:
+        start(lab)
+        return {kind: _client(lab, STACK, kind, size) for kind, size in sizes.items()}
+
+
+def _over_relay(loss: float) -> dict[str, float]:
+    """In and out over the relay, which loses that part of the data."""
+    with _laboratory() as lab:
+        lab.start_stack(_TAP)
+        lab.start_relay(_TAP, f"loss={loss}", "spare=200")
+        return {kind: _client(lab, STACK, kind, _LOSSY_BYTES) for kind in ("in", "out")}
+
+
+def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
+    """All figures, as they come; ``conditions`` adds versions and commit. Raises ``UserError`` without root."""
+    sizes = {"rr": _ROUND_TRIPS, "udp": _DATAGRAMS, "in": _BYTES, "out": _BYTES}
+    ours = _measured(lambda lab: _ours(lab, "--no-offloads"), sizes)
+    peer = _measured(_peer, {"rr": _PEER_ROUND_TRIPS, "udp": _PEER_DATAGRAMS, "in": _PEER_BYTES, "out": _PEER_BYTES})
+    large = _measured(_ours, {"in": _LARGE_BYTES, "out": _LARGE_BYTES})
+    beside = f"pmd-pytcp {PEER_VERSION} on a TAP, same client, same run"
+    for kind in ("in", "out"):
+        yield Figure(
+            name=f"stack.tcp.tap.{kind}",
+            value=ours[kind],
+            unit="bit/s",
+            limit=peer[kind],
+            conditions=conditions(limit=beside, mtu=1500, offloads=False, bytes=_BYTES, peer_bytes=_PEER_BYTES),
+        )
+    for kind in ("in", "out"):
+        yield Figure(
+            name=f"stack.tcp.tap.{kind}.offloads",
+            value=large[kind],
+            unit="bit/s",
+            limit=peer[kind],
+            conditions=conditions(limit=beside, mtu=1500, offloads=True, bytes=_LARGE_BYTES, peer_bytes=_PEER_BYTES),
+        )
+    yield Figure(
+        name="stack.tcp.tap.round_trip",
+        value=ours["rr"] * 1e9,
+        unit="ns",
+        limit=peer["rr"] * 1e9,
+        conditions=conditions(limit=beside, octets=1, round_trips=_ROUND_TRIPS, peer_round_trips=_PEER_ROUND_TRIPS),
+    )
+    yield Figure(
+        name="stack.udp.tap.in_flight_32",
+        value=ours["udp"],
+        unit="echoes/s",
+        limit=peer["udp"],
+        conditions=conditions(limit=beside, octets=64, echoes=_DATAGRAMS, peer_echoes=_PEER_DATAGRAMS),
+    )
+    clean = _over_relay(0)
+    lossy = _over_relay(_LOSS)
+    for kind in ("in", "out"):
+        yield Figure(
+            name=f"stack.tcp.tap.loss.{kind}",
+            value=lossy[kind],
+            unit="bit/s",
+            limit=clean[kind],
+            conditions=conditions(
+                limit=f"the same without loss; at least {_LEAST_KEPT} is wanted",
+                loss=_LOSS,
+                relay="user space, between two TAPs in a bridge",
+                seed=1,
+                bytes=_LOSSY_BYTES,
+            ),
+        )

@@ -1,0 +1,122 @@
+"""Names and numbers of the socket calls, as in Linux's headers (``<sys/socket.h>``, ``<netinet/in.h>``,
+``<netinet/tcp.h>``, ``<poll.h>``)."""
+
+from typing import Final
+
+AF_INET: Final = 2
+AF_INET6: Final = 10
+AF_PACKET: Final = 17
+SOCK_STREAM: Final = 1
+SOCK_DGRAM: Final = 2
+SOCK_RAW: Final = 3
+SOCK_NONBLOCK: Final = 0o4000
+
+SHUT_RD: Final = 0
+SHUT_WR: Final = 1
+SHUT_RDWR: Final = 2
+
+MSG_OOB: Final = 0x1
+MSG_PEEK: Final = 0x2
+MSG_CTRUNC: Final = 0x8
+MSG_TRUNC: Final = 0x20
+MSG_DONTWAIT: Final = 0x40
+MSG_EOR: Final = 0x80
+MSG_WAITALL: Final = 0x100
+MSG_NOSIGNAL: Final = 0x4000
+MSG_MORE: Final = 0x8000
+
+SOL_SOCKET: Final = 1
+SO_REUSEADDR: Final = 2
+SO_TYPE: Final = 3
+SO_ERROR: Final = 4
+SO_BROADCAST: Final = 6
+SO_SNDBUF: Final = 7
+SO_RCVBUF: Final = 8
+SO_KEEPALIVE: Final = 9
+SO_OOBINLINE: Final = 10
+SO_LINGER: Final = 13
+SO_REUSEPORT: Final = 15
+SO_RCVTIMEO: Final = 20
+SO_SNDTIMEO: Final = 21
+SO_BINDTODEVICE: Final = 25
+SO_ACCEPTCONN: Final = 30
+SO_TIMESTAMPNS: Final = 35
+SO_PROTOCOL: Final = 38
+SO_DOMAIN: Final = 39
+SO_MAX_PACING_RATE: Final = 47
+SO_BINDTOIFINDEX: Final = 62
+
+IPPROTO_IP: Final = 0
+IP_TOS: Final = 1
+IP_TTL: Final = 2
+IP_HDRINCL: Final = 3
+IP_PKTINFO: Final = 8
+IP_MTU_DISCOVER: Final = 10
+IP_RECVTTL: Final = 12
+IP_RECVTOS: Final = 13
+IP_MTU: Final = 14
+IP_MULTICAST_IF: Final = 32
+IP_MULTICAST_TTL: Final = 33
+IP_MULTICAST_LOOP: Final = 34
+IP_ADD_MEMBERSHIP: Final = 35
+IP_DROP_MEMBERSHIP: Final = 36
+IP_PMTUDISC_DONT: Final = 0
+IP_PMTUDISC_WANT: Final = 1
+IP_PMTUDISC_DO: Final = 2
+IP_PMTUDISC_PROBE: Final = 3
+
+IPPROTO_IPV6: Final = 41
+IPV6_UNICAST_HOPS: Final = 16
+IPV6_MULTICAST_IF: Final = 17
+IPV6_MULTICAST_HOPS: Final = 18
+IPV6_MULTICAST_LOOP: Final = 19
+IPV6_JOIN_GROUP: Final = 20
+IPV6_LEAVE_GROUP: Final = 21
+IPV6_MTU_DISCOVER: Final = 23
+IPV6_MTU: Final = 24
+IPV6_V6ONLY: Final = 26
+IPV6_RECVPKTINFO: Final = 49
+IPV6_PKTINFO: Final = 50
+IPV6_RECVHOPLIMIT: Final = 51
+IPV6_HOPLIMIT: Final = 52
+IPV6_RECVTCLASS: Final = 66
+IPV6_TCLASS: Final = 67
+
+TCP_NODELAY: Final = 1
+TCP_MAXSEG: Final = 2
+TCP_CORK: Final = 3
+TCP_KEEPIDLE: Final = 4
+TCP_KEEPINTVL: Final = 5
+TCP_KEEPCNT: Final = 6
+TCP_SYNCNT: Final = 7
+TCP_LINGER2: Final = 8
+TCP_DEFER_ACCEPT: Final = 9
+TCP_WINDOW_CLAMP: Final = 10
+TCP_INFO: Final = 11
+TCP_QUICKACK: Final = 12
+TCP_CONGESTION: Final = 13
+TCP_USER_TIMEOUT: Final = 18
+TCP_NOTSENT_LOWAT: Final = 25
+TCP_INQ: Final = 36
+
+FIONREAD: Final = 0x541B
+SIOCATMARK: Final = 0x8905
+SIOCINQ: Final = FIONREAD
+SIOCOUTQ: Final = 0x5411
+SIOCOUTQNSD: Final = 0x894B
+
+POLLIN: Final = 0x001
+POLLPRI: Final = 0x002
+POLLOUT: Final = 0x004
+POLLERR: Final = 0x008
+POLLHUP: Final = 0x010
+POLLNVAL: Final = 0x020
+POLLRDHUP: Final = 0x2000
+EPOLLIN: Final = POLLIN
+EPOLLPRI: Final = POLLPRI
+EPOLLOUT: Final = POLLOUT
+EPOLLERR: Final = POLLERR
+EPOLLHUP: Final = POLLHUP
+EPOLLRDHUP: Final = POLLRDHUP
+EPOLLONESHOT: Final = 1 << 30
+EPOLLET: Final = 1 << 31

@@ -1,0 +1,498 @@
+"""SOCK_STREAM over TCP (tcp(7))."""
+
+import errno
+import struct
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from stack.address import IN6ADDR_ANY, IN6ADDR_LOOPBACK, INADDR_ANY, INADDR_LOOPBACK, any_of, is_ipv4
+from stack.ports import Binding
+from stack.socket.base import Address, Socket, error
+from stack.socket.constants import (
+    AF_INET6,
+    FIONREAD,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    MSG_EOR,
+    MSG_MORE,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
+    SHUT_RD,
+    SHUT_RDWR,
+    SHUT_WR,
+    SIOCATMARK,
+    SIOCOUTQ,
+    SIOCOUTQNSD,
+    SO_ACCEPTCONN,
+    SO_BINDTODEVICE,
+    SO_BINDTOIFINDEX,
+    SO_DOMAIN,
+    SO_ERROR,
+    SO_LINGER,
+    SO_OOBINLINE,
+    SO_PROTOCOL,
+    SO_RCVTIMEO,
+    SO_REUSEPORT,
+    SO_SNDTIMEO,
+    SO_TYPE,
+    SOCK_STREAM,
+    SOL_SOCKET,
+)
+from stack.socket.control import ControlMessage
+from stack.socket.ip_options import IpOptions
+from stack.socket.names import format_name, parse_name
+from stack.socket.stream_options import get_option, set_option
+from stack.tcp.connection import Connection
+from stack.tcp.info import TcpInfo, tcp_info
+from stack.tcp.listener import Listener
+from stack.tcp.parameters import SocketOptions
+from stack.tcp.state import State
+from stack.tcp.tcp import IPPROTO_TCP
+
+if TYPE_CHECKING:
+    from stack.host import NetworkStack
+
+__all__ = ["StreamSocket"]
+
+_LINGER = struct.Struct("<ii")
+"""``struct linger``: on or off, seconds."""
+_SECOND = 1_000_000_000
+_OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
+_IP_LEVELS = (IPPROTO_IP, IPPROTO_IPV6)
+_DEVICE = (SO_BINDTODEVICE, SO_BINDTOIFINDEX, SO_REUSEPORT)
+
+_Data = bytes | bytearray | memoryview
+
+
+class StreamSocket(Socket):
+    """A TCP socket."""
+
+    def __init__(self, stack: "NetworkStack", family: int, connection: Connection | None = None) -> None:
+        super().__init__(stack, family, SOCK_STREAM, IPPROTO_TCP)
+        self._options = SocketOptions()
+        self._ip_options = IpOptions()
+        self._inline = False
+        """SO_OOBINLINE."""
+        self._linger: int | None = None
+        """SO_LINGER in seconds, None for off."""
+        self._listener: Listener | None = None
+        self._connection: Connection | None = None
+        self._bound: Binding | None = None
+        if connection is not None:
+            self._options = connection.options
+            self._attach(connection)
+
+    def _attach(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.readable = self._changed_readable
+        connection.writable = self._changed_writable
+
+    @property
+    def connection(self) -> Connection | None:
+        """What TCP has of this socket, for those who watch it."""
+        return self._connection
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise error(errno.ENOTCONN)
+        return self._connection
+
+    def _take_error(self) -> int:
+        """The pending error, once."""
+        connection = self._connection
+        if connection is None:
+            return 0
+        pending, connection.error = connection.error, 0
+        return pending
+
+    def poll(self) -> int:
+        if self._listener is not None:
+            return POLLIN if self._listener.accepted else 0
+        connection = self._connection
+        if connection is None:
+            return POLLOUT | POLLHUP
+        if connection.state in _OPENING:
+            return 0
+        found = POLLERR if connection.error else 0
+        receiver, sender = connection.receiver, connection.sender
+        ended = connection.read_shut or not connection.can_receive()
+        if receiver.buffer or ended or connection.error:
+            found |= POLLIN
+        if ended:
+            found |= POLLRDHUP
+        if receiver.urgent is not None and receiver.urgent.pending():
+            found |= POLLPRI
+        if not connection.can_send():
+            found |= POLLOUT
+            if ended:
+                found |= POLLHUP
+        elif sender.room * 3 >= sender.limit:
+            # Linux's sk_stream_is_writeable: not for a trifle.
+            found |= POLLOUT
+        return found
+
+    # Names
+
+    def _any(self) -> int:
+        return IN6ADDR_ANY if self.family == AF_INET6 else INADDR_ANY
+
+    def _bind(self, address: int, port: int) -> Binding:
+        dual = self.family == AF_INET6 and not self._ip_options.v6only
+        reuse_port = self._ip_options.reuse_port
+        wanted = Binding(address, port, reuse=self._options.reuse, dual=dual, reuse_port=reuse_port)
+        taken = self.stack.tcp.bind(wanted)
+        if isinstance(taken, int):
+            raise error(taken)
+        self._bound = taken
+        return taken
+
+    async def bind(self, address: Address) -> None:
+        """Take a local address. EADDRINUSE, EADDRNOTAVAIL; EINVAL if the socket has one."""
+        self._enter()
+        if self._bound is not None or self._connection is not None:
+            raise error(errno.EINVAL)
+        self._bind(*parse_name(address, self.family))
+        await self._leave()
+
+    def getsockname(self) -> Address:
+        """The local address and port."""
+        if self._connection is not None:
+            return format_name(self._connection.key.local, self._connection.key.local_port, self.family)
+        if self._bound is not None:
+            return format_name(self._bound.address, self._bound.port, self.family)
+        return format_name(self._any(), 0, self.family)
+
+    def getpeername(self) -> Address:
+        """The remote address and port. ENOTCONN if there is none."""
+        key = self._connected().key
+        return format_name(key.remote, key.remote_port, self.family)
+
+    # Opening
+
+    async def listen(self, backlog: int = 128) -> None:
+        """Wait for connections. An unbound socket gets a port."""
+        self._enter()
+        if self._connection is not None:
+            raise error(errno.EINVAL)
+        if self._listener is not None:
+            self._listener.set_backlog(backlog)
+        else:
+            binding = self._bound or self._bind(self._any(), 0)
+            listener = self.stack.tcp.listen(binding, backlog, self._options)
+            if isinstance(listener, int):
+                raise error(listener)
+            self._listener = listener
+            listener.readable = self._changed_readable
+        await self._leave()
+
+    async def accept(self, flags: int = 0) -> "tuple[StreamSocket, Address]":
+        """The next connection, and its peer's address."""
+        self._enter()
+        listener = self._listener
+        if listener is None:
+            raise error(errno.EINVAL)
+        deadline = self._deadline(SO_RCVTIMEO)
+        while not listener.accepted:
+            await self._wait_readable(flags, deadline)
+        accepted = StreamSocket(self.stack, self.family, listener.accepted.popleft())
+        await self._leave()
+        return accepted, accepted.getpeername()
+
+    async def connect(self, address: Address) -> None:
+        """Open a connection. ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EISCONN, EALREADY; EINPROGRESS if the
+        socket does not block: POLLOUT then tells the end, SO_ERROR the outcome."""
+        self._enter()
+        if self._listener is not None:
+            raise error(errno.EISCONN)
+        connection = self._connection
+        if connection is not None:
+            if connection.state in _OPENING:
+                raise error(errno.EALREADY)
+            failure = connection.error if connection.state is State.CLOSED else 0
+            if not failure:
+                raise error(errno.EISCONN)
+            self._connection = None
+            raise error(failure)
+        remote, remote_port = parse_name(address, self.family)
+        if remote == any_of(remote):
+            remote = INADDR_LOOPBACK if is_ipv4(remote) else IN6ADDR_LOOPBACK
+        bound = self._bound
+        local, port = (bound.address, bound.port) if bound is not None else (0, 0)
+        if local == any_of(local):
+            local = 0
+        elif is_ipv4(local) is not is_ipv4(remote):
+            raise error(errno.ENETUNREACH)
+        found = self.stack.tcp.connect(local, port, remote, remote_port, self._options)
+        if isinstance(found, int):
+            raise error(found)
+        self._attach(found)
+        deadline = self._deadline(SO_SNDTIMEO)
+        while found.state in _OPENING:
+            await self._wait_writable(0, deadline, errno.EINPROGRESS)
+        if found.state is State.CLOSED:
+            failure = self._take_error()
+            self._connection = None
+            raise error(failure or errno.ECONNABORTED)
+        await self._leave()
+
+    # Sending
+
+    async def send(self, data: _Data, flags: int = 0) -> int:
+        """Queue all of ``data``, waiting for room; without waiting, what there is room for. Returns how much was
+        queued, which is less otherwise only if the connection broke meanwhile. EPIPE after ``shutdown`` or once the
+        connection has ended."""
+        self._enter()
+        connection = self._connected()
+        view = memoryview(data).cast("B")
+        deadline = self._deadline(SO_SNDTIMEO)
+        sent = 0
+        while connection.can_send():
+            taken = min(len(view) - sent, max(connection.sender.room, 0))
+            if taken:
+                self._copy(taken)
+                urgent = flags & MSG_OOB and sent + taken == len(view)
+                if flags & MSG_EOR and sent + taken == len(view):
+                    connection.sender.end_record(connection.sender.end + taken)
+                # MSG_MORE holds back what this call would send; what comes later, an ACK too, lets it go.
+                connection.sender.cork = connection.options.cork or flags & MSG_MORE != 0
+                (connection.write_urgent if urgent else connection.write)(view[sent : sent + taken])
+                connection.sender.cork = connection.options.cork
+                sent += taken
+            if sent == len(view):
+                break
+            try:
+                await self._wait_writable(flags, deadline)
+            except BlockingIOError:
+                if not sent:
+                    raise
+                break
+        if connection.state in _OPENING and not sent:
+            await self._wait_writable(flags, deadline)
+            return await self.send(data, flags)
+        if sent < len(view) and not sent:
+            raise error(self._take_error() or errno.EPIPE)
+        await self._leave()
+        return sent
+
+    async def sendall(self, data: _Data, flags: int = 0) -> None:
+        """Queue all of ``data`` or raise what kept it from being queued."""
+        view = memoryview(data).cast("B")
+        sent = 0
+        while sent < len(view):
+            sent += await self.send(view[sent:], flags)
+
+    async def sendto(self, data: _Data, flags: int = 0, address: Address | None = None) -> int:
+        """``send``; EISCONN with an address."""
+        if address is not None:
+            raise error(errno.EISCONN if self._connection is not None else errno.EPIPE)
+        return await self.send(data, flags)
+
+    async def sendmsg(
+        self,
+        buffers: Iterable[_Data],
+        ancdata: Iterable[ControlMessage] = (),
+        flags: int = 0,
+        address: Address | None = None,
+    ) -> int:
+        """``send`` of buffers in a row. A stream has no control messages: EINVAL."""
+        if tuple(ancdata):
+            raise error(errno.EINVAL)
+        return await self.sendto(b"".join(buffers), flags, address)
+
+    # Receiving
+
+    async def recv(self, size: int, flags: int = 0) -> bytes:
+        """At most ``size`` bytes, at least one; b"" at the end of the stream. ECONNRESET, ETIMEDOUT. MSG_OOB takes the
+        urgent byte, MSG_PEEK takes nothing, MSG_WAITALL waits for all."""
+        self._enter()
+        if size < 0:
+            raise ValueError(f"negative buffersize in recv: {size!r}")
+        connection = self._connected()
+        if flags & MSG_OOB:
+            return await self._receive_urgent(connection, flags)
+        deadline = self._deadline(SO_RCVTIMEO)
+        data = b""
+        while True:
+            if flags & MSG_PEEK:
+                data = connection.receiver.peek(size, inline=self._inline)
+            else:
+                data += connection.read(size - len(data), inline=self._inline)
+            ended = connection.read_shut or not (connection.can_receive() or connection.state in _OPENING)
+            if len(data) == size or (data and (not flags & MSG_WAITALL or ended)):
+                break
+            pending = self._take_error() if not data else 0
+            if pending:
+                raise error(pending)
+            if ended:
+                break
+            try:
+                await self._wait_readable(flags, deadline)
+            except BlockingIOError:
+                if not data:
+                    raise
+                break
+        self._copy(len(data))
+        await self._leave()
+        return data
+
+    async def _receive_urgent(self, connection: Connection, flags: int) -> bytes:
+        urgent = connection.receiver.urgent
+        if urgent is None or self._inline:
+            raise error(errno.EINVAL)
+        byte = urgent.take(connection.receiver, peek=flags & MSG_PEEK != 0)
+        if byte is None:
+            raise error(errno.EINVAL)
+        if not byte:
+            raise error(errno.EAGAIN)
+        await self._leave()
+        return byte
+
+    async def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Address]:
+        """What ``recv`` gives, and the peer."""
+        data = await self.recv(size, flags)
+        return data, self.getpeername()
+
+    async def recvmsg(
+        self, size: int, ancillary_size: int = 0, flags: int = 0
+    ) -> tuple[bytes, list[ControlMessage], int, Address]:
+        """(data, no control messages, MSG_OOB for an urgent byte, the peer)."""
+        data = await self.recv(size, flags)
+        return data, [], flags & MSG_OOB, self.getpeername()
+
+    def ioctl(self, request: int) -> int:
+        """FIONREAD: bytes that ``recv`` may return at once. SIOCOUTQ: bytes not acknowledged, SIOCOUTQNSD: not sent.
+        SIOCATMARK: 1 if the next byte is the urgent one. EINVAL for any other, or while listening."""
+        self._enter()
+        if self._listener is not None:
+            raise error(errno.EINVAL)
+        connection = self._connection
+        if connection is None:
+            if request in (FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
+                return 0
+            raise error(errno.EINVAL)
+        receiver, sender = connection.receiver, connection.sender
+        if request == FIONREAD:
+            return len(receiver.peek(len(receiver.buffer), inline=self._inline))
+        if request == SIOCATMARK:
+            return int(receiver.urgent is not None and receiver.urgent.sequence == receiver.position)
+        if request == SIOCOUTQ:
+            return sender.end - max(sender.una, sender.initial + 1)
+        if request == SIOCOUTQNSD:
+            return max(sender.end - max(sender.nxt, sender.initial + 1), 0)
+        raise error(errno.EINVAL)
+
+    # Closing
+
+    async def shutdown(self, how: int) -> None:
+        """End one direction or both: SHUT_RD, SHUT_WR, SHUT_RDWR."""
+        self._enter()
+        if how not in (SHUT_RD, SHUT_WR, SHUT_RDWR):
+            raise error(errno.EINVAL)
+        connection = self._connected()
+        if connection.state in (State.CLOSED, State.TIME_WAIT):
+            raise error(errno.ENOTCONN)
+        if how in (SHUT_RD, SHUT_RDWR):
+            connection.read_shut = True
+            connection.readable()
+        if how in (SHUT_WR, SHUT_RDWR):
+            connection.shutdown_write()
+            connection.writable()
+        await self._leave()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._enter()
+        self._closed = True
+        if self._listener is not None:
+            self._listener.close()
+        connection = self._connection
+        if connection is not None:
+            if self._linger == 0:
+                connection.abort(0)
+            connection.close()
+        if self._bound is not None:
+            self.stack.tcp.ports.unbind(self._bound)
+        self._wake_all()
+        if connection is not None and self._linger and self._blocking:
+            await self._drain(connection, self.stack.cpu.now + self._linger * _SECOND)
+        await self._leave()
+
+    async def _drain(self, connection: Connection, deadline: int) -> None:
+        """SO_LINGER: wait until the peer has acknowledged everything, or the time is over."""
+        gone = self.stack.env.event()
+        connection.writable = gone.set
+        timer = self.stack.env.call_at(deadline, gone.set)
+        sender = connection.sender
+        while not connection.closed() and not sender.fin_acknowledged and self.stack.cpu.now < deadline:
+            gone.clear()
+            await gone.wait()
+        timer.cancel()
+
+    # Options
+
+    def setsockopt(self, level: int, option: int, value: int | bytes | str) -> None:
+        """An option of socket(7), ip(7), ipv6(7) or tcp(7). ENOPROTOOPT for one that is not built, EINVAL for a value
+        that cannot be."""
+        self._enter()
+        name = (level, option)
+        if level == SOL_SOCKET and option in (SO_RCVTIMEO, SO_SNDTIMEO):
+            self._set_timeout(option, value)
+        elif name == (SOL_SOCKET, SO_LINGER):
+            if not isinstance(value, bytes) or len(value) != _LINGER.size:
+                raise error(errno.EINVAL)
+            on, seconds = _LINGER.unpack(value)
+            self._linger = max(seconds, 0) if on else None
+        elif name == (SOL_SOCKET, SO_OOBINLINE):
+            self._inline = bool(value)
+        elif level in _IP_LEVELS or (level == SOL_SOCKET and option in _DEVICE):
+            self._set_ip_option(level, option, value)
+        elif isinstance(value, bytes):
+            raise error(errno.EINVAL)
+        else:
+            set_option(self.stack.tcp, self._options, self._connection, level, option, value)
+            self._changed_writable()
+
+    def _set_ip_option(self, level: int, option: int, value: object) -> None:
+        options = self._ip_options
+        if not options.set(self.stack, self.family, level, option, value):
+            raise error(errno.ENOPROTOOPT)
+        self._options.dsfield = options.dsfield & ~3
+        self._options.hop_limit = None if options.hop_limit < 0 else options.hop_limit
+        self._options.interface = options.bound
+
+    def getsockopt(self, level: int, option: int) -> int | str | bytes:
+        """The value of an option that ``setsockopt`` sets, or SO_ERROR: the pending error, which it clears."""
+        self._enter()
+        name = (level, option)
+        if name == (SOL_SOCKET, SO_ERROR):
+            return self._take_error()
+        plain: dict[tuple[int, int], int | bytes] = {
+            (SOL_SOCKET, SO_TYPE): self.type,
+            (SOL_SOCKET, SO_DOMAIN): self.family,
+            (SOL_SOCKET, SO_PROTOCOL): self.proto,
+            (SOL_SOCKET, SO_ACCEPTCONN): int(self._listener is not None),
+            (SOL_SOCKET, SO_OOBINLINE): int(self._inline),
+            (SOL_SOCKET, SO_LINGER): _LINGER.pack(self._linger is not None, self._linger or 0),
+            (SOL_SOCKET, SO_RCVTIMEO): self._timeouts[SO_RCVTIMEO] or 0,
+            (SOL_SOCKET, SO_SNDTIMEO): self._timeouts[SO_SNDTIMEO] or 0,
+        }
+        if name in plain:
+            return plain[name]
+        if level in _IP_LEVELS or (level == SOL_SOCKET and option in _DEVICE):
+            value = self._ip_options.get(self.stack, level, option)
+            if value is None:
+                raise error(errno.ENOPROTOOPT)
+            return value
+        return get_option(self.stack.tcp, self._options, self._connection, level, option)
+
+    def tcp_info(self) -> TcpInfo:
+        """A snapshot of the connection (TCP_INFO)."""
+        return tcp_info(self._connected())
