@@ -135,13 +135,12 @@ class MacTransmit:
         return last_word if reading and queued == _PACKETS else None
 
     def room_at(self, words: int) -> int | None:
-        """The cycle in which the last of ``words`` finds room, or None if that is not known yet."""
-        now = self._events.now
+        """The cycle from which the last of ``words`` finds room, or None if that is not known yet."""
         excess = self.words + words - _WORDS
         if excess <= 0:
-            return now
+            return 0
         if self.busy and excess <= self._reading_words:
-            return max(now, self._reading_since + 8 * excess)
+            return self._reading_since + 8 * excess
         return None
 
     def put(self, packet: Outgoing) -> None:

@@ -240,13 +240,12 @@ class Receive:
         assert current is not None
         upper, end = _DD, False
         cycle = self._events.now + timing.receive_dma_descriptor
+        data = b""
         if address:
             left = len(current.data) - self._done
             piece = min(left, self.buffer_size)
             end = left <= self.buffer_size
-            if piece:
-                data = current.data if end and not self._done else current.data[self._done : self._done + piece]
-                cycle = self._port.write(cycle + timing.receive_dma_request, address, data)
+            data = current.data if end and not self._done else current.data[self._done : self._done + piece]
             upper |= piece
             if self._first:
                 upper |= current.checksum << _CHECKSUM
@@ -255,7 +254,16 @@ class Receive:
             self._done += piece
             self._first = False
         used = Used(index, address.to_bytes(8, "little") + upper.to_bytes(8, "little"), True, end, False)
-        self._events.at(cycle + timing.receive_dma_status, self._report, self._epoch, used)
+        if data:
+            self._events.at(cycle + timing.receive_dma_request, self._write, self._epoch, address, data, used)
+        else:
+            self._events.at(cycle + timing.receive_dma_status, self._report, self._epoch, used)
+
+    def _write(self, epoch: int, address: int, data: bytes, used: Used) -> None:
+        """Ask the memory port to take a buffer's data."""
+        if epoch == self._epoch:
+            handed = self._port.write(self._events.now, address, data)
+            self._events.at(handed + self._timing.receive_dma_status, self._report, epoch, used)
 
     def _report(self, epoch: int, used: Used) -> None:
         """A descriptor is used."""
@@ -272,7 +280,7 @@ class Receive:
         current = self._current
         assert current is not None
         if not used.event:
-            self._want(self._timing.receive_dma_next)
+            self._want(self._timing.receive_dma_again)
             return
         self.stored_bytes = len(current.data)
         self.fill -= current.words

@@ -95,7 +95,9 @@ class Timing:
     receive_dma_status: int = 0
     """From the last word to the descriptor being handed to the write-back."""
     receive_dma_next: int = 0
-    """From there to the next frame or descriptor."""
+    """From there to the next frame."""
+    receive_dma_again: int = 0
+    """From there to the next descriptor of the same frame."""
     requester_burst: int = 0
     """From a descriptor, or a request, to the next request."""
     requester_next: int = 0

@@ -115,6 +115,7 @@ class Transmit:
         """When they can begin another packet."""
         self._item_begun = False
         self._completing: _Item | None = None
+        self._complete_at = 0
         self._burst: _Burst | None = None
         self._position = 0
         self._data = bytearray()
@@ -342,7 +343,8 @@ class Transmit:
         self._packet = None
         self._completing = item
         self._item_begun = False
-        self._events.at(self._time + self._timing.gather_complete, self._complete, self._epoch)
+        self._complete_at = self._time + self._timing.gather_complete
+        self._events.at(self._complete_at, self._complete, self._epoch)
 
     def _end_packet(self, packet: Packet) -> None:
         cutting, self._cutting = self._cutting, None
@@ -356,10 +358,10 @@ class Transmit:
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
         item = self._completing
-        if epoch != self._epoch or item is None:
+        now = self._events.now
+        if epoch != self._epoch or item is None or now < self._complete_at:
             return
         write_back = self._write_back
-        now = self._events.now
         if not write_back.ready():
             if write_back.free > now:
                 self._events.at(write_back.free, self._complete, epoch)
