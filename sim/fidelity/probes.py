@@ -151,7 +151,18 @@ async def _segmentation(bench: ProbeBench, *, payload: int, pieces: int) -> None
     header = 54
     octets = bytes(range(1, 1 + header)) + bytes(payload)
     context = TRANSMIT_CONTEXT.pack(
-        ipcss=14, ipcso=24, ipcse=33, tucss=34, tucso=50, paylen=payload, tcp=1, ip=1, tse=1, dext=1, hdrlen=header, mss=700
+        ipcss=14,
+        ipcso=24,
+        ipcse=33,
+        tucss=34,
+        tucso=50,
+        paylen=payload,
+        tcp=1,
+        ip=1,
+        tse=1,
+        dext=1,
+        hdrlen=header,
+        mss=700,
     )
     address = bench.data(octets)
     cut = -(-len(octets) // pieces)

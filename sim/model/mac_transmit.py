@@ -106,7 +106,7 @@ class MacTransmit:
         """Of the buffer, in use."""
         self._free = self._events.now
         self._reading_words = 0
-        self._reading_since = 0
+        self._began = 0
         self.busy = False
         """A frame is on the wire."""
         self._starting = False
@@ -127,7 +127,7 @@ class MacTransmit:
         """The cycle in which one more packet can wait, or None if that is not known yet. The next one leaves the queue
         with the last word of that on the wire."""
         now = self._events.now
-        last_word = self._reading_since + 8 * (self._reading_words - 1)
+        last_word = self._began + self._timing.mac_next + 8 * (self._reading_words - 1)
         reading = self.busy and now < last_word
         queued = len(self._waiting) - (not reading)
         if queued < _PACKETS:
@@ -140,7 +140,7 @@ class MacTransmit:
         if excess <= 0:
             return 0
         if self.busy and excess <= self._reading_words:
-            return self._reading_since + 8 * excess
+            return self._began + self._timing.mac_read + 8 * excess
         return None
 
     def put(self, packet: Outgoing) -> None:
@@ -150,7 +150,7 @@ class MacTransmit:
         self.words += words
         self._tail_saved = self._tail
         self._tail = (self._tail + words) % BUFFER_WORDS
-        self.look(self._timing.mac_start)
+        self.look(0)
 
     def enable(self, on: bool) -> None:
         """TCTL.EN and the link."""
@@ -184,7 +184,7 @@ class MacTransmit:
         else:
             self._reading_words = 0
         now = self._events.now
-        self._reading_since = now + self._timing.mac_read
+        self._began = now
         self.busy = True
         frame = self._frame(packet)
         end = now + _LINE_PREAMBLE + len(frame)

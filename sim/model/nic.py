@@ -69,7 +69,7 @@ class Nic:
         self.window = RegisterWindow()
         self.counters = Counters()
         self.port = MemoryPort(view, timing, read_latency=read_latency, write_latency=write_latency, width=width)
-        self.interrupts = Interrupts(events, timing, InterruptThrottle(semantics=semantics), on_interrupt)
+        self.interrupts = Interrupts(events, InterruptThrottle(semantics=semantics), on_interrupt)
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
         self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
         self._serving = False
@@ -181,10 +181,10 @@ class Nic:
         arrival, offset, value, answer = self._accesses.popleft()
         start = max(arrival, self._register_free)
         if answer is None:
-            self.events.at(start + self.timing.register_write, self._write, start, offset, value)
+            self.events.at(start + self.timing.register_access + 1, self._write, start, offset, value)
         else:
             # What comes in the cycle of a read is read.
-            self.events.at_end(start + self.timing.register_read, self._read, start, offset, answer)
+            self.events.at_end(start + self.timing.register_access, self._read, start, offset, answer)
 
     def _write(self, start: int, offset: int, value: int) -> None:
         held = self._held_until - self.events.now
@@ -495,7 +495,7 @@ class Nic:
 
     def cause(self, name: str) -> None:
         """A pulse of an interrupt cause."""
-        self.events.at(self.events.now + self.timing.interrupt_cause, self.interrupts.set, CAUSE[name])
+        self.events.at(self.events.now + 1, self.interrupts.set, CAUSE[name])
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""

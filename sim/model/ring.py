@@ -35,6 +35,10 @@ class Ring:
         self.wthresh_field = wthresh
 
 
+_PERIOD = 4
+"""Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
+
+
 class _Cached(NamedTuple):
     place: int
     """In the ring."""
@@ -158,7 +162,7 @@ class Prefetch:
         if waiting:
             self._events.at(now + self._timing.prefetch_burst, self._request, epoch, waiting)
         else:
-            self._events.at(now + self._timing.prefetch_again, self._end_fetch, epoch)
+            self._events.at(now + self._timing.prefetch_burst, self._end_fetch, epoch)
 
     def _end_fetch(self, epoch: int) -> None:
         if epoch == self._epoch:
@@ -193,7 +197,7 @@ class Prefetch:
     def take(self, cycle: int) -> tuple[int, bytes]:
         """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""
         index, raw, _ = self._cache.popleft()
-        self._free = cycle + self._timing.prefetch_period
+        self._free = cycle + _PERIOD
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
             self._consider(self._timing.prefetch_taken)

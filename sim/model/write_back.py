@@ -15,6 +15,12 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
+_USE, _PERIOD = 2, 3
+"""Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+_BURST = 3
+"""From a burst's last word to the next request: BOUND, FIT and REQUEST."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
@@ -99,8 +105,8 @@ class WriteBack:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
         self._joining = True
-        self._events.at(self._events.now + self._timing.write_back_use, self._joined, self._epoch, used)
-        self.free = self._events.now + self._timing.write_back_period
+        self._events.at(self._events.now + _USE, self._joined, self._epoch, used)
+        self.free = self._events.now + _PERIOD
 
     def _joined(self, epoch: int, used: Used) -> None:
         if epoch != self._epoch:
@@ -187,8 +193,8 @@ class WriteBack:
         cycle, timing = self._events.now, self._timing
         for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
-            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + timing.write_back_burst
-        done = cycle - timing.write_back_burst + timing.write_back_report
+            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
+        done = cycle - _BURST + timing.write_back_report
         self.free = done + timing.write_back_idle
         self._events.at(done, self._written, epoch, written[-1])
 
