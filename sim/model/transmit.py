@@ -378,7 +378,11 @@ class Transmit:
         self._items -= 1
         if self._asking is None:
             self._next_descriptor(max(now, self._requester_free))
-        self._time = max(self._time, now + 1)
+        if self._cutting is None:
+            self._time = max(self._time, now + 1)
+        else:
+            # The segmenter goes on by itself, unless the write-back has held the gatherer up.
+            self._time += now - self._complete_at
         self._go_on()
 
     def write_back_ready(self) -> None:
@@ -409,7 +413,8 @@ class Transmit:
             self._events.at(room, self._put, epoch)
             return
         self._pending.popleft()
-        self._time = max(self._time, now + self._timing.segment_resume)
+        if self._cutting is None or now > self._ready:
+            self._time = max(self._time, now + self._timing.segment_resume)
         self._mac.put(packet)
         self._go_on()
 
