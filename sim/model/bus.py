@@ -139,7 +139,7 @@ class ModelPort:
         self.arrivals: list[Callable[[int, bytes], None]] = []
         self._outgoing = outgoing
         self._byte_time = incoming.byte_time
-        incoming.whole = False
+        incoming.ahead = True
         incoming.deliver = self._deliver
         bus.frames = self._sent
 
