@@ -21,6 +21,7 @@ from sim.model.management import Management
 from sim.model.memory_port import MemoryPort
 from sim.model.pause import FlowControl, FlowControlSettings
 from sim.model.receive import Receive
+from sim.model.receive_batch import Batch
 from sim.model.registers import RegisterWindow
 from sim.model.ring import Prefetch, Ring
 from sim.model.timing import Timing
@@ -79,6 +80,7 @@ class Nic:
         """STATUS.LU."""
         self._phy_link = False
         self._build()
+        self.receive.batch = Batch(self)
         self._handlers()
         self._load_eeprom()
         self._held_until = 0
@@ -206,6 +208,21 @@ class Nic:
         self._register_free = start + self.timing.register_read_busy + extra
         self._serving = False
         self._serve()
+
+    def visible(self) -> int | None:
+        """The cycle before which nothing happens by itself that can be seen from outside but in memory."""
+        due = self.events.due()
+        if (
+            due is None
+            or self._serving
+            or self.transmit_prefetch.active
+            or self.transmit.active
+            or self.mac.active
+            or self.flow_control.settings.tfce
+        ):
+            return due
+        opens = self.interrupts.opens()
+        return None if opens is None else max(due, opens)
 
     # Registers
 
@@ -491,6 +508,14 @@ class Nic:
         self._set_receive()
         self._follow_link()
 
+    def receive_fields(self) -> tuple[int, int]:
+        """The registers that decide what a descriptor says of a frame."""
+        return self.window["RXCSUM"], self.window["VET"]
+
+    def receive_minimum_shift(self) -> int:
+        """How many times the ring's size is halved for RXDMT0."""
+        return int(_RCTL["RDMTS"].get(self.window["RCTL"])) + 1
+
     # What happens
 
     def cause(self, name: str) -> None:
@@ -524,8 +549,7 @@ class Nic:
             self.cause("SRPD")
 
     def _receive_left(self, left: int) -> None:
-        rdmts = _RCTL["RDMTS"].get(self.window["RCTL"])
-        if left == self.receive_ring.size >> rdmts + 1:
+        if left == self.receive_ring.size >> self.receive_minimum_shift():
             self.cause(_RECEIVE_MINIMUM)
 
     def _transmit_head(self) -> None:
