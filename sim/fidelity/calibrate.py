@@ -6,7 +6,6 @@ equal to what the RTL shows. Then the other probes tell how far that holds.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from sim.errors import RunFailedError
 from sim.fidelity.probe_bench import Probe, Seen
@@ -32,26 +31,65 @@ class Checkpoint:
     edge: str
     number: int = 0
     since: tuple[str, int] | None = None
+    value: bool = False
+    """What is looked at is not when it is but what (a counter, say)."""
 
     def time(self, seen: Seen) -> int:
         """Raises ``RunFailedError`` if there is no such event."""
-        return _time(self, seen, self.edge, self.number) - (_time(self, seen, *self.since) if self.since else 0)
+        time = _event(self, seen, self.edge, self.number)[self.value]
+        return time - (_event(self, seen, *self.since)[0] if self.since else 0)
 
 
-def _time(checkpoint: Checkpoint, seen: Seen, edge: str, number: int) -> int:
+def _event(checkpoint: Checkpoint, seen: Seen, edge: str, number: int) -> tuple[int, int]:
     events = seen.get(edge, [])
     if not -len(events) <= number < len(events):
         raise RunFailedError(f"probe {checkpoint.probe} shows no event {number} at {edge}: {checkpoint.parameter}")
-    return events[number][0]
+    return events[number]
 
 
 CHECKPOINTS = (
-    Checkpoint("register_answer", "registers", "answers", 0),
-    Checkpoint("register_read_busy", "registers", "answers", 1),
-    Checkpoint("register_block", "registers", "answers", 2),
-    Checkpoint("interrupt_pin", "registers", "interrupt", 0),
-    Checkpoint("register_write_busy", "registers", "interrupt", 0),
+    Checkpoint("register_access", "registers", "interrupt"),
+    Checkpoint("register_answer", "accesses", "answers"),
+    Checkpoint("register_write_busy", "accesses", "answers", 1),
+    Checkpoint("register_block", "accesses", "answers", 2),
+    Checkpoint("register_read_busy", "accesses", "answers", 3),
+    Checkpoint("register_reset", "reset", "answers"),
+    Checkpoint("prefetch_decide", "transmit 60", "reads"),
+    Checkpoint("prefetch_burst", "saturate, short", "reads", 1),
+    Checkpoint("prefetch_enable", "transmitter on", "reads"),
+    Checkpoint("requester_burst", "transmit 600", "reads", 2, since=("reads", 1)),
+    Checkpoint("requester_next", "transmit eight", "reads", 2, since=("reads", 1)),
+    Checkpoint("prefetch_offer", "transmit 60", "reads", 1),
+    Checkpoint("prefetch_taken", "transmit twice", "reads", 2),
+    Checkpoint("receive_dma_request", "receive without descriptors", "end of data"),
+    Checkpoint("receive_decide", "receive 64", "end of data"),
+    Checkpoint("receive_search", "receive a runt", "end of data"),
+    Checkpoint("receive_dma_burst", "receive 600", "end of data"),
+    Checkpoint("receive_dma_status", "receive in groups", "interrupt"),
+    Checkpoint("write_back_request", "receive 64", "rx descriptor 0"),
+    Checkpoint("write_back_report", "receive 64", "interrupt"),
+    Checkpoint("arbiter_early", "receive in pieces", "rx descriptor 0"),
+    Checkpoint("receive_dma_again", "receive in pieces", "rx descriptor 1"),
+    Checkpoint("receive_dma_next", "receive without descriptors", "rx descriptor 1"),
+    Checkpoint("receive_read_ahead", "receive too much", "answers", value=True),
+    Checkpoint("gather_word", "width 4, transmit", "tx descriptor 0"),
+    Checkpoint("gather_complete", "transmit 60", "tx descriptor 0"),
+    Checkpoint("segment_plain", "transmit 60", "frames"),
+    Checkpoint("segment_resume", "transmit eight", "tx descriptor 1"),
+    Checkpoint("write_back_idle", "transmit in pieces", "tx descriptor 1"),
+    Checkpoint("write_back_group", "transmit eight, whole descriptors", "tx descriptor 0"),
+    Checkpoint("segment_frame", "segmentation", "frames"),
+    Checkpoint("segment_drain", "segmentation in pieces", "tx descriptor 2", since=("tx descriptor 1", 0)),
+    Checkpoint("segment_complete", "segmentation", "tx descriptor 1"),
+    Checkpoint("requester_room", "saturate, long", "reads", 12),
+    Checkpoint("mac_read", "saturate, long", "tx descriptor 12"),
+    Checkpoint("mac_next", "saturate, short", "tx descriptor 85"),
+    Checkpoint("mac_enable", "link lost", "frames"),
+    Checkpoint("mac_loopback", "loopback", "interrupt"),
+    Checkpoint("phy_link", "phy", "interrupt", 2),
+    Checkpoint("mdic_end", "phy", "interrupt", -1),
 )
+"""In an order in which each parameter is free of those behind it, as far as that goes; the rest takes a second round."""
 
 
 def fit(rtl: list[Seen], timing: Timing, *, on_progress: Callable[[int], None] = lambda done: None) -> Timing:
@@ -118,5 +156,3 @@ def calibrate(*, announce: Callable[[str], None]) -> Calibration:
     return calibration
 
 
-def folder() -> Path:
-    return build.BUILD / "probes"

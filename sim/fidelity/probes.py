@@ -11,6 +11,18 @@ __all__ = ["PROBES"]
 _RX, _TX = {"RXT0": 1, "RXDMT0": 1, "RXO": 1}, {"TXDW": 1}
 
 
+async def _accesses(bench: ProbeBench) -> None:
+    bench.ask("STATUS")
+    await bench.wait(200)
+    for _ in range(2):
+        bench.write("LEDCTL", 0)
+    bench.ask("STATUS")
+    await bench.wait(200)
+    bench.ask("TPR")
+    bench.ask("STATUS")
+    await bench.wait(200)
+
+
 async def _registers(bench: ProbeBench) -> None:
     bench.write("IMS", LSC=1)
     bench.write("ICS", LSC=1)
@@ -74,6 +86,7 @@ async def _receive_without_descriptors(bench: ProbeBench) -> None:
     bench.put(64, 3)
     await bench.wait(500)
     bench.watch_receive(0, 1, 2)
+    bench.watch("end of data", RX_BUFFERS + 56)
     bench.give(2)
     await bench.look(350)
     bench.give(6)
@@ -91,6 +104,15 @@ async def _receive_many(bench: ProbeBench, **thresholds: int) -> None:
     bench.watch_receive(62, 63, 64, 65, 66)
     await bench.wait(84 * 58)
     await bench.look(84 * 20)
+
+
+async def _receive_too_much(bench: ProbeBench) -> None:
+    """More than the buffer holds, without descriptors."""
+    await bench.open()
+    bench.put(64, 690)
+    await bench.wait(84 * 690 + 200)
+    bench.ask("MPC")
+    await bench.wait(200)
 
 
 async def _receive_pieces(bench: ProbeBench) -> None:
@@ -151,7 +173,18 @@ async def _segmentation(bench: ProbeBench, *, payload: int, pieces: int) -> None
     header = 54
     octets = bytes(range(1, 1 + header)) + bytes(payload)
     context = TRANSMIT_CONTEXT.pack(
-        ipcss=14, ipcso=24, ipcse=33, tucss=34, tucso=50, paylen=payload, tcp=1, ip=1, tse=1, dext=1, hdrlen=header, mss=700
+        ipcss=14,
+        ipcso=24,
+        ipcse=33,
+        tucss=34,
+        tucso=50,
+        paylen=payload,
+        tcp=1,
+        ip=1,
+        tse=1,
+        dext=1,
+        hdrlen=header,
+        mss=700,
     )
     address = bench.data(octets)
     cut = -(-len(octets) // pieces)
@@ -160,8 +193,8 @@ async def _segmentation(bench: ProbeBench, *, payload: int, pieces: int) -> None
         length = min(cut, len(octets) - start)
         last = int(start + length == len(octets))
         values: dict[str, Any] = {"address": address + start, "dtalen": length, "dtyp": 1, "dext": 1, "eop": last}
-        descriptors.append(TRANSMIT_DATA.pack(**values, ifcs=1, rs=last, tse=1, ixsm=1, txsm=1))
-    bench.watch_transmit(0, pieces - 1, pieces)
+        descriptors.append(TRANSMIT_DATA.pack(**values, ifcs=1, rs=1, tse=1, ixsm=1, txsm=1))
+    bench.watch_transmit(*range(1, pieces + 1))
     bench.send(descriptors)
     await bench.look(1500 + payload * 2)
 
@@ -205,6 +238,7 @@ async def _loopback(bench: ProbeBench) -> None:
 
 
 PROBES = (
+    Probe("accesses", _accesses),
     Probe("registers", _registers),
     Probe("reset", _reset),
     Probe("eeprom", _eeprom),
@@ -216,6 +250,7 @@ PROBES = (
     Probe("receive without descriptors", _receive_without_descriptors),
     Probe("receive many", _receive_many),
     Probe("receive many with thresholds", partial(_receive_many, PTHRESH=16, HTHRESH=4, GRAN=1)),
+    Probe("receive too much", _receive_too_much),
     Probe("receive in pieces", _receive_pieces),
     Probe("receive in groups", _receive_groups),
     *(Probe(f"transmit {length}", partial(_transmit, length=length)) for length in (60, 61, 64, 65, 600)),
@@ -234,7 +269,7 @@ PROBES = (
     Probe("loopback", _loopback),
     *(
         Probe(f"width {width}, {way}", program, {"dma_width": width})
-        for width in (4, 3, 1)
+        for width in (4, 2)
         for way, program in (
             ("receive", partial(_receive, size=200, count=2)),
             ("transmit", partial(_transmit, length=200, count=2, GRAN=1, WTHRESH=1)),

@@ -73,6 +73,4 @@ def probe_rtl(folder: Path) -> list[Seen]:
     content: list[dict[str, list[list[int]]]] = json.loads(result.read_text())
     if len(content) != len(PROBES):
         raise RunFailedError(f"{len(content)} of {len(PROBES)} probes came back; see {folder}")
-    return [
-        {edge: [(cycle, value) for cycle, value in events] for edge, events in seen.items()} for seen in content
-    ]
+    return [{edge: [(cycle, value) for cycle, value in events] for edge, events in seen.items()} for seen in content]

@@ -106,7 +106,7 @@ class MacTransmit:
         """Of the buffer, in use."""
         self._free = self._events.now
         self._reading_words = 0
-        self._reading_since = 0
+        self._began = 0
         self.busy = False
         """A frame is on the wire."""
         self._starting = False
@@ -120,6 +120,11 @@ class MacTransmit:
         return self._head, self._tail, self._head_saved, self._tail_saved, max(len(self._waiting) - 1, 0)
 
     @property
+    def active(self) -> bool:
+        """There are frames, or may be at once."""
+        return self.busy or self._starting or bool(self._waiting)
+
+    @property
     def packets(self) -> int:
         return len(self._waiting)
 
@@ -127,7 +132,7 @@ class MacTransmit:
         """The cycle in which one more packet can wait, or None if that is not known yet. The next one leaves the queue
         with the last word of that on the wire."""
         now = self._events.now
-        last_word = self._reading_since + 8 * (self._reading_words - 1)
+        last_word = self._began + self._timing.mac_next + 8 * (self._reading_words - 1)
         reading = self.busy and now < last_word
         queued = len(self._waiting) - (not reading)
         if queued < _PACKETS:
@@ -135,13 +140,12 @@ class MacTransmit:
         return last_word if reading and queued == _PACKETS else None
 
     def room_at(self, words: int) -> int | None:
-        """The cycle in which the last of ``words`` finds room, or None if that is not known yet."""
-        now = self._events.now
+        """The cycle from which the last of ``words`` finds room, or None if that is not known yet."""
         excess = self.words + words - _WORDS
         if excess <= 0:
-            return now
+            return 0
         if self.busy and excess <= self._reading_words:
-            return max(now, self._reading_since + 8 * excess)
+            return self._began + self._timing.mac_read + 8 * excess
         return None
 
     def put(self, packet: Outgoing) -> None:
@@ -151,7 +155,7 @@ class MacTransmit:
         self.words += words
         self._tail_saved = self._tail
         self._tail = (self._tail + words) % BUFFER_WORDS
-        self.look(self._timing.mac_start)
+        self.look(0)
 
     def enable(self, on: bool) -> None:
         """TCTL.EN and the link."""
@@ -185,7 +189,7 @@ class MacTransmit:
         else:
             self._reading_words = 0
         now = self._events.now
-        self._reading_since = now + self._timing.mac_read
+        self._began = now
         self.busy = True
         frame = self._frame(packet)
         end = now + _LINE_PREAMBLE + len(frame)

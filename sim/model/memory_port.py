@@ -13,6 +13,11 @@ from sim.model.timing import Timing
 __all__ = ["Memory", "MemoryPort", "ReadTimes"]
 
 _WORD = 8
+
+_READ = 2
+"""Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
+_WRITE = 4
+"""From a client's write request being taken to the bus having the first word: request, data, and their registers."""
 _REMEMBERED = 64
 """Requests that may be ahead of their time: more than any engine looks ahead."""
 
@@ -74,7 +79,7 @@ class MemoryPort:
         word."""
         taken = cycle if cycle > self._request_free else self._request_free
         self._request_free = taken + 2
-        seen = taken + self._timing.arbiter_read
+        seen = taken + _READ
         self._requests.append((seen, length))
         self.read_bytes += length
         words = (address + length + _WORD - 1 >> 3) - (address >> 3)
@@ -112,11 +117,37 @@ class MemoryPort:
             address, data = address + piece, data[piece:]
             done += self._timing.receive_dma_burst
 
+    first_word = _WRITE
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self._size
+
+    @property
+    def full_width(self) -> bool:
+        """The bus takes a word in every cycle."""
+        return self._width == _WORD
+
+    @property
+    def write_free(self) -> int:
+        """The cycle from which a burst is taken at once."""
+        return self._write_free
+
+    def place(self, taken: int, address: int, data: bytes) -> None:
+        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
+
+        ``data`` lies within memory and within a burst; the bus is as wide as a word.
+        """
+        self.write_bytes += len(data)
+        self._write_free = taken - self._timing.arbiter_early
+        self._landings.append(_Landing(taken, taken + self._write_latency, address, data))
+
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free
         self.write_bytes += len(data)
         words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
-        last = self._words(taken + self._timing.arbiter_write, 1)
+        last = self._words(taken + _WRITE, 1)
         end = address + len(data)
         if end <= self._size:
             for start in range(0, len(data), step):
@@ -145,8 +176,12 @@ class MemoryPort:
 
     def _ready(self, cycle: int) -> int:
         """The first cycle from one on in which a bus of less than a word per cycle takes a word."""
-        turn = -(-(cycle - 2) * self._width // _WORD)
-        return 2 - (-_WORD * turn // self._width)
+        turn = -(-(cycle - 2) * _WORD // self._word_eighths)
+        return 2 - (-self._word_eighths * turn // _WORD)
+
+    def next_landing(self) -> int | None:
+        """The cycle in which memory shows the next write."""
+        return self._landings[0].due if self._landings else None
 
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""

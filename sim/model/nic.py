@@ -21,6 +21,7 @@ from sim.model.management import Management
 from sim.model.memory_port import Memory, MemoryPort
 from sim.model.pause import FlowControl, FlowControlSettings
 from sim.model.receive import Receive
+from sim.model.receive_batch import Batch
 from sim.model.registers import RegisterWindow
 from sim.model.ring import Prefetch, Ring
 from sim.model.timing import Timing
@@ -69,7 +70,7 @@ class Nic:
         self.window = RegisterWindow()
         self.counters = Counters()
         self.port = MemoryPort(view, timing, read_latency=read_latency, write_latency=write_latency, width=width)
-        self.interrupts = Interrupts(events, timing, InterruptThrottle(semantics=semantics), on_interrupt)
+        self.interrupts = Interrupts(events, InterruptThrottle(semantics=semantics), on_interrupt)
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
         self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
         self._serving = False
@@ -79,6 +80,7 @@ class Nic:
         """STATUS.LU."""
         self._phy_link = False
         self._build()
+        self.receive.batch = Batch(self)
         self._handlers()
         self._load_eeprom()
         self._held_until = 0
@@ -181,10 +183,10 @@ class Nic:
         arrival, offset, value, answer = self._accesses.popleft()
         start = max(arrival, self._register_free)
         if answer is None:
-            self.events.at(start + self.timing.register_write, self._write, start, offset, value)
+            self.events.at(start + self.timing.register_access + 1, self._write, start, offset, value)
         else:
             # What comes in the cycle of a read is read.
-            self.events.at_end(start + self.timing.register_read, self._read, start, offset, answer)
+            self.events.at_end(start + self.timing.register_access, self._read, start, offset, answer)
 
     def _write(self, start: int, offset: int, value: int) -> None:
         held = self._held_until - self.events.now
@@ -206,6 +208,21 @@ class Nic:
         self._register_free = start + self.timing.register_read_busy + extra
         self._serving = False
         self._serve()
+
+    def visible(self) -> int | None:
+        """The cycle before which nothing happens by itself that can be seen from outside but in memory."""
+        due = self.events.due()
+        if (
+            due is None
+            or self._serving
+            or self.transmit_prefetch.active
+            or self.transmit.active
+            or self.mac.active
+            or self.flow_control.settings.tfce
+        ):
+            return due
+        opens = self.interrupts.opens()
+        return None if opens is None else max(due, opens)
 
     # Registers
 
@@ -491,11 +508,19 @@ class Nic:
         self._set_receive()
         self._follow_link()
 
+    def receive_fields(self) -> tuple[int, int]:
+        """The registers that decide what a descriptor says of a frame."""
+        return self.window["RXCSUM"], self.window["VET"]
+
+    def receive_minimum_shift(self) -> int:
+        """How many times the ring's size is halved for RXDMT0."""
+        return int(_RCTL["RDMTS"].get(self.window["RCTL"])) + 1
+
     # What happens
 
     def cause(self, name: str) -> None:
         """A pulse of an interrupt cause."""
-        self.events.at(self.events.now + self.timing.interrupt_cause, self.interrupts.set, CAUSE[name])
+        self.events.at(self.events.now + 1, self.interrupts.set, CAUSE[name])
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""
@@ -524,8 +549,7 @@ class Nic:
             self.cause("SRPD")
 
     def _receive_left(self, left: int) -> None:
-        rdmts = _RCTL["RDMTS"].get(self.window["RCTL"])
-        if left == self.receive_ring.size >> rdmts + 1:
+        if left == self.receive_ring.size >> self.receive_minimum_shift():
             self.cause(_RECEIVE_MINIMUM)
 
     def _transmit_head(self) -> None:

@@ -35,6 +35,10 @@ class Ring:
         self.wthresh_field = wthresh
 
 
+_PERIOD = 4
+"""Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
+
+
 class _Cached(NamedTuple):
     place: int
     """In the ring."""
@@ -76,6 +80,11 @@ class Prefetch:
         self._fetching = False
         self._polling = False
         self._base = 0
+
+    @property
+    def active(self) -> bool:
+        """There are descriptors on the chip, or on their way."""
+        return self._on_chip > 0 or self._deciding or self._fetching
 
     def head_written(self, head: int) -> None:
         self._restart(head)
@@ -158,7 +167,7 @@ class Prefetch:
         if waiting:
             self._events.at(now + self._timing.prefetch_burst, self._request, epoch, waiting)
         else:
-            self._events.at(now + self._timing.prefetch_again, self._end_fetch, epoch)
+            self._events.at(now + self._timing.prefetch_burst, self._end_fetch, epoch)
 
     def _end_fetch(self, epoch: int) -> None:
         if epoch == self._epoch:
@@ -190,10 +199,19 @@ class Prefetch:
         ready = self._cache[0].ready
         return ready if ready > self._free else self._free
 
+    def at_hand(self, cycle: int) -> tuple[int, int] | None:
+        """Index and address of the descriptor that can be taken in a cycle, if that makes no difference to fetching."""
+        if not self._cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
+            return None
+        place, raw, ready = self._cache[0]
+        if ready > cycle or self._free > cycle:
+            return None
+        return place, int.from_bytes(raw[:8], "little")
+
     def take(self, cycle: int) -> tuple[int, bytes]:
         """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""
         index, raw, _ = self._cache.popleft()
-        self._free = cycle + self._timing.prefetch_period
+        self._free = cycle + _PERIOD
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
             self._consider(self._timing.prefetch_taken)

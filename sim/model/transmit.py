@@ -17,6 +17,8 @@ from sim.model.write_back import Used, WriteBack
 
 __all__ = ["Transmit"]
 
+_EMPTY = 3
+"""Cycles from a descriptor without data to the gatherer: the queue between."""
 _ITEMS = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS = 512
@@ -111,20 +113,26 @@ class Transmit:
         self._inbox: deque[_Burst] = deque()
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
-        self._next_packet = self._time
-        """When they can begin another packet."""
         self._item_begun = False
         self._completing: _Item | None = None
+        self._complete_at = 0
         self._burst: _Burst | None = None
         self._position = 0
         self._data = bytearray()
         self._packet: Packet | None = None
         self._cutting: _Segmentation | None = None
+        self._was_cut = False
+        """The packet that the item at hand ends is one."""
         self._pending: deque[Outgoing] = deque()
         self._fitted = False
         self._ready = 0
         self._rest = False
         """There are bytes left of the burst at hand."""
+
+    @property
+    def active(self) -> bool:
+        """There are descriptors inside."""
+        return self._items > 0
 
     # Requester
 
@@ -157,7 +165,7 @@ class Transmit:
         self._items += 1
         timing = self._timing
         if not item.left:
-            came = now + timing.gather_empty
+            came = now + _EMPTY
             burst = _Burst(item, b"", came, came, True, 0)
             self._inbox.append(burst)
             self._events.at(came, self._come, epoch, burst)
@@ -232,7 +240,7 @@ class Transmit:
             self._room += burst.words
             if self._waits_for_room:
                 self._waits_for_room = False
-                self._events.at(self._time, self._ask, self._epoch)
+                self._events.at(self._time - self._timing.requester_room, self._ask, self._epoch)
             if burst.final:
                 self._end_item(burst.item)
 
@@ -240,7 +248,7 @@ class Transmit:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
         if not self._pending or self._fitted:
             return True
-        words = (len(self._pending[0].data) + 7 >> 3) - self._timing.segment_words
+        words = len(self._pending[0].data) + 7 >> 3
         room = self._mac.room_at(words)
         if room is None:
             return False
@@ -258,7 +266,6 @@ class Transmit:
             self._time = max(self._time, burst.first)
             return
         if begins:
-            self._time = max(self._time, self._next_packet)
             context, options = (
                 (self._packet.context, self._packet.options) if self._packet else self._gatherer.begun or (None, None)
             )
@@ -306,7 +313,7 @@ class Transmit:
                 self._make_frame(cutting)
 
     def _begin_frame(self, cutting: _Segmentation) -> None:
-        self._time += self._timing.segment_header + cutting.context.hdrlen
+        self._time += cutting.context.hdrlen
 
     def _use_payload(self, burst: _Burst, cutting: _Segmentation) -> bool:
         wanted = cutting.wanted() - len(cutting.piece)
@@ -337,15 +344,17 @@ class Transmit:
 
     def _end_item(self, item: _Item) -> None:
         """The last byte of a descriptor has been used."""
-        if self._packet is not None:
-            self._next_packet = self._time + self._timing.segment_next
         self._packet = None
         self._completing = item
         self._item_begun = False
-        self._events.at(self._time + self._timing.gather_complete, self._complete, self._epoch)
+        cut = self._cutting is not None or self._was_cut
+        self._complete_at = self._time + (self._timing.segment_complete if cut else self._timing.gather_complete)
+        self._was_cut = False
+        self._events.at(self._complete_at, self._complete, self._epoch)
 
     def _end_packet(self, packet: Packet) -> None:
         cutting, self._cutting = self._cutting, None
+        self._was_cut = cutting is not None
         if cutting is not None:
             if not cutting.over:
                 self._on_cut_short()
@@ -356,10 +365,10 @@ class Transmit:
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
         item = self._completing
-        if epoch != self._epoch or item is None:
+        now = self._events.now
+        if epoch != self._epoch or item is None or now < self._complete_at:
             return
         write_back = self._write_back
-        now = self._events.now
         if not write_back.ready():
             if write_back.free > now:
                 self._events.at(write_back.free, self._complete, epoch)
@@ -374,7 +383,11 @@ class Transmit:
         self._items -= 1
         if self._asking is None:
             self._next_descriptor(max(now, self._requester_free))
-        self._time = max(self._time, now + 1)
+        if self._cutting is None:
+            self._time = max(self._time, now + 1)
+        else:
+            # The segmenter goes on by itself, unless the write-back has held the gatherer up.
+            self._time += now - self._complete_at
         self._go_on()
 
     def write_back_ready(self) -> None:
@@ -405,8 +418,8 @@ class Transmit:
             self._events.at(room, self._put, epoch)
             return
         self._pending.popleft()
-        self._time = max(self._time, now + self._timing.segment_resume)
-        self._next_packet = max(self._next_packet, self._time)
+        if self._cutting is None or now > self._ready:
+            self._time = max(self._time, now + self._timing.segment_resume)
         self._mac.put(packet)
         self._go_on()
 

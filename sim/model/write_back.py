@@ -15,6 +15,12 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
+_USE, _PERIOD = 2, 3
+"""Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+_BURST = 3
+"""From a burst's last word to the next request: BOUND, FIT and REQUEST."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
@@ -93,14 +99,26 @@ class WriteBack:
         """Whether a descriptor is taken now."""
         return not self._writing and self._events.now >= self.free
 
+    use_cycles = _USE
+
+    def idle(self) -> bool:
+        """Nothing has gathered, nothing is being written, nor is anything being flushed."""
+        return not (self._writing or self._joining or self._flushing or self._rule.group)
+
+    def wrote(self, index: int, free: int) -> None:
+        """A descriptor's status has been written, in another way than by ``use``; the next is taken from ``free`` on."""
+        following = index + 1 if index + 1 != self._ring.size else 0
+        self.following = self.head = following
+        self.free = free
+
     def use(self, used: Used) -> None:
         """A descriptor is taken in the present cycle."""
         if self._rule.group and used.index != self.following:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
         self._joining = True
-        self._events.at(self._events.now + self._timing.write_back_use, self._joined, self._epoch, used)
-        self.free = self._events.now + self._timing.write_back_period
+        self._events.at(self._events.now + _USE, self._joined, self._epoch, used)
+        self.free = self._events.now + _PERIOD
 
     def _joined(self, epoch: int, used: Used) -> None:
         if epoch != self._epoch:
@@ -153,12 +171,16 @@ class WriteBack:
     def _write_status(self, used: Used) -> None:
         """One descriptor's status alone."""
         self._writing = True
+        self._events.at(self._events.now + self._timing.write_back_request, self._ask_status, self._epoch, used)
+
+    def _ask_status(self, epoch: int, used: Used) -> None:
+        if epoch != self._epoch:
+            return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
         data = used.data[self._status.start : self._status.stop]
-        done = self._port.write(self._events.now + self._timing.write_back_request, address, data)
-        done += self._timing.write_back_report
+        done = self._port.write(self._events.now, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
-        self._events.at(done, self._written_status, self._epoch, used)
+        self._events.at(done, self._written_status, epoch, used)
 
     def _written_status(self, epoch: int, used: Used) -> None:
         if epoch != self._epoch:
@@ -175,12 +197,18 @@ class WriteBack:
         """A group, whole."""
         self._writing = True
         cycle = self._events.now + self._timing.write_back_group + self._timing.write_back_request
+        self._events.at(cycle, self._ask, self._epoch, written)
+
+    def _ask(self, epoch: int, written: list[int]) -> None:
+        if epoch != self._epoch:
+            return
+        cycle, timing = self._events.now, self._timing
         for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
-            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + self._timing.write_back_burst
-        done = cycle - self._timing.write_back_burst + self._timing.write_back_report
-        self.free = done + self._timing.write_back_idle
-        self._events.at(done, self._written, self._epoch, written[-1])
+            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
+        done = cycle - _BURST + timing.write_back_report
+        self.free = done + timing.write_back_idle
+        self._events.at(done, self._written, epoch, written[-1])
 
     def _written(self, epoch: int, last: int) -> None:
         if epoch != self._epoch:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sim.backend import Backend
 from sim.errors import RunFailedError, UserError
 from sim.measurement import Figure, write
 from sim.qemu import acceptance
@@ -23,11 +24,6 @@ __all__ = ["app"]
 app = typer.Typer()
 
 _LEVELS_PATH = build.BUILD / "linux.json"
-
-
-class Backend(StrEnum):
-    MODEL = "model"
-    RTL = "rtl"
 
 
 _QUICKEST = Backend.MODEL
