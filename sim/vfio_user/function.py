@@ -198,6 +198,8 @@ class Function:
             raise RequestError(errno.EINVAL, f"a write of {size} bytes brings {len(data)}")
         if region == _CONFIG_REGION:
             self.config.write(offset, data)
+            if self.config.bus_master and not self.nic.memory.enabled and not self.nic.memory.reachable:
+                self._log("none of the guest's memory is shared: start QEMU with memory-backend-memfd,share=on")
             self.nic.memory.enabled = self.config.bus_master
             self.follow_pin()
         else:

@@ -63,6 +63,11 @@ class GuestMemory:
         return len(self._regions)
 
     @property
+    def reachable(self) -> bool:
+        """Whether there is any memory that came with a descriptor."""
+        return any(region.array is not None for region in self._regions)
+
+    @property
     def enabled(self) -> bool:
         return self._enabled
 

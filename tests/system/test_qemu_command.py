@@ -97,6 +97,34 @@ def test_a_client_may_disappear_in_the_middle_of_dma(tmp_path: Path, backend: st
     assert bytes(rdpcap(str(capture))[-1]).startswith(b"\xff" * 6 + STATION + b"\x88\xb5" + b"second")
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dma_outside_of_the_guests_memory_goes_nowhere(tmp_path: Path, backend: str) -> None:
+    """Reads give ones, as a PCI master abort does; both are counted, and the NIC goes on."""
+    path, capture = tmp_path / "nic.sock", tmp_path / "capture.pcapng"
+    elsewhere, page = 0x8000000, 0x40000000
+    with niclab_qemu(path, "--backend", backend, "--capture", str(capture)) as process:
+        with memory(PAGE) as descriptor, driver(path) as nic:
+            nic.send_from(elsewhere, 64)
+            assert nic.client.map(page, PAGE, descriptor, flags=1) == 0
+            os.pwrite(descriptor, b"\x11" * PAGE, 0)
+            nic.send_from(page, 64)
+            nic.send_from(page + PAGE - 32, 64)
+            nic.sent()
+            assert nic.client.unmap(page, PAGE) == 0
+            nic.send_from(page, 64)
+            nic.send(b"\xff" * 6 + STATION + bytes(50))
+            nic.sent()
+        output = ended(process)
+    assert [bytes(frame) for frame in rdpcap(str(capture))] == [
+        b"\xff" * 64,
+        b"\x11" * 64,
+        b"\x11" * 32 + b"\xff" * 32,
+        b"\xff" * 64,
+        b"\xff" * 6 + STATION + bytes(50),
+    ]
+    assert "DMA outside of memory    3 reads, 0 writes" in output
+
+
 def test_our_stack_answers(tmp_path: Path) -> None:
     path = tmp_path / "nic.sock"
     with niclab_qemu(path, "--backend", "model", "--peer", "stack") as process:

@@ -59,10 +59,19 @@ class RawDriver:
         for frame in frames:
             buffer = _SENT + self._tail % 8 * _BUFFER
             self._put(buffer, frame)
-            descriptor = TRANSMIT_LEGACY.pack(address=buffer, length=len(frame), eop=1, ifcs=1, rs=1)
-            self._put(_TRANSMIT + self._tail * DESCRIPTOR_BYTES, descriptor)
-            self._tail = (self._tail + 1) % _COUNT
+            self.send_from(buffer, len(frame))
+
+    def send_from(self, address: int, size: int) -> None:
+        """Give the NIC a frame that lies at some address."""
+        descriptor = TRANSMIT_LEGACY.pack(address=address, length=size, eop=1, ifcs=1, rs=1)
+        self._put(_TRANSMIT + self._tail * DESCRIPTOR_BYTES, descriptor)
+        self._tail = (self._tail + 1) % _COUNT
         self.write("TDT", self._tail)
+
+    def sent(self) -> None:
+        """Wait until the NIC has completed all frames."""
+        while self.read("TDH") != self._tail:
+            pass
 
     def receive(self) -> bytes:
         """The next frame (without FCS), for which this waits."""

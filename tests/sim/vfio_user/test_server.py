@@ -179,6 +179,18 @@ def test_what_cannot_be_reached_reads_as_ones(server: Serving, client: Client, h
         assert (server.nic.memory.bad_reads, server.nic.memory.bad_writes) == (1, 0)
 
 
+def test_a_guest_that_does_not_share_its_memory_is_told_so(server: Serving, client: Client) -> None:
+    hint = "none of the guest's memory is shared: start QEMU with memory-backend-memfd,share=on"
+    assert client.map(0, PAGE, None) == 0
+    client.enable_dma()
+    assert server.log.count(hint) == 1
+    with memory(PAGE) as descriptor:
+        assert client.map(PAGE, PAGE, descriptor) == 0
+    assert client.write(7, 4, b"\x00\x00") == 0
+    client.enable_dma()
+    assert server.log.count(hint) == 1
+
+
 def test_memory_that_is_read_only_is_not_written(server: Serving, client: Client) -> None:
     with memory(PAGE) as descriptor:
         client.enable_dma()
