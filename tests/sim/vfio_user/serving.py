@@ -79,13 +79,14 @@ class Nothing:
 
 
 class Serving:
-    """What a test sees of the server. ``log`` has what it said."""
+    """What a test sees of the server. ``log`` has what it said, ``ended`` is set when it has ended by itself."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.nic = CopyingNic()
         self.log: list[str] = []
         self.statistics = Statistics()
+        self.ended = threading.Event()
 
     def connect(self) -> "Client":
         return Client(self.path)
@@ -112,6 +113,7 @@ def serving(path: Path, *, clients: int = 0) -> Iterator[Serving]:
             _drive(server.serve(clients))
         except BaseException as error:
             failures.append(error)
+        made.ended.set()
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -479,5 +479,6 @@ def test_the_server_ends_after_as_many_clients_as_asked(tmp_path: Path) -> None:
             client.socket.sendall(b"x")
         with server.connect() as client:
             client.negotiate()
+        assert server.ended.wait(TIMEOUT)
     assert server.log[-1] == "the client has gone"
     assert (server.statistics.clients, server.statistics.broken) == (2, 1)
