@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,8 @@ _PCI_READ_CYCLES = 16
 async def session(dut: HierarchyObject) -> None:
     """Serves what the folder named by ``NICLAB_RUN`` asks for (see ``sim.qemu.launch``)."""
     end_with_parent(int(os.environ["NICLAB_PARENT"]))
+    # As in any program of Python: a client's descriptor may be a pipe that nobody reads.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     folder = Path(os.environ["NICLAB_RUN"])
     wake = dut.wake
     assert isinstance(wake, LogicObject)

@@ -88,7 +88,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Raises ``BadMessageError`` if the client is gone or has left so many replies unread that no more fit."""
         try:
-            sent = self._socket.send(data)
+            sent = self._socket.send(data, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = 0
         except OSError as error:

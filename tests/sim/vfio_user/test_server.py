@@ -286,6 +286,25 @@ def test_the_interrupt_is_masked_by_itself_and_told_again_if_it_stays(client: Cl
     os.close(descriptor)
 
 
+def test_an_interrupt_that_goes_nowhere(server: Serving, client: Client) -> None:
+    """Pipes that nobody reads, or that are full."""
+    for full in (False, True):
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        if full:
+            os.write(write, bytes(1 << 20))
+        else:
+            os.close(read)
+        request = SET_IRQS.pack(20, TRIGGER_EVENTFD, 0, 0, 1)
+        assert client.ask(Command.DEVICE_SET_IRQS, request, descriptors=[write])[0] == 0
+        client.post(RAISE, 1)
+        assert client.ask(Command.DEVICE_SET_IRQS, SET_IRQS.pack(20, UNMASK, 0, 0, 1))[0] == 0
+        os.close(write)
+        if full:
+            os.close(read)
+    assert client.read(0, ADDRESS)[0] == 0
+
+
 def test_the_interrupt_is_silent_while_configuration_space_disables_it(client: Client) -> None:
     descriptor = _eventfd(client)
     assert client.write(7, 4, b"\x00\x04") == 0
