@@ -8,20 +8,18 @@ import sys
 from collections.abc import Sequence
 
 from hw.io_window import IoWindowModel
-from hw.registers import BY_NAME, WINDOW_BYTES
+from hw.registers import WINDOW_BYTES
 from sim.clock import CYCLE_NS, cycle_at
 from sim.engine import EventEngine
 from sim.model.events import Events
 from sim.model.nic import Nic
 from sim.model.timing import Calibration
 from sim.vfio_user.guest_memory import GuestMemory
+from sim.vfio_user.nic import POLLED
 from sim.vfio_user.statistics import Statistics
 from sim.wire import Link
 
 __all__ = ["ModelNic"]
-
-_POLLED = frozenset(BY_NAME[name].offset for name in ("MDIC", "EERD"))
-"""Registers in which software waits for the end of something slow; see ``sim.rtl.nic``."""
 
 _IOADDR, _IODATA = 0, 4
 _READ_CYCLES = 16
@@ -85,7 +83,7 @@ class ModelNic:
         self._nic.write(cycle_at(self.env.now), offset, value)
 
     async def read32(self, offset: int) -> int:
-        if offset in _POLLED:
+        if offset in POLLED:
             await self.flush()
         answers: list[int] = []
         self._nic.read(cycle_at(self.env.now), offset, lambda value, cycle: answers.append(value))

@@ -1,4 +1,4 @@
-"""``niclab qemu``."""
+"""``niclab qemu`` and ``niclab linux``."""
 
 import shlex
 from enum import StrEnum
@@ -24,8 +24,6 @@ __all__ = ["app"]
 app = typer.Typer()
 
 _LEVELS_PATH = build.BUILD / "linux.json"
-
-
 _QUICKEST = Backend.MODEL
 
 

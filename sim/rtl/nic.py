@@ -6,13 +6,10 @@ from hw.registers import BY_NAME
 from sim.clock import CYCLE_NS
 from sim.rtl.engine import RtlEngine
 from sim.vfio_user.guest_memory import GuestMemory, Region
+from sim.vfio_user.nic import POLLED
 from sim.vfio_user.statistics import Statistics
 
 __all__ = ["RtlNic"]
-
-_POLLED = frozenset(BY_NAME[name].offset for name in ("MDIC", "EERD"))
-"""Registers in which software waits for the end of something slow. It is over when such a read is answered: a guest
-that polls would wait in its own time, which costs a whole access each time it looks."""
 
 
 class _Window:
@@ -51,7 +48,7 @@ class RtlNic:
         self._bench.access(0, offset, write=True, data=value)
 
     async def read32(self, offset: int) -> int:
-        if offset in _POLLED:
+        if offset in POLLED:
             while not await self.work(()):
                 pass
         return await self._read(offset, io=False)

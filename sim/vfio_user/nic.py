@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from hw.registers import BY_NAME
 from sim.vfio_user.guest_memory import GuestMemory
 from sim.vfio_user.statistics import Statistics
 
-__all__ = ["Nic"]
+__all__ = ["POLLED", "Nic"]
+
+POLLED = frozenset(BY_NAME[name].offset for name in ("MDIC", "EERD"))
+"""Registers in which software waits for the end of something slow. It is over when such a read is answered: a guest
+that polls would wait in its own time, which costs a whole access each time it looks."""
 
 
 class Nic(Protocol):
