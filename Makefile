@@ -22,7 +22,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test lint check fuzz fuzz-parsers tables bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz fuzz-parsers tables bench coverage synth formal linux linux-quick clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -36,6 +36,8 @@ help:
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make formal  [ONLY=names]   prove what the NIC's parts promise, refute a mutant of each, make build/formal.json"
+	@echo "make linux   boot Linux guests in QEMU whose stock driver has to work with this NIC, both back ends (as root)"
+	@echo "make linux-quick   the same on the model alone, up to pings (under 3 minutes)"
 	@echo "make setup   create .venv and install what requirements.lock pins (the others do it when needed)"
 	@echo "make clean   remove build/ and the caches of the tools"
 	@echo "PYTHON=...   chooses the Python (3.11 or later) that .venv is created with"
@@ -100,6 +102,12 @@ $(FORMAL_INSTALLED): requirements-formal.lock $(INSTALLED)
 
 formal: $(FORMAL_INSTALLED) | tools
 	@$(RUN) sim.cli formal $(ONLY)
+
+linux: $(INSTALLED) | tools
+	@$(RUN) sim.cli linux
+
+linux-quick: $(INSTALLED) | tools
+	@$(RUN) sim.cli linux --quick
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench

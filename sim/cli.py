@@ -17,12 +17,15 @@ from rich.console import Console
 from driver.itr import parse_interrupt_throttle_rate
 from sim import benchmarks, formal, synthesis
 from sim import coverage as verilog_coverage
+from sim.backend import Backend
 from sim.entry import run as run_application
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
+from sim.model.timing import Calibration
 from sim.packetdrill.command import app as packetdrill_app
 from sim.progress import ProgressDisplay
+from sim.qemu.commands import app as qemu_app
 from sim.realtime.commands import app as realtime_app
 from sim.report.conditions import conditions
 from sim.report.table import text_table
@@ -49,6 +52,7 @@ class Offloads(StrEnum):
 OutputOption = Annotated[Path, typer.Option(help="Directory of the report, replaced when the new one is complete.")]
 FileOption = Annotated[Path | None, typer.Option(help="The file to transfer.", show_default="the NIC's own Verilog")]
 SeedOption = Annotated[int, typer.Option(help="Seed of each run's random numbers.")]
+BackendOption = Annotated[Backend, typer.Option(help="What plays the NIC: the Verilated RTL, or the fast model.")]
 WavesOption = Annotated[bool, typer.Option("--waves", help="Write waveforms (FST); several times slower.")]
 
 
@@ -66,6 +70,11 @@ def _modes(text: str) -> tuple[int, ...]:
             raise UserError(str(error)) from None
         modes[mode] = None
     return tuple(modes)
+
+
+def _check_waves(waves: bool, backend: Backend) -> None:
+    if waves and backend is not Backend.RTL:
+        raise UserError("--waves shows signals of the RTL: it goes with --backend rtl")
 
 
 def _check_file(file: Path) -> None:
@@ -87,7 +96,12 @@ def _check_file(file: Path) -> None:
 
 def _simulate(console: Console, experiments: list[Experiment], *, jobs: int) -> tuple[list[RunResult], float]:
     """The rows, and the seconds that the runs took."""
-    build.bench(waves=experiments[0].waves, announce=lambda text: console.print(f"Building: {text}", highlight=False))
+    if experiments[0].backend is Backend.RTL:
+        build.bench(
+            waves=experiments[0].waves, announce=lambda text: console.print(f"Building: {text}", highlight=False)
+        )
+    else:
+        Calibration.load()
     started = time.monotonic()
     with ProgressDisplay(console, len(experiments)) as display:
         runs = run_all(experiments, jobs=jobs, on_progress=display)
@@ -109,16 +123,18 @@ def report(
     jobs: Annotated[int, typer.Option(min=0, help="Simulators at a time; 0: one per processor.")] = 0,
     output: OutputOption = Path("build/report"),
     waves: WavesOption = False,
+    backend: BackendOption = Backend.RTL,
 ) -> None:
     """Run the main job in every mode, and make the report."""
     console = Console()
     settings = _modes(modes)
     if file is not None:
         _check_file(file)
+    _check_waves(waves, backend)
     check_directory(output)
     if file is None:
         file = _default_file(console)
-    experiments = main_job(file, modes=settings, offloads=offloads.settings, seed=seed, waves=waves)
+    experiments = main_job(file, modes=settings, offloads=offloads.settings, seed=seed, waves=waves, backend=backend)
     runs, wall_time = _simulate(console, experiments, jobs=jobs)
     folders = {experiment.name: RUNS / experiment.name for experiment in experiments}
     write_report(
@@ -139,17 +155,19 @@ def run(
     file: FileOption = None,
     seed: SeedOption = 1,
     waves: WavesOption = False,
+    backend: BackendOption = Backend.RTL,
 ) -> None:
     """Run one experiment, and print its row; its files stay in build/runs/."""
     console = Console(stderr=True)
     if offloads not in ("on", "off"):
         raise UserError(f"--offloads is on or off, not {offloads!r}")
     settings = _modes(str(mode))
+    _check_waves(waves, backend)
     if file is not None:
         _check_file(file)
     else:
         file = _default_file(console)
-    experiments = main_job(file, modes=settings, offloads=(offloads == "on",), seed=seed, waves=waves)
+    experiments = main_job(file, modes=settings, offloads=(offloads == "on",), seed=seed, waves=waves, backend=backend)
     [row], _ = _simulate(console, experiments, jobs=1)
     for name, unit, _ in describe():
         value = getattr(row, name)
@@ -161,6 +179,7 @@ def run(
 
 app.add_typer(realtime_app)
 app.add_typer(packetdrill_app)
+app.add_typer(qemu_app)
 
 
 @app.command()

@@ -23,7 +23,7 @@ class DeadlockError(RuntimeError):
 
 
 class _Call:
-    """A call that is due at a time; cancelled by taking its function away."""
+    """A call that is to be made; cancelled by taking its function away."""
 
     __slots__ = ("function",)
 
@@ -44,7 +44,8 @@ class _Sleep:
         self.when = when
 
     def __await__(self) -> Generator["_Sleep", None, None]:
-        yield self
+        if not self.scheduler.jump(self.when):
+            yield self
 
     def arm(self, task: "Task[Any]") -> Callable[[], None]:
         return self.scheduler.call_at(self.when, task.step).cancel
@@ -194,6 +195,11 @@ class Scheduler:
         heapq.heappush(self._heap, (when if when > now else now, self._sequence, call))
         return call
 
+    def jump(self, when: int) -> bool:
+        """Let time pass until ``when`` for the task that runs, if its clock can do so and nothing else is due by then.
+        Returns whether it has."""
+        return False
+
     def sleep(self, duration: int) -> _Sleep:
         return _Sleep(self, self.now + duration)
 
@@ -232,6 +238,13 @@ class Scheduler:
 
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
+
+    def jump(self, when: int) -> bool:
+        heap = self._heap
+        if (heap and heap[0][0] <= when) or self._failure is not None:
+            return False
+        self.now = when
+        return True
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.backend import Backend
 from sim.host import HostCosts
 
 __all__ = ["DEFAULT_MODES", "MODE_NAMES", "Experiment", "main_job", "mode_name"]
@@ -42,6 +43,8 @@ class Experiment:
     time_limit: int = 5_000_000_000
     """Simulated nanoseconds after which the run is given up."""
     waves: bool = False
+    backend: Backend = Backend.RTL
+    """What plays A's NIC."""
     costs: HostCosts = field(default_factory=HostCosts)
 
     @property
@@ -54,7 +57,14 @@ class Experiment:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Experiment":
-        return cls(**content | {"file": Path(content["file"]), "costs": HostCosts(**content["costs"])})
+        return cls(
+            **content
+            | {
+                "file": Path(content["file"]),
+                "backend": Backend(content["backend"]),
+                "costs": HostCosts(**content["costs"]),
+            }
+        )
 
 
 def main_job(
@@ -64,10 +74,18 @@ def main_job(
     offloads: tuple[bool, ...] = (True, False),
     seed: int = 1,
     waves: bool = False,
+    backend: Backend = Backend.RTL,
 ) -> list[Experiment]:
     """The runs of the main job: each mode with each setting of the offloads."""
     return [
-        Experiment(file=file.resolve(), interrupt_throttle_rate=mode, offloads=on, seed=seed, waves=waves)
+        Experiment(
+            file=file.resolve(),
+            interrupt_throttle_rate=mode,
+            offloads=on,
+            seed=seed,
+            waves=waves,
+            backend=backend,
+        )
         for mode in modes
         for on in offloads
     ]

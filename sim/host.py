@@ -95,18 +95,23 @@ class HostCpu:
         self.costs = costs
         self.busy: dict[Cause, int] = dict.fromkeys(Cause, 0)
         self._busy_until = 0
+        self._each = {cause: costs.price(cause, 1, 0) for cause in Cause}
+        """The price of one operation of each cause without bytes."""
 
     @property
     def now(self) -> int:
-        return max(self.env.now, self._busy_until)
+        now, until = self.env.now, self._busy_until
+        return until if until > now else now
 
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
-        self.stall(cause, self.costs.price(cause, count, size))
+        self.stall(cause, self.costs.price(cause, count, size) if size else self._each[cause] * count)
 
     def stall(self, cause: Cause, duration: int) -> None:
         if duration:
             self.busy[cause] += duration
-            self._busy_until = self.now + duration
+            now = self.env.now
+            until = self._busy_until
+            self._busy_until = (until if until > now else now) + duration
 
     def stall_until(self, cause: Cause, time: int) -> None:
         """Spend what is left until ``time``, if anything."""

@@ -23,7 +23,7 @@ class RunResult:
     """One run of the main job: the file goes from A to B (``send``), then back (``receive``)."""
 
     name: Annotated[str, Column("", "name of the run: mode and offloads")]
-    backend: Annotated[str, Column("", "what played the NIC: rtl")]
+    backend: Annotated[str, Column("", "what played the NIC: rtl or model")]
     interrupt_throttle_rate: Annotated[
         int, Column("", "driver parameter InterruptThrottleRate: 0, 1, 3, 4 or interrupts/s")
     ]

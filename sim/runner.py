@@ -1,4 +1,4 @@
-"""Runs experiments on the Verilated NIC, several simulators at a time, and collects their rows."""
+"""Runs experiments, several simulators at a time, and collects their rows."""
 
 import json
 import os
@@ -47,7 +47,7 @@ class _Run:
         (self.folder / "experiment.json").write_text(json.dumps(experiment.to_json()))
         with (self.folder / "launch.log").open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sim.rtl.launch", str(self.folder), str(os.getpid())],
+                [sys.executable, "-m", experiment.backend.launcher, str(self.folder), str(os.getpid())],
                 cwd=build.REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,6 +4,7 @@ Works only inside the simulator, where the functions of bench.cpp are part of th
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ class State(ctypes.Structure):
             "dma_read_latency",
             "dma_write_latency",
             "dma_width",
+            "watching",
+            "reset",
             "cycle",
             "interrupt",
             "interrupts",
@@ -34,6 +37,7 @@ class State(ctypes.Structure):
             "bad_writes",
             "read_bytes",
             "write_bytes",
+            "rest",
         )
     )
     deadline: int
@@ -41,6 +45,8 @@ class State(ctypes.Structure):
     dma_read_latency: int
     dma_write_latency: int
     dma_width: int
+    watching: int
+    reset: int
     cycle: int
     interrupt: int
     interrupts: int
@@ -50,12 +56,14 @@ class State(ctypes.Structure):
     bad_writes: int
     read_bytes: int
     write_bytes: int
+    rest: int
 
 
 class Bench:
     """The functions and the memory of bench.cpp.
 
-    ``memory`` is the host memory the NIC's DMA sees, shape ``(bytes,)``, dtype ``uint8``: not a copy.
+    ``memory`` is the host memory the NIC's DMA sees at bus address 0 until it is unmapped, shape ``(bytes,)``, dtype
+    ``uint8``: not a copy.
     """
 
     def __init__(self) -> None:
@@ -64,7 +72,17 @@ class Bench:
         program.niclab_memory.restype = ctypes.POINTER(ctypes.c_uint8)
         program.niclab_memory_bytes.restype = ctypes.c_uint64
         program.niclab_state_bytes.restype = ctypes.c_uint64
-        program.niclab_access.argtypes = (ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint8, ctypes.c_uint32)
+        program.niclab_access.argtypes = (
+            ctypes.c_uint64,
+            ctypes.c_uint32,
+            ctypes.c_uint8,
+            ctypes.c_uint32,
+            ctypes.c_uint8,
+        )
+        program.niclab_map.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint8)
+        program.niclab_unmap.argtypes = (ctypes.c_uint64,)
+        program.niclab_unmap.restype = ctypes.c_uint8
+        program.niclab_watch.argtypes = (ctypes.c_void_p, ctypes.c_uint64)
         program.niclab_read_value.restype = ctypes.c_uint32
         program.niclab_receive.argtypes = (ctypes.c_uint64, ctypes.c_char_p, ctypes.c_uint64)
         program.niclab_sent.argtypes = (
@@ -84,9 +102,28 @@ class Bench:
         self._cycle = ctypes.c_uint64()
         self._error = ctypes.c_uint8()
 
-    def access(self, arrival: int, address: int, *, write: bool, data: int = 0) -> None:
-        """Queue a register access that reaches the NIC at cycle ``arrival``."""
-        self._program.niclab_access(arrival, address, write, data)
+    def access(self, arrival: int, address: int, *, write: bool, data: int = 0, io: bool = False) -> None:
+        """Queue a register access that reaches the NIC at cycle ``arrival``; ``io``: in the I/O window. Reads of both
+        windows must not be on their way at the same time."""
+        self._program.niclab_access(arrival, address, write, data, io)
+
+    def map(self, address: int, array: npt.NDArray[np.uint8], *, writable: bool) -> None:
+        """Let the NIC's DMA find ``array`` at a bus address, until ``unmap``; who calls keeps it alive.
+
+        Raises ``ValueError`` unless address and length are multiples of 8. It must overlap nothing that is mapped.
+        """
+        if address % 8 or len(array) % 8 or not len(array):
+            raise ValueError(f"memory at {address:#x}, {len(array):#x} bytes: whole words of 8 bytes can be mapped")
+        self._program.niclab_map(address, len(array), array.ctypes.data, writable)
+
+    def unmap(self, address: int) -> None:
+        """Raises ``ValueError`` if nothing was mapped at this address."""
+        if not self._program.niclab_unmap(address):
+            raise ValueError(f"no memory is mapped at {address:#x}")
+
+    def watch(self, descriptors: Sequence[int]) -> None:
+        """What ``State.watching`` is about: wake when one of these can be read."""
+        self._program.niclab_watch((ctypes.c_int32 * len(descriptors))(*descriptors), len(descriptors))
 
     def read_value(self) -> int:
         """What the oldest completed read that was not asked for yet has returned. There must be one

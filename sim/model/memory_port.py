@@ -1,0 +1,202 @@
+"""The NIC's way to host memory: the arbiter (``hw.dma``) and the bus behind it (``sim/rtl/bench.cpp``).
+
+Reads: requests one every two cycles, answered in order after a latency, at the bus's width. Writes: a burst's words one
+every two cycles at most, posted; what is written is seen in memory after a latency, in order.
+"""
+
+from collections import deque
+from typing import NamedTuple, Protocol
+
+from hw.interfaces import MAX_BURST_BYTES
+from sim.model.timing import Timing
+
+__all__ = ["Memory", "MemoryPort", "ReadTimes"]
+
+_WORD = 8
+
+_READ = 2
+"""Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
+_WRITE = 4
+"""From a client's write request being taken to the bus having the first word: request, data, and their registers."""
+_REMEMBERED = 64
+"""Requests that may be ahead of their time: more than any engine looks ahead."""
+
+
+class Memory(Protocol):
+    """Host memory by bus addresses: a ``memoryview``, or what looks like one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice, /) -> bytes | memoryview: ...
+
+    def __setitem__(self, key: slice, value: bytes, /) -> None: ...
+
+
+class ReadTimes(NamedTuple):
+    """Cycles in which the first and the last word of an answer come."""
+
+    first: int
+    last: int
+
+
+class _Landing(NamedTuple):
+    """A write on its way: the cycle in which the bus took it, that from which memory shows it, and what it is."""
+
+    taken: int
+    due: int
+    address: int
+    data: bytes
+
+
+class MemoryPort:
+    """Reads and writes ``view``, as the bus takes them.
+
+    Latencies are in cycles, ``width`` in bytes per cycle.
+    """
+
+    def __init__(self, view: Memory, timing: Timing, *, read_latency: int, write_latency: int, width: int) -> None:
+        self._view = view
+        self._size = len(view)
+        self._timing = timing
+        self._read_latency = read_latency
+        self._write_latency = write_latency
+        self._width = width
+        self._word_eighths = _WORD * _WORD // width
+        self._request_free = 0
+        self._read_free = 0  # in eighths of a cycle
+        self._write_free = 0
+        self._landings: deque[_Landing] = deque()
+        self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        self.read_bytes = 0
+        self.write_bytes = 0
+        self.bad_reads = 0
+        self.bad_writes = 0
+
+    # Reads
+
+    def request(self, cycle: int, address: int, length: int) -> ReadTimes:
+        """Ask for ``length`` bytes in a cycle, at most ``MAX_BURST_BYTES``; ``load`` has them in the cycle of the first
+        word."""
+        taken = cycle if cycle > self._request_free else self._request_free
+        self._request_free = taken + 2
+        seen = taken + _READ
+        self._requests.append((seen, length))
+        self.read_bytes += length
+        words = (address + length + _WORD - 1 >> 3) - (address >> 3)
+        due = seen + self._read_latency
+        free, step = self._read_free, self._word_eighths
+        first = due if due * _WORD > free else -(-free // _WORD)
+        start = free if free + _WORD > first * _WORD else first * _WORD
+        self._read_free = start + words * step
+        return ReadTimes(first, -(-(start + (words - 1) * step) // _WORD))
+
+    def read_bytes_until(self, cycle: int) -> int:
+        """Bytes that have been asked for until a cycle near the present one."""
+        return self.read_bytes - sum(length for seen, length in self._requests if seen > cycle)
+
+    def load(self, cycle: int, address: int, length: int) -> bytes:
+        """What is in memory in a cycle; all ones outside of it (a PCI master abort)."""
+        if address + length > self._size:
+            self.bad_reads += 1
+            return b"\xff" * length
+        if self._landings:
+            self.land(cycle)
+        return bytes(self._view[address : address + length])
+
+    # Writes
+
+    def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
+        """Offer data in a cycle, in as many bursts as it takes; returns that in which the last word has been handed over."""
+        # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
+        done = cycle
+        while True:
+            piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
+            done = self._burst(done, address, data[:piece], step)
+            if piece == len(data):
+                return done
+            address, data = address + piece, data[piece:]
+            done += self._timing.receive_dma_burst
+
+    first_word = _WRITE
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self._size
+
+    @property
+    def full_width(self) -> bool:
+        """The bus takes a word in every cycle."""
+        return self._width == _WORD
+
+    @property
+    def write_free(self) -> int:
+        """The cycle from which a burst is taken at once."""
+        return self._write_free
+
+    def place(self, taken: int, address: int, data: bytes) -> None:
+        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
+
+        ``data`` lies within memory and within a burst; the bus is as wide as a word.
+        """
+        self.write_bytes += len(data)
+        self._write_free = taken - self._timing.arbiter_early
+        self._landings.append(_Landing(taken, taken + self._write_latency, address, data))
+
+    def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
+        taken = cycle if cycle > self._write_free else self._write_free
+        self.write_bytes += len(data)
+        words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
+        last = self._words(taken + _WRITE, 1)
+        end = address + len(data)
+        if end <= self._size:
+            for start in range(0, len(data), step):
+                piece = data[start : start + step] if step < len(data) else data
+                count = (address + start + len(piece) + _WORD - 1 >> 3) - (address + start >> 3)
+                last = self._words(last if not start else last + 2, count)
+                self._landings.append(_Landing(last, last + self._write_latency, address + start, piece))
+        else:
+            last = self._words(last, words)
+            inside = max(0, self._size - (address & -_WORD)) // _WORD
+            self.bad_writes += words - inside
+            if inside:
+                kept = data[: self._size - address]
+                self._landings.append(_Landing(last, last + self._write_latency, address, kept))
+        self._write_free = done = last - self._timing.arbiter_early
+        return done
+
+    def _words(self, first: int, count: int) -> int:
+        """When the last of some words is on the bus, if the first can be in a cycle."""
+        if self._width == _WORD:
+            return first + 2 * (count - 1)
+        last = self._ready(first)
+        for _ in range(count - 1):
+            last = self._ready(last + 2)
+        return last
+
+    def _ready(self, cycle: int) -> int:
+        """The first cycle from one on in which a bus of less than a word per cycle takes a word."""
+        turn = -(-(cycle - 2) * _WORD // self._word_eighths)
+        return 2 - (-self._word_eighths * turn // _WORD)
+
+    def next_landing(self) -> int | None:
+        """The cycle in which memory shows the next write."""
+        return self._landings[0].due if self._landings else None
+
+    def land(self, cycle: int) -> None:
+        """Let memory show what is due."""
+        landings, view = self._landings, self._view
+        while landings and landings[0].due <= cycle:
+            _, _, address, data = landings.popleft()
+            view[address : address + len(data)] = data
+
+    def flushed(self, cycle: int) -> int:
+        """The cycle from which memory shows all that the bus has taken until ``cycle``."""
+        for landing in reversed(self._landings):
+            if landing.taken <= cycle:
+                return landing.due
+        return cycle
+
+    def busy_until(self) -> int:
+        """The cycle in which nothing is on its way any more."""
+        return max(-(-self._read_free // _WORD), self._write_free)

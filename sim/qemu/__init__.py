@@ -1,0 +1,1 @@
+"""A Linux guest in QEMU, whose network adapter is this NIC: ``niclab qemu``."""

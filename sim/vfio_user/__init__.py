@@ -1,0 +1,1 @@
+"""A PCI function that another process, QEMU say, uses through a vfio-user socket."""
