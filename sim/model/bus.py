@@ -107,8 +107,12 @@ class ModelBus(HostBus):
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame comes whose preamble begins in a cycle."""
+        waiting = self.nic.receive.arrivals
+        first = not waiting
         self.nic.arrive(begin, frame)
-        self._arm()
+        if first:
+            # Behind another frame it changes nothing about what is next.
+            self._arm()
 
     def synchronise(self) -> None:
         """Bring the NIC and memory up to the present. Its clock stands still until someone looks, or until something

@@ -79,6 +79,8 @@ class Nic:
         self.link = False
         """STATUS.LU."""
         self._phy_link = False
+        self._on_wire = True
+        """Frames of the wire, at 1 Gb/s, reach the receiver."""
         self._build()
         self.receive.batch = Batch(self)
         self._handlers()
@@ -456,6 +458,7 @@ class Nic:
         if phy != self._phy_link:
             self._phy_link = phy
             self.wake.link_changed()
+        self._on_wire = self.speed is Speed.GIGABIT and not self.loopback
         link = self._link_state()
         if link != self.link:
             self.link = link
@@ -508,10 +511,6 @@ class Nic:
         self._set_receive()
         self._follow_link()
 
-    def receive_fields(self) -> tuple[int, int]:
-        """The registers that decide what a descriptor says of a frame."""
-        return self.window["RXCSUM"], self.window["VET"]
-
     def receive_minimum_shift(self) -> int:
         """How many times the ring's size is halved for RXDMT0."""
         return int(_RCTL["RDMTS"].get(self.window["RCTL"])) + 1
@@ -524,7 +523,7 @@ class Nic:
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""
-        if self.speed is Speed.GIGABIT and not self.loopback:
+        if self._on_wire:
             self.receive.arrive(begin, frame)
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
