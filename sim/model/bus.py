@@ -117,17 +117,22 @@ class ModelBus(HostBus):
     def synchronise(self) -> None:
         """Bring the NIC and memory up to the present. Its clock stands still until someone looks, or until something
         may happen that can be seen from outside."""
-        now = self.env.now
-        if now < self.stale_at:
-            return
-        cycle = -(-now // CYCLE_NS)
+        if self.env.now >= self.stale_at:
+            self._advance()
+
+    def _advance(self) -> None:
+        cycle = -(-self.env.now // CYCLE_NS)
         self.events.advance(cycle)
         self.nic.port.land(cycle)
         self._renew()
 
     def _renew(self) -> None:
         """Say from when on the NIC may have changed something."""
-        due, landing = self.events.due(), self.nic.port.next_landing()
+        nic = self.nic
+        due, landing = self.events.due(), nic.port.next_landing()
+        arrivals = nic.receive.arrivals
+        if arrivals and arrivals[0][0] == due:
+            due += nic.receive_lag
         if due is None or (landing is not None and landing < due):
             due = landing
         self.stale_at = _NEVER if due is None else (due - 1) * CYCLE_NS + 1
@@ -148,7 +153,7 @@ class ModelBus(HostBus):
 
     def _wake(self) -> None:
         self._timer = None
-        self.synchronise()
+        self._advance()
         self._arm()
 
 

@@ -39,6 +39,7 @@ _DD_BYTE = TRANSMIT_LEGACY.fields["dd"][0] // 8
 _RECEIVE_MINIMUM = "RXDMT0"
 _RECEIVE_FIELDS = tuple(name.upper() for name in ReceiveControl.members)
 _CTRL, _CTRL_EXT, _STATUS, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "CTRL_EXT", "STATUS", "RCTL", "TCTL"))
+_RDT = BY_NAME["RDT"].offset
 _BLOCK = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
 
@@ -74,6 +75,8 @@ class Nic:
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
         self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
         self._serving = False
+        self._awaited = 0
+        """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
         self._register_free = 0
         self._held_until = 0
         self.link = False
@@ -82,7 +85,9 @@ class Nic:
         self._on_wire = True
         """Frames of the wire, at 1 Gb/s, reach the receiver."""
         self._build()
-        self.receive.batch = Batch(self)
+        batch = Batch(self)
+        self.receive.batch = batch
+        self.receive_lag = batch.lag
         self._handlers()
         self._load_eeprom()
         self._held_until = 0
@@ -170,11 +175,13 @@ class Nic:
     def write(self, arrival: int, offset: int, value: int) -> None:
         """A register write reaches the NIC in a cycle."""
         self._accesses.append((arrival, offset, value, None))
+        self._awaited += offset != _RDT
         self._serve()
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
         self._accesses.append((arrival, offset, 0, answer))
+        self._awaited += 1
         self._serve()
 
     def _serve(self) -> None:
@@ -196,6 +203,7 @@ class Nic:
             self.events.at(self._held_until, self._write, start + held, offset, value)
             return
         self.window.write(offset, value)
+        self._awaited -= offset != _RDT
         self._register_free = start + self.timing.register_write_busy
         self._serving = False
         self._serve()
@@ -205,6 +213,7 @@ class Nic:
         if held > 0:
             self.events.at_end(self._held_until, self._read, start + held, offset, answer)
             return
+        self._awaited -= 1
         extra = self.timing.register_block if offset in _BLOCK else 0
         answer(self.window.read(offset), self.events.now + self.timing.register_answer + extra)
         self._register_free = start + self.timing.register_read_busy + extra
@@ -216,7 +225,7 @@ class Nic:
         due = self.events.due()
         if (
             due is None
-            or self._serving
+            or self._awaited
             or self.transmit_prefetch.active
             or self.transmit.active
             or self.mac.active

@@ -39,6 +39,8 @@ class Batch:
         self._status = -timing.arbiter_early + timing.receive_dma_status + use + timing.write_back_request + write
         self._used = -timing.arbiter_early + timing.receive_dma_status
         self._report = -timing.arbiter_early + timing.write_back_report
+        self.lag = self._first + nic.port.write_latency
+        """Cycles from the decision on a frame to the first that memory shows of it, at the earliest."""
         self._idle = timing.write_back_idle
         self._version = -1
         self._usable = False
@@ -88,8 +90,8 @@ class Batch:
             taken = True
             prefetch.take(decided)
             receive.tally.add(self._verdicts[frame], length, lost=False, no_buffer=False)
-            port.place(last, address, frame)
-            port.place(status_last, place, upper)
+            port.place(last, address, frame, limit)
+            port.place(status_last, place, upper, limit)
             write_back.wrote(index, done + self._idle)
             receive.passed(length)
             if done > limit:
