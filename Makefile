@@ -9,17 +9,25 @@ PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
 
+# A file's tests stay in one process; tests/conftest.py has the order.
+PARALLEL := -q -n auto --dist loadfile --no-loadscope-reorder
+
+# The order of things in generated Verilog follows that of Python's sets: were it another in each process of the tests,
+# each would build its simulators anew.
+export PYTHONHASHSEED := 0
+
 # An argument in single quotes, whatever is in it.
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check fuzz bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz bench coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
 	@echo "make test    all tests"
-	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
+	@echo "make lint    lint, types and import rules"
+	@echo "make check   the same, and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
@@ -48,14 +56,16 @@ report: $(INSTALLED) | tools
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
 test: $(FORMAL_INSTALLED) | tools
-	@$(RUN) pytest -q -n auto --dist loadfile
+	@$(RUN) pytest $(PARALLEL)
 
-check: $(FORMAL_INSTALLED) | tools
+lint: $(INSTALLED) | tools
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
-	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
+
+check: lint $(FORMAL_INSTALLED) | tools
+	@$(RUN) pytest $(PARALLEL) -m "not slow and not rtl"
 
 fuzz: $(INSTALLED) | tools
 	@$(RUN) tests.fuzz $(if $(SECONDS),--seconds $(call quote,$(SECONDS))) $(if $(SEED),--seed $(call quote,$(SEED))) \
@@ -81,7 +91,7 @@ bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
 
 coverage: $(INSTALLED) | tools
-	@VERILOG_COVERAGE=1 $(RUN) pytest -q -n auto --dist loadfile tests/hw/test_nic_*.py
+	@VERILOG_COVERAGE=1 $(RUN) pytest $(PARALLEL) tests/hw/test_nic_*.py
 	@$(RUN) sim.cli coverage
 
 clean:

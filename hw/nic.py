@@ -3,7 +3,19 @@
 registers -> engines;  memory <-> arbiter <-> rings, transmit path, receive path;  GMII <-> MAC <-> paths
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Module,
+    Mux,
+    ResetInserter,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import wiring
 from amaranth.lib.cdc import AsyncFFSynchronizer, FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -137,9 +149,15 @@ class Nic(wiring.Component):
         reset_begun = Signal()  # from a register: it sets others asynchronously
         m.d.sync += reset_begun.eq(reset)
         m.submodules.reset_gmii_rx = AsyncFFSynchronizer(reset_begun, reset_gmii_rx, o_domain="gmii_rx")
+        # A domain of its own: from its reset the FIFO in there learns that all its words are gone.
+        m.domains.gmii_rx_engine = receive_clock = ClockDomain(local=True)
+        m.d.comb += [
+            receive_clock.clk.eq(ClockSignal("gmii_rx")),
+            receive_clock.rst.eq(ResetSignal("gmii_rx") | reset_gmii_rx),
+        ]
 
         # The bus side is not reset by CTRL.RST; every engine is.
-        engine = ResetInserter({"sync": reset, "gmii_rx": reset_gmii_rx})
+        engine = ResetInserter(reset)
         m.submodules.file = file = RegisterFile()
         m.submodules.arbiter = arbiter = DmaArbiter(clients=4)
         m.submodules.interrupts = interrupts = engine(InterruptController(throttle=self._throttle))
@@ -150,7 +168,7 @@ class Nic(wiring.Component):
         m.submodules.transmit_delay = transmit_delay = engine(InterruptDelay().create())
         m.submodules.receive_delay = receive_delay = engine(InterruptDelay().create())
         m.submodules.mac_transmit = mac_transmit = engine(MacTransmit())
-        m.submodules.mac_receive = mac_receive = engine(MacReceive())
+        m.submodules.mac_receive = mac_receive = DomainRenamer({"gmii_rx": "gmii_rx_engine"})(engine(MacReceive()))
         m.submodules.flow_control = flow_control = engine(FlowControl())
         m.submodules.line = line = Reconciliation()  # it is the wire's, and not reset either
         m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())
@@ -203,11 +221,10 @@ class Nic(wiring.Component):
     def _control(self, m: Module, file: RegisterFile, reset: Signal) -> None:
         """CTRL.RST and PBA (13.4.1, 13.4.16)."""
         left = Signal(range(_RESET_CYCLES + 1))
-        m.d.comb += reset.eq(left != 0)
         with m.If(file.ctrl.value.rst):
-            m.d.sync += left.eq(_RESET_CYCLES)
+            m.d.sync += [left.eq(_RESET_CYCLES), reset.eq(1)]
         with m.Elif(reset):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), reset.eq(left != 1)]
 
         # Takes effect at a reset, so it is no use if that clears it.
         receive_kib = Signal(BY_NAME["PBA"]["RXA"].width, init=BY_NAME["PBA"]["RXA"].reset)
@@ -226,6 +243,8 @@ class Nic(wiring.Component):
         m.submodules.detection = detection = AutoSpeedDetection()
         ctrl, status = file.ctrl.value, file.status.hardware
         mac_loopback = file.rctl.value.lbm == _MAC_LOOPBACK
+        up = Signal()
+        m.d.sync += up.eq((link | mac_loopback) & ctrl.slu)
         with m.If(ctrl.frcspd):
             m.d.comb += line.speed.eq(Mux(ctrl.speed[1], Speed.GIGABIT, ctrl.speed))
         with m.Elif(ctrl.asde):
@@ -235,7 +254,7 @@ class Nic(wiring.Component):
         m.d.comb += [
             line.loopback.eq(mac_loopback | phy_loopback),
             status.fd.eq(1),
-            status.lu.eq((link | mac_loopback) & ctrl.slu),
+            status.lu.eq(up),
             status.speed.eq(line.speed),
             status.asdv.eq(detection.speed),
         ]

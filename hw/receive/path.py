@@ -173,12 +173,14 @@ class ReceivePath(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, table)), getattr(filter_, table))
 
         m.d.sync += [self.missed.eq(filter_.drops.overrun), self.decided.eq(0)]
-        with m.FSM():
+        settled = Signal()
+        with m.FSM() as fsm:
+            m.d.sync += settled.eq(fsm.ongoing("DECIDE") & filter_.decided & checksum.done & self.watched)
             with m.State("PASS"):
                 m.d.comb += passing.eq(1)
                 with m.If(taken & self.words.payload.last):
                     m.next = "DECIDE"
-            with m.State("DECIDE"), m.If(filter_.decided & checksum.done & self.watched):
+            with m.State("DECIDE"), m.If(settled):
                 m.d.sync += self.decided.eq(1)
                 m.next = "PASS"
                 with m.If(filter_.keep & ~buffer.overflowed):
