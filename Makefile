@@ -21,7 +21,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test lint check fuzz bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz bench calibrate fidelity coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -30,6 +30,8 @@ help:
 	@echo "make check   the same, and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make calibrate  measure the stages of the RTL, make sim/model/calibration.json"
+	@echo "make fidelity   the distance of the fast model to the RTL, make build/fidelity.json and docs/fidelity.md"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make formal  [ONLY=names]   prove what the NIC's parts promise, refute a mutant of each, make build/formal.json"
@@ -89,6 +91,12 @@ formal: $(FORMAL_INSTALLED) | tools
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
+
+calibrate: $(INSTALLED) | tools
+	@$(RUN) sim.cli calibrate
+
+fidelity: $(INSTALLED) | tools
+	@$(RUN) sim.cli fidelity $(if $(JOBS),--jobs $(call quote,$(JOBS)))
 
 coverage: $(INSTALLED) | tools
 	@VERILOG_COVERAGE=1 $(RUN) pytest $(PARALLEL) tests/hw/test_nic_*.py

@@ -5,8 +5,9 @@ order in which work is charged: a hardware interrupt waits for the piece of work
 instead of cutting into it. Costs are those of a machine of the 82540's time, see ``HostCosts``.
 """
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 from sim.engine import Scheduler
 from stack.environment import Cause
@@ -87,11 +88,16 @@ IDEAL = HostCosts(
 class _Settled:
     """Awaitable: that has come already."""
 
-    def __await__(self) -> Iterator[None]:  # type: ignore[override]
+    def __await__(self) -> Generator[Any, Any, None]:
         return _NOTHING
 
 
-_NOTHING: Iterator[None] = iter(())
+def _nothing() -> Generator[Any, Any, None]:
+    return
+    yield
+
+
+_NOTHING = _nothing()
 _SETTLED = _Settled()
 
 

@@ -96,7 +96,7 @@ class MemoryPort:
     # Writes
 
     def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
-        """Offer data in a cycle, in as many bursts as it takes; returns that in which the last word has been handed over."""
+        """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
         while True:

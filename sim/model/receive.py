@@ -63,7 +63,7 @@ _BITS = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "t
 def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
     """Bits of the upper half of a frame's last descriptor."""
     bits = _BITS
-    return (
+    status: int = (
         bits["ixsm"] * sums.ixsm
         | bits["ipcs"] * sums.ipcs
         | bits["ipe"] * sums.ipe
@@ -72,6 +72,7 @@ def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
         | bits["ce"] * verdict.crc_error
         | bits["pif"] * verdict.inexact
     )
+    return status
 
 
 class Receive:

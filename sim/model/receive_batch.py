@@ -1,5 +1,5 @@
-"""Received frames back to back in one step each: what ``Receive``, ``Prefetch``, ``WriteBack`` and ``DelayTimers`` do by
-events, for the case that is by far the most frequent, with the same times.
+"""Received frames back to back in one step each: what ``Receive``, ``Prefetch``, ``WriteBack`` and ``DelayTimers`` do
+by events, for the case that is by far the most frequent, with the same times.
 
 It is: a good frame in one burst into one descriptor that is there, status alone written back, no delay timers, nothing
 else going on until that is done, and nothing that is done meanwhile to be seen by anyone. All else is left to events.
@@ -132,6 +132,7 @@ class Batch:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
             self._verdicts.clear()
-        self._known[frame] = octets = upper.to_bytes(8, "little")
+        octets: bytes = upper.to_bytes(8, "little")
+        self._known[frame] = octets
         self._verdicts[frame] = verdict
         return octets

@@ -6,8 +6,8 @@
 import ast
 import hashlib
 import json
-from functools import cache
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
