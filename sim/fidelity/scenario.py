@@ -93,6 +93,7 @@ class Scenario:
         if unknown := set(content) - known:
             raise UserError(f"a scenario has no {sorted(unknown)[0]}; it has {', '.join(sorted(known))}")
         try:
-            return cls(**content | {"direction": Direction(content.get("direction", "receive"))})
+            direction = Direction(content.get("direction", "receive"))
         except ValueError as error:
             raise UserError(f"direction: {error}; receive, transmit or both is allowed") from None
+        return cls(**content | {"direction": direction})
