@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.experiment import Experiment, main_job
 from sim.measurement import Figure, commit
+from sim.model_benchmarks import measure_model
 from sim.rtl import build
 from sim.rtl.line_rate import LATENCIES, largest_latency, wire_rate
 from sim.rtl.line_rate import measure as measure_line_rate
@@ -148,6 +149,7 @@ def measure() -> Iterator[Figure]:
     file = build.nic_verilog()
     build.bench()
     yield _software()
+    yield from measure_model(_conditions())
     yield from _line_rate()
     yield from _latency()
     yield _cosimulation(file)

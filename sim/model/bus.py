@@ -152,8 +152,13 @@ class ModelBus(HostBus):
         self._timer = self.env.call_at(due * CYCLE_NS, self._wake)
 
     def _wake(self) -> None:
+        """The NIC is due, and goes on by itself as long as nothing else is due."""
         self._timer = None
-        self._advance()
+        while True:
+            self._advance()
+            due = self.nic.visible()
+            if due is None or self._timer is not None or not self.env.jump(due * CYCLE_NS):
+                break
         self._arm()
 
 
