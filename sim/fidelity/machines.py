@@ -49,7 +49,7 @@ def rtl_outcomes(
 
     Raises ``RunFailedError``.
     """
-    jobs = min(jobs or os.cpu_count() or 1, max(len(scenarios), 1))
+    jobs, folder = min(jobs or os.cpu_count() or 1, max(len(scenarios), 1)), folder.resolve()
     build.bench()
     shutil.rmtree(folder, ignore_errors=True)
     shares = [list(range(number, len(scenarios), jobs)) for number in range(jobs)]
