@@ -74,6 +74,7 @@ CHECKPOINTS = (
     Checkpoint("receive_dma_next", "receive without descriptors", "rx descriptor 1"),
     Checkpoint("receive_read_ahead", "receive too much", "answers", value=True),
     Checkpoint("gather_word", "width 4, transmit", "tx descriptor 0"),
+    Checkpoint("segment_chunk", "saturate, long", "tx descriptor 2", since=("tx descriptor 1", 0)),
     Checkpoint("gather_complete", "transmit 60", "tx descriptor 0"),
     Checkpoint("segment_plain", "transmit 60", "frames"),
     Checkpoint("segment_resume", "transmit eight", "tx descriptor 1"),

@@ -213,9 +213,10 @@ class Nic:
         if held > 0:
             self.events.at_end(self._held_until, self._read, start + held, offset, answer)
             return
-        self._awaited -= 1
         extra = self.timing.register_block if offset in _BLOCK else 0
-        answer(self.window.read(offset), self.events.now + self.timing.register_answer + extra)
+        value = self.window.read(offset)
+        # What memory is to show before the answer is known when that is on the bus.
+        self.events.at_end(self.events.now + self.timing.register_answer + extra, self._answer, answer, value)
         self._register_free = start + self.timing.register_read_busy + extra
         self._serving = False
         self._serve()
@@ -234,6 +235,10 @@ class Nic:
             return due
         opens = self.interrupts.opens()
         return None if opens is None else max(due, opens)
+
+    def _answer(self, answer: Callable[[int, int], None], value: int) -> None:
+        self._awaited -= 1
+        answer(value, self.events.now)
 
     # Registers
 
