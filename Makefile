@@ -22,7 +22,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test lint check fuzz fuzz-parsers tables bench coverage synth formal linux linux-quick clean
+.PHONY: help tools setup report test lint check fuzz fuzz-parsers tables bench coverage synth formal linux linux-quick calibrate fidelity clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -33,6 +33,8 @@ help:
 	@echo "make fuzz-parsers TARGET=name [SECONDS=n]   one parser of the stack under atheris; without TARGET it lists them"
 	@echo "make tables   simulate TCP over many paths, make docs/tcp-tables.md"
 	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make calibrate  measure the stages of the RTL, make sim/model/calibration.json"
+	@echo "make fidelity   the distance of the fast model to the RTL, make build/fidelity.json and docs/fidelity.md"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make formal  [ONLY=names]   prove what the NIC's parts promise, refute a mutant of each, make build/formal.json"
@@ -111,6 +113,12 @@ linux-quick: $(INSTALLED) | tools
 
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
+
+calibrate: $(INSTALLED) | tools
+	@$(RUN) sim.cli calibrate
+
+fidelity: $(INSTALLED) | tools
+	@$(RUN) sim.cli fidelity $(if $(JOBS),--jobs $(call quote,$(JOBS)))
 
 coverage: $(INSTALLED) | tools
 	@VERILOG_COVERAGE=1 $(RUN) pytest $(PARALLEL) tests/hw/test_nic_*.py

@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.experiment import Experiment, main_job
 from sim.measurement import Figure, commit
+from sim.model_benchmarks import measure_model
 from sim.realtime import benchmark as tap
 from sim.rtl import build
 from sim.rtl.line_rate import LATENCIES, largest_latency, wire_rate
@@ -174,6 +175,7 @@ def measure() -> Iterator[Figure]:
     build.bench()
     yield _software()
     yield from _cost_of_memory()
+    yield from measure_model(_conditions())
     yield from _line_rate()
     yield from _latency()
     yield _cosimulation(file)

@@ -21,6 +21,7 @@ from sim.backend import Backend
 from sim.entry import run as run_application
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
+from sim.fidelity.command import run_calibration, run_fidelity
 from sim.measurement import write
 from sim.model.timing import Calibration
 from sim.packetdrill.command import app as packetdrill_app
@@ -193,6 +194,20 @@ def bench() -> None:
     path = build.BUILD / "bench.json"
     write(figures, path)
     print(f"Figures: {path}")
+
+
+@app.command()
+def calibrate() -> None:
+    """Measure the RTL's stages, and write the model's calibration (sim/model/calibration.json)."""
+    run_calibration(Console())
+
+
+@app.command()
+def fidelity(
+    jobs: Annotated[int, typer.Option(min=0, help="Simulators at a time; 0: one per processor.")] = 0,
+) -> None:
+    """Measure the model's distance to the RTL: build/fidelity.json, build/fidelity.html and docs/fidelity.md."""
+    run_fidelity(Console(), jobs=jobs)
 
 
 @app.command()

@@ -5,8 +5,9 @@ order in which work is charged: a hardware interrupt waits for the piece of work
 instead of cutting into it. Costs are those of a machine of the 82540's time, see ``HostCosts``.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 from sim.engine import Scheduler
 from stack.environment import Cause
@@ -84,6 +85,22 @@ IDEAL = HostCosts(
 """A processor that takes no time: for peers that must not be the bottleneck."""
 
 
+class _Settled:
+    """Awaitable: that has come already."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _NOTHING
+
+
+def _nothing() -> Generator[Any, Any, None]:
+    return
+    yield
+
+
+_NOTHING = _nothing()
+_SETTLED = _Settled()
+
+
 class HostCpu:
     """Implements ``stack.environment.Cpu``: work is done in the order in which it is charged.
 
@@ -120,7 +137,8 @@ class HostCpu:
             self._busy_until = time
 
     def settle(self) -> Awaitable[None]:
-        return self.env.sleep(self.now - self.env.now)
+        now = self.now
+        return _SETTLED if self.env.jump(now) else self.env.sleep(now - self.env.now)
 
     def spent(self) -> dict[Cause, int]:
         """Nanoseconds by cause up to now; the difference of two such answers is what a span of time was spent on."""

@@ -55,6 +55,8 @@ SHORTENED = {
 """Each timer that is shorter here than in Linux: nanoseconds here, and there."""
 
 _POLL_CLOSED = 100_000
+_REPORTS = 50
+"""Reports of progress each way."""
 
 
 class _ReceiveLatency:
@@ -104,6 +106,7 @@ class MainJob:
         self._latency = _ReceiveLatency(env, self.cpu)
         self._phases: dict[str, _Moment] = {}
         self._ended = 0
+        self._reported = 0
         self._transfer = Transfer(
             env,
             experiment.file.read_bytes(),
@@ -178,7 +181,10 @@ class MainJob:
         )
 
     def _report_progress(self, count: int) -> None:
-        (self.folder / "progress").write_text(str(count))
+        # Writing a file takes longer than the model takes for a packet.
+        if count >= self._reported + len(self._transfer.content) / _REPORTS:
+            self._reported = count
+            (self.folder / "progress").write_text(str(count))
 
     def result(
         self,

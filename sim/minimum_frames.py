@@ -4,7 +4,9 @@ Received: the wire brings them back to back, the driver hands them to a stack th
 them as fast as the host lets it.
 """
 
+import gc
 import time
+import tracemalloc
 from dataclasses import dataclass
 
 from driver.e1000 import E1000, E1000Parameters, probe
@@ -16,7 +18,7 @@ from sim.wire import Link, fcs
 from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
 
-__all__ = ["MinimumFrames", "receive_minimum_frames", "send_minimum_frames"]
+__all__ = ["MinimumFrames", "held_memory", "receive_minimum_frames", "send_minimum_frames"]
 
 _SIZE = 64
 _BURST = 256
@@ -76,6 +78,31 @@ def receive_minimum_frames(frames: int) -> MinimumFrames:
         return MinimumFrames(machine.count, spent, ended - begun)
 
     return env.run(run())
+
+
+def held_memory(stretches: int, frames: int) -> list[int]:
+    """Bytes that Python holds after each of so many stretches of ``frames`` frames received, with a rest between."""
+    machine = _Machine()
+    env = machine.env
+
+    async def run() -> list[int]:
+        device = await machine.open()
+        device.receive = machine.take
+        octets = plain(0, _SIZE, to_station=True)
+        held = []
+        for _ in range(stretches):
+            for _ in range(frames):
+                machine.link.b_to_a.send(octets + fcs(octets))
+            await env.sleep(_SETTLE + 1_000 * frames)
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+        return held
+
+    tracemalloc.start()
+    try:
+        return env.run(run())
+    finally:
+        tracemalloc.stop()
 
 
 def send_minimum_frames(frames: int) -> MinimumFrames:

@@ -18,16 +18,22 @@ from sim.model.timing import Timing
 from sim.rtl import build
 from sim.wire import Link
 
-__all__ = ["model_outcome", "rtl_outcomes"]
+__all__ = ["machine", "model_outcome", "rtl_outcomes"]
+
+
+def machine(env: EventEngine, scenario: Scenario, *, timing: Timing | None = None) -> tuple[ModelBus, HostCpu, Link]:
+    """The model of the NIC with a host and a wire around it. ``timing`` replaces what is calibrated."""
+    cpu = HostCpu(env, scenario.host_costs())
+    link = Link(env, delay=LINK_DELAY)
+    bus = ModelBus(env, cpu, timing=timing)
+    ModelPort(bus, outgoing=link.a_to_b, incoming=link.b_to_a)
+    return bus, cpu, link
 
 
 def model_outcome(scenario: Scenario, *, timing: Timing | None = None) -> Outcome:
     """``timing`` replaces what is calibrated."""
     env = EventEngine(seed=scenario.seed)
-    cpu = HostCpu(env, scenario.host_costs())
-    link = Link(env, delay=LINK_DELAY)
-    bus = ModelBus(env, cpu, timing=timing)
-    ModelPort(bus, outgoing=link.a_to_b, incoming=link.b_to_a)
+    bus, cpu, link = machine(env, scenario, timing=timing)
     return env.run(play(env, bus, cpu, link, scenario))
 
 
@@ -43,7 +49,7 @@ def rtl_outcomes(
 
     Raises ``RunFailedError``.
     """
-    jobs = min(jobs or os.cpu_count() or 1, max(len(scenarios), 1))
+    jobs, folder = min(jobs or os.cpu_count() or 1, max(len(scenarios), 1)), folder.resolve()
     build.bench()
     shutil.rmtree(folder, ignore_errors=True)
     shares = [list(range(number, len(scenarios), jobs)) for number in range(jobs)]

@@ -107,23 +107,32 @@ class ModelBus(HostBus):
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame comes whose preamble begins in a cycle."""
+        waiting = self.nic.receive.arrivals
+        first = not waiting
         self.nic.arrive(begin, frame)
-        self._arm()
+        if first:
+            # Behind another frame it changes nothing about what is next.
+            self._arm()
 
     def synchronise(self) -> None:
         """Bring the NIC and memory up to the present. Its clock stands still until someone looks, or until something
         may happen that can be seen from outside."""
-        now = self.env.now
-        if now < self.stale_at:
-            return
-        cycle = -(-now // CYCLE_NS)
+        if self.env.now >= self.stale_at:
+            self._advance()
+
+    def _advance(self) -> None:
+        cycle = -(-self.env.now // CYCLE_NS)
         self.events.advance(cycle)
         self.nic.port.land(cycle)
         self._renew()
 
     def _renew(self) -> None:
         """Say from when on the NIC may have changed something."""
-        due, landing = self.events.due(), self.nic.port.next_landing()
+        nic = self.nic
+        due, landing = self.events.due(), nic.port.next_landing()
+        arrivals = nic.receive.arrivals
+        if arrivals and arrivals[0][0] == due:
+            due += nic.receive_lag
         if due is None or (landing is not None and landing < due):
             due = landing
         self.stale_at = _NEVER if due is None else (due - 1) * CYCLE_NS + 1
@@ -143,8 +152,13 @@ class ModelBus(HostBus):
         self._timer = self.env.call_at(due * CYCLE_NS, self._wake)
 
     def _wake(self) -> None:
+        """The NIC is due, and goes on by itself as long as nothing else is due."""
         self._timer = None
-        self.synchronise()
+        while True:
+            self._advance()
+            due = self.nic.visible()
+            if due is None or self._timer is not None or not self.env.jump(due * CYCLE_NS):
+                break
         self._arm()
 
 

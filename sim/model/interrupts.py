@@ -102,7 +102,7 @@ class Interrupts:
             return None
         if self._throttle.semantics is Semantics.HOLD_OFF or self.last_rise is None:
             return 0
-        return self.last_rise + self.interval * CYCLES_PER_UNIT
+        return self.last_rise + self.interval * int(CYCLES_PER_UNIT)
 
     def _follow(self) -> None:
         if not self.causes & self.mask:

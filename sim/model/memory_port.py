@@ -106,7 +106,7 @@ class MemoryPort:
     # Writes
 
     def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
-        """Offer data in a cycle, in as many bursts as it takes; returns that in which the last word has been handed over."""
+        """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
         while True:
@@ -125,6 +125,10 @@ class MemoryPort:
         return self._size
 
     @property
+    def write_latency(self) -> int:
+        return self._write_latency
+
+    @property
     def full_width(self) -> bool:
         """The bus takes a word in every cycle."""
         return self._width == _WORD
@@ -134,14 +138,19 @@ class MemoryPort:
         """The cycle from which a burst is taken at once."""
         return self._write_free
 
-    def place(self, taken: int, address: int, data: bytes) -> None:
+    def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
         """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
 
-        ``data`` lies within memory and within a burst; the bus is as wide as a word.
+        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks before ``limit``.
         """
-        self.write_bytes += len(data)
+        length = len(data)
+        self.write_bytes += length
         self._write_free = taken - self._timing.arbiter_early
-        self._landings.append(_Landing(taken, taken + self._write_latency, address, data))
+        due = taken + self._write_latency
+        if due <= limit and not self._landings:
+            self._view[address : address + length] = data
+        else:
+            self._landings.append(_Landing(taken, due, address, data))
 
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free

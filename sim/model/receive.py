@@ -25,6 +25,8 @@ BUFFER_WORDS = 6144
 
 _LINE_PREAMBLE = PREAMBLE_BYTES + 1
 _GAP = 12
+_WORD_CYCLES = 5
+"""Cycles that a word takes at the filter and the checksum."""
 _FIRST_WORD = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
@@ -63,7 +65,7 @@ _BITS = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "t
 def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
     """Bits of the upper half of a frame's last descriptor."""
     bits = _BITS
-    return (
+    status: int = (
         bits["ixsm"] * sums.ixsm
         | bits["ipcs"] * sums.ipcs
         | bits["ipe"] * sums.ipe
@@ -72,6 +74,7 @@ def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
         | bits["ce"] * verdict.crc_error
         | bits["pif"] * verdict.inexact
     )
+    return status
 
 
 class Receive:
@@ -158,9 +161,9 @@ class Receive:
         end = begin + _LINE_PREAMBLE + length
         self._wire_free = end + _GAP
         timing = self._timing
-        # A word is passed on every four cycles; the last one waits for that if it holds fewer bytes than four.
+        # The last word waits for the one before if it holds fewer bytes than that takes cycles.
         rest = (length - 1) % 8 + 1
-        last = end + (4 - rest if rest < 4 and length > 8 else 0)
+        last = end + (_WORD_CYCLES - rest if rest < _WORD_CYCLES and length > 8 else 0)
         decided = last + timing.receive_decide
         searched = begin + min(length, 16) + timing.receive_search
         arrivals = self.arrivals

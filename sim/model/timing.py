@@ -6,8 +6,8 @@
 import ast
 import hashlib
 import json
-from functools import cache
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,8 @@ class Timing:
     """From a word on the bus to its being used."""
     gather_complete: int
     """From a descriptor's last word to the write-back."""
+    segment_chunk: int
+    """From a word of a packet to the next: as fast as the segmenter takes them."""
     segment_plain: int
     """From the last word of a packet that is not cut to its preamble, if the wire is free."""
     segment_resume: int

@@ -292,7 +292,9 @@ class Transmit:
             if cutting is None or cutting.over:
                 if cutting is None:
                     self._data += burst.data
-                self._time = max(self._time + burst.words, burst.last + self._timing.gather_word)
+                self._time = max(
+                    self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word
+                )
                 self._position = len(burst.data)
             elif len(cutting.header) < cutting.context.hdrlen:
                 self._use_header(burst, cutting)
@@ -321,7 +323,7 @@ class Transmit:
         cutting.piece += piece
         self._position += len(piece)
         end = burst.last + self._timing.gather_word - (len(burst.data) - self._position >> 3)
-        self._time = max(self._time + (len(piece) + 7 >> 3), end)
+        self._time = max(self._time + (len(piece) + 7 >> 3) * self._timing.segment_chunk, end)
         if len(piece) == wanted:
             self._make_frame(cutting)
         return self._position < len(burst.data)

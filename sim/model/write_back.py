@@ -106,7 +106,7 @@ class WriteBack:
         return not (self._writing or self._joining or self._flushing or self._rule.group)
 
     def wrote(self, index: int, free: int) -> None:
-        """A descriptor's status has been written, in another way than by ``use``; the next is taken from ``free`` on."""
+        """A descriptor's status has been written in another way than by ``use``; the next is taken from ``free`` on."""
         following = index + 1 if index + 1 != self._ring.size else 0
         self.following = self.head = following
         self.free = free

@@ -1,0 +1,119 @@
+"""The speed of the model of the NIC, for ``make bench``. Times are the process's own, so that other work on the machine
+counts little."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from driver.e1000 import E1000Parameters, probe
+from sim.engine import EventEngine
+from sim.fidelity.machines import machine, rtl_outcomes
+from sim.fidelity.play import play
+from sim.fidelity.scenario import Scenario
+from sim.host import IDEAL, HostCpu
+from sim.measurement import Figure
+from sim.minimum_frames import receive_minimum_frames, send_minimum_frames
+from sim.rtl import build
+from sim.wire_device import WireDevice
+from stack.host import NetworkStack
+from stack.net_device import SoftIrq
+from stack.socket import AF_INET, SOCK_STREAM
+
+__all__ = ["measure_model", "tcp_seconds"]
+
+_FRAMES = 30_000
+_ASKED_RATE = 150_000
+_TCP_BYTES = 4_000_000
+_ASKED_SECONDS = 10.0
+_STATION, _PEER, _PREFIX, _PORT = "192.0.2.1", "192.0.2.2", 24, 5001
+_CHUNK = 65_536
+_SPEEDUP = Scenario(
+    name="speedup", size=256, frames=1500, burst=8, pause=20_000, driver={"interrupt_throttle_rate": 8000}
+)
+
+
+def _played(scenario: Scenario) -> tuple[int, float]:
+    """Simulated nanoseconds of a scenario on the model, and the seconds that they took."""
+    env = EventEngine(seed=scenario.seed)
+    bus, cpu, link = machine(env, scenario)
+    started = time.perf_counter()
+    env.run(play(env, bus, cpu, link, scenario))
+    return env.now, time.perf_counter() - started
+
+
+def _speedup() -> tuple[float, float]:
+    """Simulated nanoseconds per second of wall time, of the model and of the RTL, on one scenario."""
+    simulated, seconds = _played(_SPEEDUP)
+    # The simulator's start is not the RTL's speed: two runs, of which one is longer by a known time, tell that apart.
+    took = []
+    for count in (1, 2):
+        started = time.perf_counter()
+        rtl_outcomes([_SPEEDUP] * count, build.BUILD / "speedup", jobs=1)
+        took.append(time.perf_counter() - started)
+    return simulated / seconds, simulated / max(took[1] - took[0], 1e-3)
+
+
+def measure_model(conditions: dict[str, Any]) -> Iterator[Figure]:
+    """Each figure when it is known."""
+    received, sent = receive_minimum_frames(_FRAMES), send_minimum_frames(_FRAMES // 5)
+    for name, result, way in (("model.min_frames", received, "received"), ("model.min_frames.tx", sent, "sent")):
+        yield Figure(
+            name=name,
+            value=result.rate,
+            unit="frames/s of the process's time",
+            limit=_ASKED_RATE,
+            conditions={**conditions, "limit": "what is asked for", "frames": result.frames, "way": way},
+        )
+    model, rtl = _speedup()
+    yield Figure(
+        name="model.speedup",
+        value=model,
+        unit="ns of simulated time per s of wall time",
+        limit=rtl,
+        conditions={**conditions, "limit": "the RTL on the same scenario; 100 times that is asked for"},
+    )
+    yield Figure(
+        name="model.tcp",
+        value=tcp_seconds(_TCP_BYTES),
+        unit="s of the process's time per simulated second of full-size TCP at 1 Gb/s",
+        limit=_ASKED_SECONDS,
+        conditions={**conditions, "limit": "what is asked for", "bytes": _TCP_BYTES},
+    )
+
+
+def tcp_seconds(size: int) -> float:
+    """Seconds of the process's time per simulated second, while ``size`` bytes go from a program over TCP to a peer."""
+    env = EventEngine(seed=1)
+    bus, cpu, link = machine(env, Scenario(name="tcp"))
+
+    async def receive(stack: NetworkStack) -> None:
+        listener = stack.socket(AF_INET, SOCK_STREAM)
+        await listener.bind((_PEER, _PORT))
+        await listener.listen(1)
+        connection, _ = await listener.accept()
+        left = size
+        while left:
+            left -= len(await connection.recv(left))
+        await connection.close()
+        await listener.close()
+
+    async def run() -> float:
+        parameters = E1000Parameters(dma_drain=5_000, reset_recovery=2_000)
+        device = await probe(bus, cpu, SoftIrq(env, cpu), parameters=parameters)
+        ours, theirs = NetworkStack(env, cpu), NetworkStack(env, ideal := HostCpu(env, IDEAL))
+        ours.add_interface(device, _STATION, _PREFIX)
+        peer = WireDevice(env, ideal, outgoing=link.b_to_a, incoming=link.a_to_b, address=bytes.fromhex("020000000002"))
+        theirs.add_interface(peer, _PEER, _PREFIX)
+        await peer.open()
+        await device.open()
+        server = env.spawn(receive(theirs), name="receiver")
+        connection = ours.socket(AF_INET, SOCK_STREAM)
+        await connection.connect((_PEER, _PORT))
+        begun, started = env.now, time.process_time()
+        for start in range(0, size, _CHUNK):
+            await connection.sendall(bytes(min(_CHUNK, size - start)))
+        await connection.close()
+        await server
+        return (time.process_time() - started) / (env.now - begun) * 1e9
+
+    return env.run(run())
