@@ -145,6 +145,7 @@ class DescriptorWriteBack(wiring.Component):
         drawn = Signal.like(filled)
 
         used = Signal(UsedDescriptor)
+        held = Signal()  # ``used`` is one that has not been looked at yet
         size = Signal(16)
         following = Signal(16)  # the next to be used
         after = Signal(16)
@@ -175,7 +176,7 @@ class DescriptorWriteBack(wiring.Component):
         enough = count >= in_descriptors(self.thresholds.wthresh, gran=self.thresholds.gran)
         dry = (following == self.tail) & ~self.timer_running
         # Only software that moves the head under a running NIC makes a gap.
-        gap = self.used.valid & (self.used.payload.index != following)
+        gap = held & (used.index != following)
 
         contiguous = Signal(16)
         aligned = Signal(range(_BURST + 1))
@@ -201,15 +202,18 @@ class DescriptorWriteBack(wiring.Component):
         m.d.sync += self.advanced.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [used.eq(self.used.payload), alone.eq(0)]
+                # Looked at a cycle after it is taken, so that no comparison stands before ``ready``.
+                m.d.comb += self.used.ready.eq(~held & ~dropped)
+                m.d.sync += alone.eq(0)
+                with m.If(~held):
+                    m.d.sync += [used.eq(self.used.payload), held.eq(self.used.valid)]
                 with m.If(dropped):
-                    m.d.sync += [dropped.eq(0), count.eq(0), prompt.eq(0), filled.eq(drawn)]
+                    m.d.sync += [dropped.eq(0), held.eq(0), count.eq(0), prompt.eq(0), filled.eq(drawn)]
                 with m.Elif((count != 0) & (flushing | enough | (count == ON_CHIP) | dry | gap)):
                     m.next = "BOUND"
-                with m.Else():
-                    m.d.comb += self.used.ready.eq(1)
-                    with m.If(self.used.valid):
-                        m.next = "LOW"
+                with m.Elif(held):
+                    m.d.sync += held.eq(0)
+                    m.next = "LOW"
 
             with m.State("LOW"):
                 m.d.comb += [joining.eq(1), write.data.eq(used.data[:64]), write.en.eq(joins)]

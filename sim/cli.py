@@ -24,6 +24,7 @@ from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
 from sim.progress import ProgressDisplay
+from sim.realtime import commands as realtime
 from sim.report.conditions import conditions
 from sim.report.table import text_table
 from sim.report.writer import check_directory, write_report
@@ -160,6 +161,9 @@ def run(
         text = json.dumps({key: round(share, 4) for key, share in value.items()}) if isinstance(value, dict) else text
         print(f"{name:32} {text} {unit}".rstrip())
     print(f"{'files':32} {RUNS / experiments[0].name}")
+
+
+app.add_typer(realtime.app)
 
 
 @app.command()

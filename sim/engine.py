@@ -71,7 +71,7 @@ class _Event:
     def set(self) -> None:
         self._set = True
         while self._waiters:
-            self.scheduler.call_at(self.scheduler.now, self._waiters.popleft().step)
+            self._waiters.popleft().wake()
 
     def clear(self) -> None:
         self._set = False
@@ -148,6 +148,10 @@ class Task(Generic[T]):
             return
         self._done = True
         self._finished.set()
+
+    def wake(self) -> None:
+        """Run on now: what was waited for has happened."""
+        self._disarm = self._scheduler.call_at(self._scheduler.now, self.step).cancel
 
     def cancel(self) -> None:
         if self._done or self._cancelled:

@@ -4,6 +4,7 @@ import errno
 import struct
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 
 from stack.checksum import checksum, fold, is_valid, pseudo_header, store
 from stack.counters import Counters, DropReason
@@ -105,6 +106,10 @@ class Udp:
             del self._endpoints[endpoint.local]
         endpoint.queue.clear()
         endpoint.receive_used = 0
+
+    def endpoints(self) -> list[UdpEndpoint]:
+        """All that are bound, by address and port."""
+        return [endpoint for _, endpoint in sorted(self._endpoints.items(), key=itemgetter(0))]
 
     def input(self, skb: SkBuff, source: int, destination: int) -> None:
         """One datagram."""

@@ -138,3 +138,23 @@ def test_a_main_coroutine_that_nothing_can_wake_is_named() -> None:
 def test_the_same_seed_gives_the_same_numbers() -> None:
     first, second, other = (EventEngine(seed=seed).random.getrandbits(64) for seed in (5, 5, 6))
     assert first == second != other
+
+
+def test_cancelling_a_task_that_is_about_to_wake_ends_it_once() -> None:
+    env = EventEngine(seed=1)
+    event = env.event()
+
+    async def waiter() -> None:
+        await event.wait()
+
+    async def main() -> None:
+        task = env.spawn(waiter())
+        await env.sleep(1)
+        event.set()
+        task.cancel()
+        await env.sleep(1)
+        assert task.done()
+        with pytest.raises(CancelledError):
+            task.result()
+
+    env.run(main())
