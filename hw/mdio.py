@@ -159,9 +159,8 @@ class MdioMaster(wiring.Component):
                     ]
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If((operation == READ) | (operation == WRITE)):
-                    with m.If(~self.bus.hold):
-                        m.next = "LOW"
+                with m.If((operation == READ) | (operation == WRITE)), m.If(~self.bus.hold):
+                    m.next = "LOW"
                 with m.Else():
                     m.d.sync += error.eq(1)
                     m.next = "END"

@@ -20,6 +20,7 @@ from rich.console import Console
 from driver.itr import parse_interrupt_throttle_rate
 from sim import benchmarks, formal, synthesis
 from sim import coverage as verilog_coverage
+from sim.board import commands as board
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
 from sim.measurement import write
@@ -164,6 +165,7 @@ def run(
 
 
 app.add_typer(realtime.app)
+app.add_typer(board.app, name="board")
 
 
 @app.command()

@@ -54,8 +54,8 @@ class Board(ABC):
     """On MDIO."""
     memory_kib: ClassVar[int]
     """Host memory, a power of two; with the NIC's own block RAM it has to fit the device."""
-    loader: ClassVar[str]
-    """What openFPGALoader calls the board."""
+    loader: ClassVar[tuple[str, ...]]
+    """Arguments by which openFPGALoader finds the board."""
 
     @abstractmethod
     def ports(self, platform: Any) -> BoardPorts:

@@ -11,7 +11,7 @@ __all__ = ["Ecpix5"]
 
 
 class Ecpix5(Board):
-    """The PHY delays RX_CLK itself, by 1.2 ns, and leaves the delay of GTX_CLK to the MAC (KSZ9031RNX data sheet 7.1)."""
+    """The PHY delays RX_CLK itself, by 1.2 ns, and leaves that of GTX_CLK to the MAC (KSZ9031RNX data sheet, 7.1)."""
 
     name = "ecpix5"
     title = "ECPIX-5, LFE5UM5G-85F"
@@ -19,7 +19,7 @@ class Ecpix5(Board):
     clock_hz = 100e6
     phy_address = 0
     memory_kib = 256
-    loader = "ecpix5_r03"
+    loader = ("-b", "ecpix5")
 
     def ports(self, platform: Any) -> BoardPorts:
         uart = platform.request("uart", 0, dir="-")

@@ -1,8 +1,8 @@
 """RGMII (Reduced Gigabit Media Independent Interface, version 2.0): GMII and MII on half the pins, at double data rate.
 
-Everything here is pairs: what a pin has in the first and in the second half of a clock cycle. What makes a pin of a pair
-is the board's affair. TXC goes out as a pin like the others, delayed by some 2 ns so that its edges are where the data
-stands.
+Everything here is pairs: what a pin has in the first and in the second half of a clock cycle. What makes a pin of a
+pair is the board's affair. TXC goes out as a pin like the others, delayed by some 2 ns so that its edges are where the
+data stands.
 
 At 100 and 10 Mb/s TXC is 25 and 2.5 MHz, and a nibble stays for both halves of it; TX_CTL has TX_ER in the second half
 at every speed.
@@ -95,7 +95,7 @@ class RgmiiReceive(wiring.Component):
         m.d.gmii_rx += [
             self.rxd.eq(self.rd),
             self.rx_dv.eq(self.rx_ctl[0]),
-            # Without a carrier the difference tells of carrier extend, and of the in-band status; the MAC wants neither.
+            # Without a carrier the difference tells of carrier extend, which the MAC does not want.
             self.rx_er.eq(self.rx_ctl[0] & ~self.rx_ctl[1]),
         ]
         return m

@@ -21,7 +21,7 @@ class VersaEcp5(Board):
     clock_hz = 100e6
     phy_address = 0
     memory_kib = 64
-    loader = "ecp5_versa"
+    loader = ("-c", "ft2232")
 
     def ports(self, platform: Any) -> BoardPorts:
         uart = platform.request("uart", 0, dir="-")

@@ -1,1 +1,1 @@
-"""The NIC's host edge over a serial line: UART, framing, link, and host memory on the chip (docs/bridge-protocol.md)."""
+"""The NIC's host edge over a serial line: UART, framing, link, host memory on the chip (docs/bridge-protocol.md)."""

@@ -77,19 +77,18 @@ class LinkReceiver(wiring.Component):
             write.data.eq(self.octet),
             self.n_r.eq(second[1:]),
         ]
-        with m.If(self.valid):
-            with m.Switch(number):
-                with m.Case(0):
-                    m.d.sync += [first.eq(self.octet), number.eq(1)]
-                with m.Case(1):
-                    m.d.sync += [second.eq(self.octet), number.eq(2)]
-                with m.Default(), m.If(information):
-                    # A location is never read and written at once: the reader stays behind ``committed``.
-                    with m.If((place - reading)[: len(place)] == self._depth):
-                        m.d.sync += overflowed.eq(1)
-                    with m.Else():
-                        m.d.comb += write.en.eq(1)
-                        m.d.sync += place.eq(place + 1)
+        with m.If(self.valid), m.Switch(number):
+            with m.Case(0):
+                m.d.sync += [first.eq(self.octet), number.eq(1)]
+            with m.Case(1):
+                m.d.sync += [second.eq(self.octet), number.eq(2)]
+            with m.Default(), m.If(information):
+                # A location is never read and written at once: the reader stays behind ``committed``.
+                with m.If((place - reading)[: len(place)] == self._depth):
+                    m.d.sync += overflowed.eq(1)
+                with m.Else():
+                    m.d.comb += write.en.eq(1)
+                    m.d.sync += place.eq(place + 1)
 
         rejecting = Signal()
         n_s = first[1:]

@@ -77,16 +77,15 @@ class RequestExecutor(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(taken):
                     m.d.sync += [self.address.eq(self.address[8:] | self.i.payload << 16), left.eq(left - 1)]
-                    with m.If(left == 1):
-                        with m.Switch(kind):
-                            with m.Case(Request.WRITE_MEMORY):
-                                m.d.sync += left.eq(LENGTH_OCTETS)
-                                m.next = "LENGTH"
-                            with m.Case(Request.WRITE_REGISTER):
-                                m.d.sync += left.eq(4)
-                                m.next = "DATA"
-                            with m.Default():
-                                m.next = "ACCESS"
+                    with m.If(left == 1), m.Switch(kind):
+                        with m.Case(Request.WRITE_MEMORY):
+                            m.d.sync += left.eq(LENGTH_OCTETS)
+                            m.next = "LENGTH"
+                        with m.Case(Request.WRITE_REGISTER):
+                            m.d.sync += left.eq(4)
+                            m.next = "DATA"
+                        with m.Default():
+                            m.next = "ACCESS"
             with m.State("LENGTH"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(taken):

@@ -85,10 +85,9 @@ class UartTransmitter(wiring.Component):
         phase = Signal(_PART_BITS + 1)  # its top bit: a bit has ended
         m.d.comb += self.i.ready.eq(left == 0)
         m.d.sync += self.tx.eq(shift[0])
-        with m.If(left == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [shift.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))), left.eq(_DATA_BITS + 2)]
-                m.d.sync += phase.eq(self._rate.step)
+        with m.If(left == 0), m.If(self.i.valid):
+            m.d.sync += [shift.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))), left.eq(_DATA_BITS + 2)]
+            m.d.sync += phase.eq(self._rate.step)
         with m.Else():
             m.d.sync += phase.eq(phase[:_PART_BITS] + self._rate.step)
             with m.If(phase[_PART_BITS]):
@@ -141,9 +140,8 @@ class UartReceiver(wiring.Component):
                 m.d.sync += phase.eq(phase[:_PART_BITS] + self._rate.step)
                 with m.If(phase[_PART_BITS]):
                     m.d.sync += number.eq(number + 1)
-                    with m.If(number == 0):
-                        with m.If(line):  # too short for a start bit
-                            m.next = "IDLE"
+                    with m.If(number == 0), m.If(line):  # too short for a start bit
+                        m.next = "IDLE"
                     with m.Elif(number <= _DATA_BITS):
                         m.d.sync += shift.eq(Cat(shift[1:], line))
                     with m.Else():

@@ -15,7 +15,7 @@ from hw.bridge.protocol import MAX_INFORMATION, Status
 from hw.bridge.requests import read_register, write_memory, write_register
 from hw.registers import WINDOW_BYTES
 from sim.board.link import Link, LinkError, LinkParameters
-from sim.board.messages import MemoryWritten, RegisterValue, StatusChanged, parse
+from sim.board.messages import MemoryWritten, MessageParser, RegisterValue, StatusChanged
 from sim.memory import HostMemory
 from stack.environment import Cause, Cpu, Environment, Event, Timer
 
@@ -78,6 +78,7 @@ class SerialBus:
         self.link = Link(env.random, parameters=parameters)
         self.outside = False
         """The NIC has accessed an address that is not in host memory."""
+        self._messages = MessageParser()
         self._write = write
         self._reads: deque[_Read] = deque()
         self._handler: Callable[[], Awaitable[None]] | None = None
@@ -104,7 +105,7 @@ class SerialBus:
         """Octets have come over the line."""
         try:
             for information in self.link.receive(octets, self.env.now):
-                for message in parse(information):
+                for message in self._messages.receive(information):
                     self._take(message)
         except ValueError as error:
             self._fail(LinkError(str(error)))

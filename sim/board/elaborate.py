@@ -38,9 +38,7 @@ def build_id(board: str, parameters: Any) -> bytes:
     return bytes.fromhex(_digest(board, dataclasses.replace(parameters, build_id=bytes(8))))[:8]
 
 
-def elaborate(
-    board: str, parameters: Any, folder: Path, announce: Callable[[str], None] = lambda text: None
-) -> None:
+def elaborate(board: str, parameters: Any, folder: Path, announce: Callable[[str], None] = lambda text: None) -> None:
     """Make the files of a board of ``hw.boards.all.BOARDS`` in a folder, unless they are there."""
     with build.step(folder, _digest(board, parameters)) as needed:
         if not needed:

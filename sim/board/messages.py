@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from hw.bridge.protocol import ADDRESS_OCTETS, LENGTH_OCTETS, Message
 
-__all__ = ["MemoryWritten", "RegisterValue", "StatusChanged", "parse"]
+__all__ = ["MemoryWritten", "MessageParser", "RegisterValue", "StatusChanged"]
+
+_MEMORY_HEAD = 1 + ADDRESS_OCTETS + LENGTH_OCTETS
+_SIZES = {Message.VALUE: 5, Message.STATUS: 2}
 
 
 @dataclass(frozen=True)
@@ -30,31 +33,37 @@ class StatusChanged:
     status: int
 
 
-def parse(information: bytes) -> Iterator[MemoryWritten | RegisterValue | StatusChanged]:
-    """The messages in a frame. Raises ``ValueError`` if it is not made of whole ones."""
-    at = 0
+class MessageParser:
+    """Messages out of the information of frames. They follow one another; where frames begin does not matter."""
 
-    def number(size: int) -> int:
-        nonlocal at
-        piece = take(size)
-        return int.from_bytes(piece, "little")
+    def __init__(self) -> None:
+        self._octets = bytearray()
 
-    def take(size: int) -> bytes:
-        nonlocal at
-        piece = information[at : at + size]
-        if len(piece) < size:
-            raise ValueError(f"a message ends early: {information.hex()}")
-        at += size
-        return piece
+    def receive(self, information: bytes) -> Iterator[MemoryWritten | RegisterValue | StatusChanged]:
+        """The messages that end in ``information``. Raises ``ValueError`` for one that is not known."""
+        self._octets += information
+        while self._octets:
+            kind = self._octets[0]
+            if kind == Message.WRITE_MEMORY:
+                size = _MEMORY_HEAD
+                if len(self._octets) >= size:
+                    size += _number(self._octets[1 + ADDRESS_OCTETS : size])
+            elif kind in _SIZES:
+                size = _SIZES[kind]
+            else:
+                raise ValueError(f"unknown message {kind:#04x}")
+            if len(self._octets) < size:
+                return
+            body = bytes(self._octets[1:size])
+            del self._octets[:size]
+            match kind:
+                case Message.WRITE_MEMORY:
+                    yield MemoryWritten(_number(body[:ADDRESS_OCTETS]), body[_MEMORY_HEAD - 1 :])
+                case Message.VALUE:
+                    yield RegisterValue(_number(body))
+                case Message.STATUS:
+                    yield StatusChanged(_number(body))
 
-    while at < len(information):
-        kind = number(1)
-        if kind == Message.WRITE_MEMORY:
-            address, length = number(ADDRESS_OCTETS), number(LENGTH_OCTETS)
-            yield MemoryWritten(address, take(length))
-        elif kind == Message.VALUE:
-            yield RegisterValue(number(4))
-        elif kind == Message.STATUS:
-            yield StatusChanged(number(1))
-        else:
-            raise ValueError(f"unknown message {kind:#04x}")
+
+def _number(octets: bytes | bytearray) -> int:
+    return int.from_bytes(octets, "little")

@@ -175,14 +175,14 @@ class RgmiiPort:
             frame = await self.phy.tx.recv()
             start = int(frame.sim_time_start // 1000)
             preamble, octets = bytes(frame.data[:8]), bytes(frame.data[8:])
-            if frame.error is not None and any(frame.error) or preamble != b"\x55" * 7 + b"\xd5":
+            if (frame.error is not None and any(frame.error)) or preamble != b"\x55" * 7 + b"\xd5":
                 self.malformed += 1
             else:
                 self._engine.post(lambda start=start, octets=octets: self._outgoing.carry(start, octets))
 
 
 class MdioPhy:
-    """A PHY's registers on MDIO (IEEE 802.3 clause 22.2.4); start ``run()``. ``faults`` counts what breaks the rules."""
+    """A PHY's registers on MDIO (IEEE 802.3 clause 22.2.4); start ``run()``. ``faults`` counts broken rules."""
 
     def __init__(self, dut: Any, *, address: int, registers: dict[int, int]) -> None:
         self.registers = registers

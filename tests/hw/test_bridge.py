@@ -105,7 +105,7 @@ class Device:
             dut.registers__response__valid.value = 0
 
     async def _until(self, name: str) -> None:
-        """The end of the first cycle in which this signal is 1. Sleeps while it is not: Python in every cycle is slow."""
+        """The end of the first cycle in which this signal is 1. Sleeps until then: Python in every cycle is slow."""
         signal = getattr(self.dut, name)
         while True:
             await RisingEdge(self.dut.clk)
@@ -277,7 +277,8 @@ async def traffic(engine: CocotbEngine, bus: SerialBus, device: Device, rng: ran
     running = cocotb.start_soon(_dma(device, random.Random(rng.random()), model, half, rounds))
     for number in range(rounds):
         address = rng.randrange(half)
-        data = rng.choice((rng.randbytes(16), bytes([0x7E, 0x7D] * 20), rng.randbytes(rng.randint(1, 400))))[: half - address]
+        data = rng.choice((rng.randbytes(16), bytes([0x7E, 0x7D] * 20), rng.randbytes(rng.randint(1, 400))))
+        data = data[: half - address]
         bus.memory.write(address, data)
         model[address : address + len(data)] = data
         offset = 4 * rng.randrange(64)
