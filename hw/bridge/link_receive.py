@@ -124,6 +124,7 @@ class LinkReceiver(wiring.Component):
                     ]
             with m.Elif(self.connected & ~self.good):
                 m.d.comb += self.owe_rej.eq(1)
+                m.d.sync += rejecting.eq(1)
 
         # The memory's output is one cycle behind its address, which runs ahead of what has been taken.
         fetched = Signal()

@@ -24,6 +24,9 @@ __all__ = ["Identity", "Link", "LinkCounters", "LinkError", "LinkParameters"]
 _WINDOW = 7
 """Frames on their way to the board. It has room for eight."""
 
+_AHEAD = 1_000_000
+"""ns of octets that wait for the line at most, so that what has to be sent again does not wait behind what is in vain."""
+
 
 class LinkError(Exception):
     """The board does not answer, or not as it should."""
@@ -33,15 +36,17 @@ class LinkError(Exception):
 class LinkParameters:
     """Times in ns."""
 
+    baud: int = 3_000_000
+    """Of the line: an octet takes ten bits, and frames take their time to leave."""
     t1: int = 100_000_000
-    """After so long without an acknowledgment, frames are sent again."""
+    """After so long without an acknowledgment of what has left, frames are sent again."""
     connect_t1: int = 150_000_000
     """The same for setting up the link."""
     attempts: int = 5
     """Sendings without an answer after which the board is given up."""
 
     def __post_init__(self) -> None:
-        for name in ("t1", "connect_t1", "attempts"):
+        for name in ("baud", "t1", "connect_t1", "attempts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} takes a positive number, not {getattr(self, name)!r}")
 
@@ -81,9 +86,11 @@ class Link:
         self.counters = LinkCounters()
         self.identity: Identity | None = None
         """None until the link is set up."""
-        self.deadline: int | None = None
-        """Time at which ``transmit`` has to be called, if nothing happens before."""
+        self._timeout: int | None = None
+        self._resume: int | None = None
         self._random = random
+        self._octet_time = 10_000_000_000 // self.parameters.baud
+        self._line_free_at = 0
         self._unframer = Unframer()
         self._token: int | None = None
         self._requests = bytearray()
@@ -94,6 +101,11 @@ class Link:
         self._rejecting = False
         self._attempts = 0
 
+    @property
+    def deadline(self) -> int | None:
+        """Time at which ``transmit`` has to be called, if nothing happens before."""
+        return min((time for time in (self._timeout, self._resume) if time is not None), default=None)
+
     def connect(self, now: int) -> None:
         """Set the link up, anew if there is one: the board and its NIC are reset."""
         self.identity = None
@@ -102,7 +114,8 @@ class Link:
         self._v_s = self._v_a = self._v_r = self._highest = 0
         self._owe_rr = self._owe_rej = self._rejecting = False
         self._attempts = 0
-        self.deadline = now
+        self._timeout = now
+        self._resume = None
 
     def send(self, request: bytes) -> None:
         """Queue a request of ``hw.bridge.requests``."""
@@ -118,7 +131,7 @@ class Link:
             yield from self._frame(frame, now)
         if self._unframer.damaged != self.counters.frames_damaged:
             self.counters.frames_damaged = self._unframer.damaged
-            self._owe_rej = self.identity is not None
+            self._owe_rej = self._rejecting = self.identity is not None
 
     def _frame(self, frame: bytes, now: int) -> Iterator[bytes]:
         if frame[0] == UA:
@@ -151,7 +164,7 @@ class Link:
             memory_kib=int.from_bytes(rest[:2], "little"),
         )
         self._attempts = 0
-        self.deadline = None
+        self._timeout = None
 
     def _acknowledge(self, n_r: int, now: int, *, reject: bool) -> None:
         if not between(self._v_a, n_r, self._highest):
@@ -163,61 +176,72 @@ class Link:
                 self._v_s = n_r
             self._v_a = n_r
             self._attempts = 0
-            self.deadline = now + self.parameters.t1 if self._unacknowledged else None
+            self._timeout = max(now, self._line_free_at) + self.parameters.t1 if self._unacknowledged else None
         if reject:
             self.counters.rejects_received += 1
             self._v_s = n_r
 
     def transmit(self, now: int) -> bytes:
         """What to put on the line. Raises ``LinkError`` if the board has not answered for too long."""
-        due = self.deadline is not None and now >= self.deadline
-        if self.identity is None:
-            return self._set_up(now) if due else b""
-        if due:
+        timed_out = self._timeout is not None and now >= self._timeout
+        if timed_out:
             self._count_attempt()
+            self._timeout = None
+        self._resume = None
+        self._line_free_at = max(now, self._line_free_at)
+        if self.identity is None:
+            return self._put(self._set_up(), self.parameters.connect_t1) if timed_out else b""
+        if timed_out:
             self.counters.timeouts += 1
             self._v_s = self._v_a
-            self.deadline = now + self.parameters.t1
         output = b""
         if self._owe_rej:
-            output += enframe(bytes([REJ, self._v_r << 1]))
+            output += self._put(bytes([REJ, self._v_r << 1]))
             self._owe_rr = self._owe_rej = False
-        for frame in self._information():
-            output += enframe(frame)
+        while self._has_information():
+            if self._line_free_at - now >= _AHEAD:
+                self._resume = self._line_free_at - _AHEAD // 2
+                break
+            output += self._put(self._information(), self.parameters.t1)
             self._owe_rr = False
-            if self.deadline is None:
-                self.deadline = now + self.parameters.t1
         if self._owe_rr:
-            output += enframe(bytes([RR, self._v_r << 1]))
+            output += self._put(bytes([RR, self._v_r << 1]))
             self._owe_rr = False
         return output
 
-    def _set_up(self, now: int) -> bytes:
-        self._count_attempt()
+    def _put(self, frame: bytes, timeout: int | None = None) -> bytes:
+        """What goes over the line for a frame, which is to be answered within this time after it has left."""
+        line = bytes(enframe(frame))
+        self._line_free_at += len(line) * self._octet_time
+        if timeout is not None:
+            self._timeout = self._timeout or self._line_free_at + timeout
+        return line
+
+    def _set_up(self) -> bytes:
         # Another one each time: the answer is to the last.
         self._token = (1 + self._random.randrange(255) + (self._token or 0)) % 256
-        self.deadline = now + self.parameters.connect_t1
-        return bytes(enframe(bytes([SABME, self._token])))
+        return bytes([SABME, self._token])
 
     def _count_attempt(self) -> None:
         if self._attempts == self.parameters.attempts:
-            self.deadline = None
+            self._timeout = None
             raise LinkError(f"no answer to {self._attempts} attempts")
         self._attempts += 1
 
-    def _information(self) -> Iterator[bytes]:
-        """Frames that may be sent now."""
-        while True:
-            place = (self._v_s - self._v_a) % MODULUS
-            if place == len(self._unacknowledged):
-                if place == _WINDOW or not self._requests:
-                    return
-                self._unacknowledged.append(bytes(self._requests[:MAX_INFORMATION]))
-                del self._requests[:MAX_INFORMATION]
-                self._highest = (self._v_s + 1) % MODULUS
-            else:
-                self.counters.frames_resent += 1
-            self.counters.frames_sent += 1
-            head = bytes([self._v_s << 1, self._v_r << 1])
-            self._v_s = (self._v_s + 1) % MODULUS
-            yield head + self._unacknowledged[place]
+    def _has_information(self) -> bool:
+        """Whether a frame may be sent: one that was before, or a new one."""
+        place = (self._v_s - self._v_a) % MODULUS
+        return place < len(self._unacknowledged) or (place < _WINDOW and bool(self._requests))
+
+    def _information(self) -> bytes:
+        place = (self._v_s - self._v_a) % MODULUS
+        if place == len(self._unacknowledged):
+            self._unacknowledged.append(bytes(self._requests[:MAX_INFORMATION]))
+            del self._requests[:MAX_INFORMATION]
+            self._highest = (self._v_s + 1) % MODULUS
+        else:
+            self.counters.frames_resent += 1
+        self.counters.frames_sent += 1
+        head = bytes([self._v_s << 1, self._v_r << 1])
+        self._v_s = (self._v_s + 1) % MODULUS
+        return head + self._unacknowledged[place]

@@ -37,7 +37,7 @@ class BoardLink(Link):
             yield from super()._frame(frame, now)
             return
         self.connect(now)
-        self.deadline = None
+        self._timeout = None
         self.identity = Identity(version=0, build_id=b"", memory_kib=0)
         self._owed = frame[1]
         self._on_reset()

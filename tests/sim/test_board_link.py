@@ -21,7 +21,7 @@ from tests.sim.board_model import BUILD_ID, MAC, BoardModel
 
 OCTET_TIME = 3333
 """ns at 3 Mbaud."""
-PARAMETERS = LinkParameters(t1=5_000_000, connect_t1=5_000_000, attempts=50)
+PARAMETERS = LinkParameters(t1=3_000_000, connect_t1=5_000_000, attempts=50)
 
 
 class Line:
