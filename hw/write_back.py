@@ -68,7 +68,7 @@ class DescriptorWriteBack(wiring.Component):
     """Writes used descriptors back, and keeps the head.
 
     A descriptor counts as used, for ``event``, when it has joined a group; at WTHRESH = 0, and for ``prompt`` always,
-    when it has been handed to the memory port.
+    when it has been handed to the memory port. The pulses come a cycle after that.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class DescriptorWriteBack(wiring.Component):
         m.d.sync += flushing.eq((self.flush | flushing) & waiting)
 
         enough = count >= in_descriptors(self.thresholds.wthresh, gran=self.thresholds.gran)
-        dry = (following == self.tail) & ~self.timer_running
+        dry = (following == self.tail) & ~self.timer_running & ~self.event  # which starts it
         # Only software that moves the head under a running NIC makes a gap.
         gap = held & (used.index != following)
 
@@ -199,7 +199,7 @@ class DescriptorWriteBack(wiring.Component):
             self.write_data.payload.last.eq(words == 1),
         ]
 
-        m.d.sync += self.advanced.eq(0)
+        m.d.sync += [self.advanced.eq(0), self.event.eq(0), self.prompt.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 # Looked at a cycle after it is taken, so that no comparison stands before ``ready``.
@@ -234,7 +234,7 @@ class DescriptorWriteBack(wiring.Component):
                         m.d.sync += alone.eq(1)
                         m.next = "BOUND"
                     with m.Else():
-                        m.d.comb += self.event.eq(used.event)
+                        m.d.sync += self.event.eq(used.event)
 
             with m.State("BOUND"):
                 m.d.sync += [contiguous.eq(size - start), aligned.eq(_BURST - position)]
@@ -274,8 +274,7 @@ class DescriptorWriteBack(wiring.Component):
                         with m.Elif(count == number):
                             m.next = "REPORT"
             with m.State("REPORT"):
-                m.d.comb += [self.event.eq(alone & used.event), self.prompt.eq(prompt)]
-                m.d.sync += prompt.eq(0)
+                m.d.sync += [self.event.eq(alone & used.event), self.prompt.eq(prompt), prompt.eq(0)]
                 m.next = "IDLE"
 
         with m.If(self.head_written):
