@@ -26,6 +26,7 @@ __all__ = ["build_id", "elaborate"]
 def _values(parameters: Any) -> dict[str, Any]:
     """Parameters as JSON takes them."""
     values = dataclasses.asdict(parameters)
+    values["baud"] = float(values["baud"])  # the same number, the same text
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
 
 

@@ -25,7 +25,7 @@ _WINDOW = 7
 """Frames on their way to the board. It has room for eight."""
 
 _AHEAD = 1_000_000
-"""ns of octets that wait for the line at most, so that what has to be sent again does not wait behind what is in vain."""
+"""ns of octets that wait for the line at most: what has to be sent again shall not wait behind what is in vain."""
 
 
 class LinkError(Exception):
