@@ -153,14 +153,12 @@ class _ClockedPhy(RgmiiPhy):
 class RgmiiPort:
     """Joins the board's RGMII to a link: frames cross whole, in both directions."""
 
-    def __init__(
-        self, engine: CocotbEngine, dut: Any, *, outgoing: Direction, incoming: Direction, speed: float = 1000e6
-    ) -> None:
+    def __init__(self, engine: CocotbEngine, dut: Any, *, outgoing: Direction, incoming: Direction) -> None:
         self.malformed = 0
         """Frames from the board that 802.3 would not have: no preamble, or TX_ER."""
         self._engine = engine
         self._outgoing = outgoing
-        self.phy = _ClockedPhy(dut.td, dut.tx_ctl, dut.txc, dut.rd, dut.rx_ctl, dut.phy_clk, speed=speed)
+        self.phy = _ClockedPhy(dut.td, dut.tx_ctl, dut.txc, dut.rd, dut.rx_ctl, dut.phy_clk)
         for side in (self.phy.tx, self.phy.rx):
             side.log.setLevel("WARNING")
         incoming.whole = False
