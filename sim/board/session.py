@@ -1,6 +1,7 @@
 """A board on a serial port, in real time: is it the right one, and driver and stack on it."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from driver.e1000 import E1000, E1000Parameters, probe
@@ -32,12 +33,12 @@ _LARGEST_BUFFER, _SMALLEST_BUFFER = 2048, 256
 class Session:
     """A board with which a link is set up. ``port`` names it in messages."""
 
-    def __init__(self, env: RealTimeEngine, port: SerialPort, *, board: str, build_id: bytes) -> None:
+    def __init__(self, env: RealTimeEngine, port: SerialPort, *, baud: int, board: str, build_id: bytes) -> None:
         self.env = env
         self.cpu = RealTimeCpu(env)
         self.port = port
         self.board = board
-        self.bus = SerialBus(env, self.cpu, port.write, parameters=_LINK)
+        self.bus = SerialBus(env, self.cpu, port.write, parameters=replace(_LINK, baud=baud))
         self._build_id = build_id
         port.receive = self.bus.receive
 
@@ -95,7 +96,7 @@ def on_board(
     env = RealTimeEngine(seed=seed)
     port = SerialPort(env, path, baud=baud)
     try:
-        session = Session(env, port, board=board, build_id=build_id)
+        session = Session(env, port, baud=baud, board=board, build_id=build_id)
         return env.run(main(session))
     except LinkError as error:
         raise RunFailedError(f"{path}: {error}; is the board still there?") from None

@@ -34,7 +34,7 @@ FAST = BoardParameters(
 )
 """12.5 Mbaud, a PHY that is quick out of reset, and is looked at every millisecond."""
 
-LINK = LinkParameters(t1=2_000_000, connect_t1=500_000)
+LINK = LinkParameters(baud=12_500_000, t1=2_000_000, connect_t1=500_000)
 BOARD, PEER = "192.0.2.1", "192.0.2.2"
 PEER_MAC = bytes.fromhex("020000000002")
 TCP = TcpParameters(minimum_rto=60_000_000, initial_rto=60_000_000, delayed_ack=1_000_000, time_wait=1_000_000)
@@ -128,9 +128,12 @@ async def file_with_tso(dut: Any) -> None:
         print(f"file sent after {bench.engine.now / 1e6:.2f} ms, {bench.line.octets} octets on the serial line")
         counters = device.counters
         assert counters.tso_packets > 0
-        assert counters.tso_segments >= len(content) // 1460
+        assert counters.tso_segments >= 10
         assert counters.interrupts > 0
-        print(f"{stack.counters.mib['Tcp.RetransSegs']} segments retransmitted, {counters.interrupts} interrupts")
+        retransmitted = stack.counters.mib["Tcp.RetransSegs"]
+        print(
+            f"{counters.tso_segments} segments by TSO, {counters.interrupts} interrupts, {retransmitted} retransmitted"
+        )
         stack.close()
         bench.peer_stack.close()
         await device.stop()

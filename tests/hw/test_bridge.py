@@ -37,7 +37,7 @@ BAUD = 12_500_000
 MEMORY_KIB = 8
 BUILD_ID = bytes(range(1, 9))
 T1_CYCLES = 40_000
-PARAMETERS = LinkParameters(t1=400_000, connect_t1=200_000, attempts=20)
+PARAMETERS = LinkParameters(baud=BAUD, t1=400_000, connect_t1=200_000, attempts=20)
 
 
 class NoisyBridge(wiring.Component):
