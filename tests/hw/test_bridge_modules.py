@@ -16,6 +16,8 @@ from hw.boards.ecp5 import pll_dividers
 from hw.boards.phy_monitor import PhyMonitor, link_of
 from hw.boards.rgmii import RgmiiReceive, RgmiiTransmit, transmit_pins
 from hw.bridge.framing import Deframer, Enframer, FrameOctet, enframe
+from hw.bridge.journal import Journal, value_message
+from hw.bridge.protocol import Message
 from hw.bridge.uart import BaudRate, UartReceiver, UartTransmitter
 from hw.mac.mii import NIBBLE_CYCLES
 from hw.mac.speed import Speed
@@ -198,6 +200,66 @@ def test_damage(place: int, bit: int) -> None:
     assert frames[0] not in found
     assert found[-1] == frames[-1]
     assert None in found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_journal(seed: int) -> None:
+    """A level that goes up and down among writes and values: messages stay whole, changes are told once each, and the
+    last level is the one told last."""
+    rng = random.Random(seed)
+    dut = Journal()
+    told: list[bytes] = []
+    level = 0
+
+    async def status(context: Any) -> None:
+        nonlocal level
+        for _ in range(40):
+            level ^= 1
+            context.set(dut.status, level)
+            await context.tick().repeat(rng.choice((1, 1, 2, 3, 5, 20, 60)))
+        await context.tick().repeat(300)
+
+    async def writes(context: Any) -> None:
+        while True:
+            await context.tick().repeat(rng.choice((1, 3, 10, 40)))
+            context.set(dut.pending, 1)
+            await context.tick().repeat(rng.choice((1, 2)))
+            length = rng.randint(2, 12)
+            for number in range(length):
+                context.set(dut.writes.valid, 1)
+                context.set(dut.writes.payload.data, Message.WRITE_MEMORY if number == 0 else 0x55)
+                context.set(dut.writes.payload.last, number == length - 1)
+                await context.tick().until(dut.writes.ready)
+            context.set(dut.writes.valid, 0)
+            context.set(dut.pending, 0)
+
+    async def values(context: Any) -> None:
+        while True:
+            await context.tick().repeat(rng.choice((5, 20, 50)))
+            context.set(dut.value.valid, 1)
+            context.set(dut.value.payload, 0xAABBCCDD)
+            await context.tick().until(dut.value.ready)
+            context.set(dut.value.valid, 0)
+
+    async def sink(context: Any) -> None:
+        message = bytearray()
+        while True:
+            ready = rng.random() < 0.6
+            context.set(dut.o.ready, ready)
+            if ready and context.get(dut.o.valid):
+                message.append(context.get(dut.o.payload.data))
+                if context.get(dut.o.payload.last):
+                    told.append(bytes(message))
+                    message.clear()
+            await context.tick()
+
+    simulate(dut, status, writes, values, sink)
+    levels = [message[1] for message in told if message[0] == Message.STATUS]
+    assert levels == [1 - number % 2 for number in range(len(levels))]
+    assert levels[-1] == level
+    rest = [message for message in told if message[0] != Message.STATUS]
+    assert {message for message in rest if message[0] == Message.VALUE} == {value_message(0xAABBCCDD)}
+    assert all(set(message[1:]) == {0x55} for message in rest if message[0] == Message.WRITE_MEMORY)
 
 
 @pytest.mark.parametrize("speed", list(Speed))
