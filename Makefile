@@ -9,6 +9,13 @@ PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
 
+# A file's tests stay in one process; tests/conftest.py has the order.
+PARALLEL := -q -n auto --dist loadfile --no-loadscope-reorder
+
+# The order of things in generated Verilog follows that of Python's sets: were it another in each process of the tests,
+# each would build its simulators anew.
+export PYTHONHASHSEED := 0
+
 # An argument in single quotes, whatever is in it.
 quote = '$(subst ','\'',$(1))'
 
@@ -49,7 +56,7 @@ report: $(INSTALLED) | tools
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
 test: $(FORMAL_INSTALLED) | tools
-	@$(RUN) pytest -q -n auto --dist loadfile
+	@$(RUN) pytest $(PARALLEL)
 
 lint: $(INSTALLED) | tools
 	@$(RUN) ruff check --quiet
@@ -58,7 +65,7 @@ lint: $(INSTALLED) | tools
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 
 check: lint $(FORMAL_INSTALLED) | tools
-	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
+	@$(RUN) pytest $(PARALLEL) -m "not slow and not rtl"
 
 fuzz: $(INSTALLED) | tools
 	@$(RUN) tests.fuzz $(if $(SECONDS),--seconds $(call quote,$(SECONDS))) $(if $(SEED),--seed $(call quote,$(SEED))) \
@@ -84,7 +91,7 @@ bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
 
 coverage: $(INSTALLED) | tools
-	@VERILOG_COVERAGE=1 $(RUN) pytest -q -n auto --dist loadfile tests/hw/test_nic_*.py
+	@VERILOG_COVERAGE=1 $(RUN) pytest $(PARALLEL) tests/hw/test_nic_*.py
 	@$(RUN) sim.cli coverage
 
 clean:

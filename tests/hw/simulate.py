@@ -30,13 +30,18 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+_INNER = ("stored", "written")
+"""What benches look at inside: signals of these names, in whatever module."""
+
+
 def _public(text: str, name: str) -> str:
-    """A control file that lets cocotb see the ports of module ``name`` and nothing else, which costs speed."""
+    """A control file that lets cocotb see the ports of module ``name`` and little else, which costs speed."""
     header = re.search(rf"^module {name}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert header, f"no module {name}"
     ports = header[1].replace("\n", " ").split(",")
     lines = [f'public_flat_rw -module "{name}" -var "{port.strip()}"' for port in ports]
-    return "\n".join(["`verilator_config", *lines, ""])
+    inner = [f'public_flat_rw -module "*" -var "{signal}"' for signal in _INNER]
+    return "\n".join(["`verilator_config", *lines, *inner, ""])
 
 
 def _keep_runtime(build: Path, runtime: Path) -> None:
@@ -54,7 +59,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     """Build ``component`` as module ``name`` and run the cocotb tests of ``test_module`` on it.
 
     Ports are those of ``hw.verilog.convert``: members joined by two underscores (``port__request__valid``), ``clk`` and
-    ``rst``, and a pair as ``gmii_rx_clk`` and ``gmii_rx_rst`` for any other domain used but not declared.
+    ``rst``, and a pair as ``gmii_rx_clk`` and ``gmii_rx_rst`` for any other domain used but not declared. Of what is
+    inside tests see only what ``_INNER`` names.
 
     Parameters
     ----------
@@ -67,7 +73,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     testcase : str or None
         Run only the coroutine of this name.
 
-    The build is kept and made anew when the Verilog or the flags change. ``WAVES=1`` in the environment leaves
+    The build is kept and made anew when the Verilog or the flags change; with another ``PYTHONHASHSEED`` that is so in
+    each process (see the Makefile). ``WAVES=1`` in the environment leaves
     ``dump.vcd`` in the build directory. ``VERILOG_COVERAGE=1`` builds apart, under ``build/coverage``, and leaves there
     what was covered, in ``<test_module>.<testcase>.dat`` (``make coverage``).
 
@@ -82,12 +89,12 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     run = f"{test_module}.{testcase or 'all'}"
     results = build / f"{run}.xml"
     runner = WheelVerilator()
+    text = convert(component, name=name, sources=coverage)
+    flags = (arguments, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
+    control = _public(text, name)
+    digest = _digest(text, control, flags)
     with (build / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
-        text = convert(component, name=name, sources=coverage)
-        flags = (arguments, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
-        control = _public(text, name)
-        digest = _digest(text, control, flags)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)
             for counts in build.glob("tests.*.dat"):  # of another Verilog
@@ -113,6 +120,7 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
             if not runtime.exists():
                 _keep_runtime(build, runtime)
             stamp.write_text(digest)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # they may use it together
         try:
             runner.test(
                 hdl_toplevel=name,
