@@ -8,7 +8,7 @@ from hw.bridge.protocol import ADDRESS_OCTETS, LENGTH_OCTETS, Message
 __all__ = ["MemoryWritten", "MessageParser", "RegisterValue", "StatusChanged"]
 
 _MEMORY_HEAD = 1 + ADDRESS_OCTETS + LENGTH_OCTETS
-_SIZES = {Message.VALUE: 5, Message.STATUS: 2}
+_SIZES: dict[int, int] = {Message.VALUE: 5, Message.STATUS: 2}
 
 
 @dataclass(frozen=True)
