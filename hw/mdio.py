@@ -46,10 +46,14 @@ class MdioSignature(wiring.Signature):
         What the master puts on MDIO while ``oe``.
     i : ``In(1)``
         MDIO's level, which is 1 (pulled up) while nobody drives it.
+    request : ``Out(1)``
+        A frame is on its way, or waits.
+    hold : ``In(1)``
+        Another master has the bus: no frame is begun.
     """
 
     def __init__(self) -> None:
-        super().__init__({"mdc": Out(1), "o": Out(1), "oe": Out(1), "i": In(1)})
+        super().__init__({"mdc": Out(1), "o": Out(1), "oe": Out(1), "i": In(1), "request": Out(1), "hold": In(1)})
 
 
 class MdioMaster(wiring.Component):
@@ -128,7 +132,7 @@ class MdioMaster(wiring.Component):
             self.mdic.hardware.error.eq(error),
         ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [elapsed.eq(0), number.eq(0), clearing.eq(0)]
                 with m.If(self.reset | clearing):
@@ -155,7 +159,7 @@ class MdioMaster(wiring.Component):
                     ]
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If((operation == READ) | (operation == WRITE)):
+                with m.If((operation == READ) | (operation == WRITE)), m.If(~self.bus.hold):
                     m.next = "LOW"
                 with m.Else():
                     m.d.sync += error.eq(1)
@@ -184,4 +188,5 @@ class MdioMaster(wiring.Component):
             with m.State("END"):
                 m.d.sync += [self.bus.mdc.eq(0), self.bus.oe.eq(0), ready.eq(~clearing), self.done.eq(int_en)]
                 m.next = "IDLE"
+        m.d.comb += self.bus.request.eq(~fsm.ongoing("IDLE"))
         return m

@@ -101,6 +101,8 @@ class Nic(wiring.Component):
         The PHY has a link; with the built-in PHY: there is a partner at the far end. Synchronised here.
     speed : ``In(Speed)``
         Only without the built-in PHY: the link's speed as the PHY says, steady while it has a link.
+    phy_reset : ``Out(1)``
+        Only without the built-in PHY: CTRL.PHY_RST has been written.
     mdio : ``Out(MdioSignature())``
         Management of the PHY. With the built-in PHY its ``i`` is not used.
     leds : ``Out(4)``
@@ -138,7 +140,7 @@ class Nic(wiring.Component):
                 "leds": Out(LED_COUNT),
                 "sdp": Out(PinSignature()),
                 "pme": Out(1),
-                **({} if builtin_phy else {"speed": In(Speed)}),
+                **({} if builtin_phy else {"speed": In(Speed), "phy_reset": Out(1)}),
             }
         )
 
@@ -288,11 +290,15 @@ class Nic(wiring.Component):
         connect(m, file.mdic, master.mdic)
         m.d.comb += [
             master.reset.eq(reset),
-            *(getattr(self.mdio, name).eq(getattr(master.bus, name)) for name in ("mdc", "o", "oe")),
+            *(getattr(self.mdio, name).eq(getattr(master.bus, name)) for name in ("mdc", "o", "oe", "request")),
         ]
         phy = self._phy
         if phy is None:
-            m.d.comb += master.bus.i.eq(self.mdio.i)
+            m.d.comb += [
+                master.bus.i.eq(self.mdio.i),
+                master.bus.hold.eq(self.mdio.hold),
+                self.phy_reset.eq(file.ctrl.value.phy_rst),
+            ]
             m.submodules.speed = FFSynchronizer(self.speed, speed := Signal(Speed), init=Speed.GIGABIT)
             return link, speed, Const(0)
         m.submodules.phy = phy

@@ -6,7 +6,7 @@ from amaranth.back import verilog
 from amaranth.hdl import Signal, Value, ValueCastable
 from amaranth.lib.wiring import Component
 
-__all__ = ["convert"]
+__all__ = ["convert", "mend"]
 
 _CONSTANT_PROCESS = re.compile(r"always @\*\n +(.+ = \d+'h[0-9a-f]+;)")
 _TRIGGER = re.compile(r"^  reg (\S+) += 0;$", re.MULTILINE)
@@ -23,6 +23,11 @@ def _wake(module: str) -> str:
     return _CONSTANT_PROCESS.sub(lambda found: f"always @* begin if ({look} ) begin end {found[1]} end", module)
 
 
+def mend(text: str) -> str:
+    """Verilog as Yosys writes it, for simulators: no process waits for ever."""
+    return "endmodule".join(map(_wake, text.split("endmodule")))
+
+
 def convert(component: Component, *, name: str, sources: bool = False) -> str:
     """The Verilog text of a component, as a module of this name.
 
@@ -37,5 +42,4 @@ def convert(component: Component, *, name: str, sources: bool = False) -> str:
         value = Value.cast(member) if isinstance(member, ValueCastable) else member
         if isinstance(value, Signal):
             ports.append(("__".join(str(part) for part in path), value, None))
-    text = verilog.convert(component, name=name, ports=ports, emit_src=sources)
-    return "endmodule".join(map(_wake, text.split("endmodule")))
+    return mend(verilog.convert(component, name=name, ports=ports, emit_src=sources))

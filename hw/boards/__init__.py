@@ -1,0 +1,1 @@
+"""The NIC on boards. A board is a class of ``hw.boards.board.Board``; ``hw.boards.all.BOARDS`` names them."""
