@@ -124,6 +124,7 @@ class ReceiveRing:
             if ring.unused() >= RX_BUFFER_WRITE:
                 self._refill()
             if skb is not None:
+                self._cpu.charge(Cause.SKB_ALLOC)
                 deliver(skb)
             await self._cpu.settle()
         if ring.unused():

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.host import HostCosts
+from sim.costs import HostCosts
 
 __all__ = ["DEFAULT_MODES", "MODE_NAMES", "Experiment", "main_job", "mode_name"]
 

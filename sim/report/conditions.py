@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sim.experiment import Experiment
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from sim.main_job import SHORTENED
 from sim.measurement import commit
 from sim.results import RunResult

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from hw.registers import WINDOW_BYTES
-from sim.host import HostCpu
+from sim.host import HostCpu, InterruptLine
 from sim.memory import HostMemory
 from sim.rtl.engine import RtlEngine, cycle_at
 from stack.environment import Cause, Event
@@ -43,16 +43,15 @@ class RtlBus:
         state.dma_width = costs.dma_width
         self._reads: deque[_Read] = deque()
         self._reads_done = 0
-        self._handler: Callable[[], Awaitable[None]] | None = None
         self._interrupts = 0
-        self._interrupted = env.event()
+        self._line = InterruptLine(env, cpu, lambda: bool(state.interrupt))
         env.observers.append(self._observe)
-        env.spawn(self._serve_interrupts(), name="interrupt line")
 
     def write32(self, offset: int, value: int) -> None:
         self._check(offset)
         self.cpu.charge(Cause.MMIO)
-        self.env.bench.access(cycle_at(self.cpu.now + self._write_latency), offset, write=True, data=value)
+        arrival = cycle_at(self.cpu.post(offset) + self._write_latency)
+        self.env.bench.access(arrival, offset, write=True, data=value)
 
     async def read32(self, offset: int) -> int:
         self._check(offset)
@@ -60,20 +59,14 @@ class RtlBus:
         read = _Read(self.env.event())
         self._reads.append(read)
         self.env.bench.access(cycle_at(self.env.now + self._read_request), offset, write=False)
-        self.cpu.stall(Cause.MMIO, self.cpu.costs.mmio_read_latency)
-        await read.done.wait()
-        self.cpu.stall_until(Cause.MMIO, self.env.now)
+        await self.cpu.stall(Cause.MMIO, read.done)
         return read.value
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
-        if self._handler is not None:
-            raise ValueError("the interrupt line has a handler already")
-        self._handler = handler
-        if self._state.interrupt:
-            self._interrupted.set()
+        self._line.request(handler)
 
     def free_irq(self) -> None:
-        self._handler = None
+        self._line.free()
 
     def _check(self, offset: int) -> None:
         if offset % 4 or not 0 <= offset < WINDOW_BYTES:
@@ -89,14 +82,4 @@ class RtlBus:
             read.done.set()
         if state.interrupts != self._interrupts:
             self._interrupts = state.interrupts
-            self._interrupted.set()
-
-    async def _serve_interrupts(self) -> None:
-        """A level-triggered line: the handler is called again while the line stays up."""
-        while True:
-            await self._interrupted.wait()
-            self._interrupted.clear()
-            while self._handler is not None and self._state.interrupt:
-                self.cpu.charge(Cause.INTERRUPT)
-                await self.cpu.settle()
-                await self._handler()
+            self._line.changed()

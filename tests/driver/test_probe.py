@@ -8,7 +8,7 @@ import pytest
 from driver.e1000 import E1000Parameters
 from driver.hardware import read_eeprom
 from hw.registers import BY_NAME
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from stack.net_device import Features, NetdevTx
 from tests.driver.rig import MAC, Rig, frame
 

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import UserError
 from sim.experiment import Experiment, main_job
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from sim.report import writer
 from sim.report.conditions import Conditions, conditions
 from sim.report.fields import markdown
