@@ -1,8 +1,8 @@
 """The host model: processors that take time for what is charged to them, and the interrupt line into them.
 
-Without it no interrupt mode could win or lose. ``HostCpu`` finds out on whose behalf a charge is made (the running task's),
-and on which processor: interrupts and software interrupts have the one that ``irq_affinity`` names, a process the one that
-it was pinned to. Processes do not move by themselves.
+Without it no interrupt mode could win or lose. ``HostCpu`` finds out on whose behalf a charge is made (the running
+task's), and on which processor: interrupts and software interrupts have the one that ``irq_affinity`` names, a process
+the one that it was pinned to. Processes do not move by themselves.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -116,10 +116,11 @@ class HostCpu:
 
     def enter(self, context: Context) -> None:
         flow = self._flow()
-        processor = flow.processor
-        if context is not Context.PROCESS and processor is not self._irq_processor:
-            raise ValueError("an interrupt's work belongs to the processor that the interrupt has")
-        processor.move(flow, context)
+        if context is not Context.PROCESS and flow.processor is not self._irq_processor:
+            if flow.pending:
+                raise RuntimeError("work that was charged on another processor stays there")
+            flow.processor = self._irq_processor
+        flow.processor.move(flow, context)
 
     @property
     def now(self) -> int:

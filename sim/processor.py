@@ -1,9 +1,10 @@
 """One processor: whose work it does at each moment, and what that work was for.
 
-Flows of control (``Flow``) bring work in nanoseconds by cause. Interrupts go before software interrupts, and these before
-processes; the one that goes before cuts into the other's work, except into a register read, during which a processor
-stands still, and into work that ends with register writes, which drivers do with interrupts off. Processes share what is left as under Linux's completely fair scheduler (kernel/sched/fair.c, 2.6.23 to
-6.5): the one with the least time runs, for a slice.
+Flows of control (``Flow``) bring work in nanoseconds by cause. Interrupts go before software interrupts, and these
+before processes; the one that goes before cuts into the other's work, except into a register read, during which a
+processor stands still, and into work that ends with register writes, which drivers do with interrupts off. Processes
+share what is left as under Linux's completely fair scheduler (kernel/sched/fair.c, 2.6.23 to 6.5): the one with the
+least time runs, for a slice.
 
 Python code takes no simulated time. It runs when its flow has the processor; what it charges is worked off then.
 """
@@ -205,7 +206,8 @@ class Processor:
     def _halt(self) -> None:
         """Stop the work at hand; its flow is the next of its kind."""
         flow = self._running
-        assert flow is not None and self._timer is not None
+        assert flow is not None
+        assert self._timer is not None
         self._consume(flow, self.env.now - self._started)
         self._timer.cancel()
         self._timer = None

@@ -8,8 +8,8 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from sim.experiment import Experiment
 from sim.costs import HostCosts
+from sim.experiment import Experiment
 from sim.main_job import SHORTENED
 from sim.measurement import commit
 from sim.results import RunResult

@@ -357,7 +357,7 @@ def test_stop_gives_everything_back_and_open_works_again() -> None:
 
 def test_stop_in_full_traffic() -> None:
     async def main() -> None:
-        nic = await rig.up()
+        nic = await rig.up(interrupt_throttle_rate=0)
 
         async def traffic() -> None:
             for number in range(1000):

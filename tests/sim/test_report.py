@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.costs import HostCosts
 from sim.errors import UserError
 from sim.experiment import Experiment, main_job
-from sim.costs import HostCosts
 from sim.report import writer
 from sim.report.conditions import Conditions, conditions
 from sim.report.fields import markdown
