@@ -41,6 +41,12 @@ class Features(Flag):
     """Cuts TCP over IPv4 packets of up to 64 KiB into segments."""
     GSO = auto()
     """The stack cuts such packets for the device (``stack.gso``)."""
+    HW_VLAN_CTAG_TX = auto()
+    """Puts VLAN tags on (``SkBuff.vlan_tci``)."""
+    HW_VLAN_CTAG_RX = auto()
+    """Takes VLAN tags off."""
+    HW_VLAN_CTAG_FILTER = auto()
+    """Lets in the VLANs that it is told of, and no others."""
 
 
 class NetdevTx(Enum):
@@ -89,6 +95,16 @@ class NetDevice(ABC):
         self.taps: list[Callable[[SkBuff], None]] = []
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
         self.receive: Callable[[SkBuff], None] | None = None
+        self.vlans: dict[int, NetDevice] = {}
+        """The VLAN devices on top of this one, by identifier."""
+        self.promiscuity = False
+        """Receive everything (IFF_PROMISC); ``set_rx_mode`` after a change."""
+        self.all_multicast = False
+        """Receive every multicast frame (IFF_ALLMULTI)."""
+        self.unicast_list: list[bytes] = []
+        """Further unicast addresses."""
+        self.multicast_list: list[bytes] = []
+        """Multicast addresses that somebody listens to."""
         self._gro: GenericReceiveOffload | None = None
         self._qdisc: deque[SkBuff] = deque()
         self._segments: deque[SkBuff] = deque()
@@ -106,6 +122,48 @@ class NetDevice(ABC):
     @abstractmethod
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         """Give one packet to the device (ndo_start_xmit). The device consumes it when it has been sent."""
+
+    def set_rx_mode(self) -> None:  # noqa: B027
+        """What is to be received has changed (ndo_set_rx_mode). A device that receives everything has nothing to do."""
+
+    def vlan_rx_add_vid(self, identifier: int) -> None:  # noqa: B027
+        """Let a VLAN in (ndo_vlan_rx_add_vid)."""
+
+    def vlan_rx_kill_vid(self, identifier: int) -> None:  # noqa: B027
+        """Let a VLAN in no more (ndo_vlan_rx_kill_vid)."""
+
+    def dev_mc_add(self, address: bytes) -> None:
+        """Listen to a multicast address. Raises ``ValueError`` if it is none."""
+        if len(address) != 6 or not address[0] & 1:
+            raise ValueError(f"{self.name}: {address.hex(':')} is no multicast address")
+        if address not in self.multicast_list:
+            self.multicast_list.append(address)
+            self.set_rx_mode()
+
+    def dev_mc_del(self, address: bytes) -> None:
+        """Listen to it no more. Raises ``ValueError`` if it is not listened to."""
+        if address not in self.multicast_list:
+            raise ValueError(f"{self.name}: {address.hex(':')} is not listened to")
+        self.multicast_list.remove(address)
+        self.set_rx_mode()
+
+    def dev_uc_add(self, address: bytes) -> None:
+        """Receive what is sent to a further unicast address. Raises ``ValueError`` if it is none."""
+        if len(address) != 6 or address[0] & 1:
+            raise ValueError(f"{self.name}: {address.hex(':')} is no unicast address")
+        if address not in self.unicast_list:
+            self.unicast_list.append(address)
+            self.set_rx_mode()
+
+    def dev_set_promiscuity(self, on: bool) -> None:
+        """Receive everything, or not."""
+        self.promiscuity = on
+        self.set_rx_mode()
+
+    def dev_set_allmulti(self, on: bool) -> None:
+        """Receive every multicast frame, or not."""
+        self.all_multicast = on
+        self.set_rx_mode()
 
     def queue_xmit(self, skb: SkBuff) -> bool:
         """Send through the queueing discipline, pfifo of ``tx_queue_len`` packets (dev_queue_xmit).
@@ -171,11 +229,39 @@ class NetDevice(ABC):
         self.stats.rx_bytes += len(skb)
         for tap in self.taps:
             tap(skb)
+        if (self.vlans or skb.vlan_tci is not None) and self._vlan_receive(skb):
+            return
         if self._gro is not None:
             self.cpu.charge(Cause.GRO)
             self._gro.receive(skb)
         elif self.receive is not None:
             self.receive(skb)
+
+    def _vlan_receive(self, skb: SkBuff) -> bool:
+        """Give a tagged packet to its VLAN's device, or drop it if there is none. False if it has no tag, or one that
+        tells a priority alone (vlan_do_receive)."""
+        if skb.vlan_tci is None:
+            data = memoryview(skb.data)
+            if len(data) < 18 or data[12] << 8 | data[13] != 0x8100:
+                return False
+            skb.vlan_tci = data[14] << 8 | data[15]
+            skb.data = b"".join((data[:12], data[16:]))
+        identifier = skb.vlan_tci & 0xFFF
+        if not identifier:
+            return False
+        device = self.vlans.get(identifier)
+        if device is None:
+            self.stats.rx_dropped += 1
+            skb.consume()
+        else:
+            skb.vlan_tci = None
+            device.netif_receive_skb(skb)
+        return True
+
+    def netif_rx(self, skb: SkBuff, backlog: "Backlog") -> None:
+        """Queue a received packet for the stack, from an interrupt handler; the queue may be full."""
+        skb.dev = self
+        backlog.enqueue(skb)
 
     def set_gro(self, on: bool) -> None:
         """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
@@ -187,6 +273,17 @@ class NetDevice(ABC):
         """A poll is over (napi_gro_flush)."""
         if self._gro is not None:
             self._gro.flush()
+        for device in self.vlans.values():
+            device.gro_flush()
+
+    @property
+    def gro(self) -> bool:
+        """Whether received segments are put together."""
+        return self._gro is not None
+
+    def requeue(self, skbs: list[SkBuff]) -> None:
+        """Put packets that the device gives back in front of the queue, in their order."""
+        self._segments.extendleft(reversed(skbs))
 
     def _deliver(self, skb: SkBuff) -> None:
         if self.receive is not None:
