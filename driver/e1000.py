@@ -117,7 +117,8 @@ class E1000(NetDevice):
         ):
             if wanted:
                 self.features |= features
-        self.set_gro(parameters.gro)
+        # Packets from netif_rx do not come from a poll of this device, which would have to end with a flush.
+        self.set_gro(parameters.gro and parameters.napi)
 
         self.totals = PollTotals()
         self.tx_ring = TransmitRing(

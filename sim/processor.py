@@ -140,9 +140,10 @@ class Processor:
 
     def move(self, flow: Flow, context: Context) -> None:
         """The flow, whose code runs, works in another context from now on."""
+        if flow.context not in _FAIR:
+            flow.slept = True
+            self._place(flow)
         flow.context = context
-        flow.slept = True
-        self._place(flow)
 
     def account(self) -> None:
         """Bring ``busy`` up to now."""
@@ -157,7 +158,7 @@ class Processor:
         self._started = now
 
     def _had(self, flow: Flow, duration: int) -> None:
-        if flow.context is Context.PROCESS:
+        if flow.context in _FAIR:
             flow.runtime += duration
             self._slice_used += duration
 
@@ -256,6 +257,8 @@ class Processor:
             flow = ready[Context.INTERRUPT].popleft()
         elif ready[Context.SOFTIRQ]:
             flow = ready[Context.SOFTIRQ].popleft()
+        elif ready[Context.KSOFTIRQD]:
+            flow = ready[Context.KSOFTIRQD].popleft()
         elif ready[Context.PROCESS]:
             flow = self._pick_process()
         else:
@@ -297,10 +300,13 @@ class Processor:
         self._running = None
         if flow.pending or flow.waiter is not None:
             self._put_first(flow)
-        elif flow.context is Context.PROCESS:
+        elif flow.context in _FAIR:
             flow.slept = True
         self._dispatch()
 
+
+_FAIR = (Context.KSOFTIRQD, Context.PROCESS)
+"""Contexts of processes, whose time is counted."""
 
 CAUSES = {cause: number for number, cause in enumerate(Cause)}
 """The number of each cause."""

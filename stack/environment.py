@@ -102,7 +102,9 @@ class Context(Enum):
     """A hardware interrupt's handler."""
     SOFTIRQ = 1
     """A software interrupt, timers included."""
-    PROCESS = 2
+    KSOFTIRQD = 2
+    """A process that does a software interrupt's work: no other process cuts in, but it has its turn as they have."""
+    PROCESS = 3
     """A program or a kernel thread; processes share what is left fairly."""
 
 

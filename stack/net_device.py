@@ -406,26 +406,30 @@ class SoftIrq:
         while True:
             await self._raised.wait()
             self._raised.clear()
-            await cpu.settle()
             end = cpu.now + self.time_limit
             restarts = self.restarts
             while self._poll_list:
+                cpu.charge(Cause.SOFTIRQ)
+                await cpu.settle()
                 await self._net_rx_action()
                 restarts -= 1
                 if self._poll_list and (not restarts or cpu.now >= end):
                     await self._ksoftirqd()
 
     async def _ksoftirqd(self) -> None:
+        cpu = self.cpu
         self.ksoftirqd_runs += 1
-        self.cpu.enter(Context.PROCESS)
         while self._poll_list:
+            # Between two runs other processes may have their turn (cond_resched).
+            cpu.enter(Context.PROCESS)
+            cpu.charge(Cause.SOFTIRQ)
+            await cpu.settle()
+            cpu.enter(Context.KSOFTIRQD)
             await self._net_rx_action()
-        self.cpu.enter(Context.SOFTIRQ)
+        cpu.enter(Context.SOFTIRQ)
 
     async def _net_rx_action(self) -> None:
         cpu = self.cpu
-        cpu.charge(Cause.SOFTIRQ)
-        await cpu.settle()
         budget = self.budget
         end = cpu.now + self.budget_time
         for _ in range(len(self._poll_list)):
