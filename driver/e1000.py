@@ -30,6 +30,7 @@ from driver.rx_mode import receive_filter, write_rx_mode
 from driver.statistics import DeviceStatistics
 from driver.transmit import TX_WAKE_THRESHOLD, TransmitRing
 from driver.vlan import ETHERTYPE_VLAN, write_filter
+from driver.wake import WakeOn, arm, disarm, woken_by
 from driver.watchdog import Watchdog
 from hw.registers import BY_NAME
 from stack.environment import Cpu
@@ -105,6 +106,8 @@ class E1000(NetDevice):
         """The device works: it is up, and not being reset."""
         self.receive_all = False
         """Frames with a wrong FCS are received too (``ethtool -K ... rx-all``)."""
+        self.wake_on = WakeOn.NONE
+        """What wakes the host when it is suspended (``ethtool -s ... wol``)."""
         self.flow_control = parameters.flow_control
         self.pause = (False, False)
         """Whether pause frames are heeded and sent, as forced or negotiated."""
@@ -148,6 +151,7 @@ class E1000(NetDevice):
         self._interrupt = InterruptHandler(self)
         self._ctrl = ctrl
         self._active_vlans: set[int] = set()
+        self._resume_up = False
         self._busy = bus.env.event()
         self._busy.set()
 
@@ -231,6 +235,30 @@ class E1000(NetDevice):
         self.flow_control = flow_control
         write_flow_control(self)
         await offer_flow_control(self)
+
+    async def suspend(self) -> None:
+        """The host goes to sleep: take the interface down, and let it wake the host by what ``wake_on`` says
+        (e1000_suspend). The device keeps what it is to receive."""
+        self._resume_up = self.up
+        await self.stop()
+        if not self.wake_on:
+            return
+        self._set_receive_control()
+        if WakeOn.MCAST in self.wake_on:
+            self.rx_ring.mode |= _RCTL.mask("MPE")
+        write_rx_mode(self.bus, unicast=self.unicast_list, multicast=self.multicast_list)
+        self.rx_ring.write_mode()
+        arm(self.bus, self.wake_on)
+        await flush(self.bus)
+
+    async def resume(self) -> WakeOn:
+        """The host is awake again: bring the interface up if it was. Returns what has woken the host (e1000_resume)."""
+        woken = await woken_by(self.bus)
+        disarm(self.bus)
+        await self._reset()
+        if self._resume_up:
+            await self.open()
+        return woken
 
     def set_rx_mode(self) -> None:
         """What is to be received has changed."""

@@ -93,6 +93,21 @@ class ReceiveRing:
         self.ring.restart()
         self._start_packet()
 
+    def resize(self, count: int, *, allocated: bool) -> None:
+        """Have a ring of ``count`` descriptors, with its buffers if there are any now. Raises ``MemoryError``, with
+        nothing changed."""
+        old = self.ring, self._buffers
+        self.ring = DescriptorRing(self._bus.memory, count)
+        if not allocated:
+            return
+        try:
+            self.allocate()
+        except MemoryError:
+            self.ring, self._buffers = old
+            raise
+        old[0].free()
+        self._bus.memory.free(old[1])
+
     def free(self) -> None:
         """Give back all memory. The device must have been stopped."""
         self._bus.memory.free(self._buffers)

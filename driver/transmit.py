@@ -99,6 +99,15 @@ class TransmitRing:
         self.ring.allocate()
         self._after_tso = False
 
+    def resize(self, count: int, *, allocated: bool) -> None:
+        """Have a ring of ``count`` descriptors, in memory if it is there now; ``restart`` follows then. Raises
+        ``MemoryError``, with nothing changed."""
+        ring = DescriptorRing(self._bus.memory, count)
+        if allocated:
+            ring.allocate()
+            self.ring.free()
+        self.ring = ring
+
     def free(self) -> None:
         """Give back all memory and all packets. The device must have been stopped."""
         while self._in_flight:

@@ -5,7 +5,7 @@ from enum import Flag, auto
 from driver.bus import Bus
 from hw.registers import BY_NAME
 
-__all__ = ["WakeOn", "arm", "disarm", "parse_wake_on", "woken_by"]
+__all__ = ["LETTERS", "WakeOn", "arm", "disarm", "letters", "parse_wake_on", "woken_by"]
 
 _WUC = BY_NAME["WUC"]
 _WUFC = BY_NAME["WUFC"]

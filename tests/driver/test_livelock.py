@@ -118,4 +118,6 @@ def test_without_napi_the_program_starves_and_with_it_does_not() -> None:
     assert napi.program > 0.1
     assert napi.read > 0.95 * flood(700_000, napi=True).read
     # In between goodput falls with the load, and does not rise.
-    assert flood(900_000, napi=False).read > 1.5 * flood(1_200_000, napi=False).read > 0
+    falling = [flood(rate, napi=False).read for rate in (800_000, 1_200_000)]
+    assert falling[0] > 200_000
+    assert falling[1] < falling[0] / 2
