@@ -44,6 +44,7 @@ ITR_LOG_ENTRIES = 65536
 
 _HEADER_AND_FCS = 18
 _LONGEST_STANDARD = 1518
+_LONGEST_PACKET = 16384
 _PACKET_BUFFER, _PACKET_BUFFER_JUMBO = 48, 40
 """KiB of the packet buffer for receiving; frames beyond 8 KiB leave more to transmit (Linux's e1000_reset)."""
 
@@ -52,6 +53,8 @@ _ICS = BY_NAME["ICS"]
 _ITR = BY_NAME["ITR"]
 _RCTL = BY_NAME["RCTL"]
 _STATUS = BY_NAME["STATUS"]
+_TDFPC = BY_NAME["TDFPC"].offset
+_TDH = BY_NAME["TDH"].offset
 _VET = BY_NAME["VET"].offset
 
 
@@ -208,6 +211,8 @@ class E1000(NetDevice):
         with self._exclusive():
             self.counters.resets += 1
             self.stop_queue()
+            if self.carrier:
+                await self._drain_transmitter()
             await self._quiesce()
             await self.rx_ring.clean(None, self.netif_receive_skb)
             self.gro_flush()
@@ -378,9 +383,24 @@ class E1000(NetDevice):
             return
         if await self.bus.read32(_STATUS.offset) & _STATUS.mask("TXOFF") or not self.active:
             return
-        self.counters.tx_hangs += 1
-        self.stop_queue()
         self.watchdog.transmitter_hangs()
+
+    async def _drain_transmitter(self) -> None:
+        """Wait while the device sends what it has."""
+        # The longest packet takes this long.
+        interval = _LONGEST_PACKET * 8 * 1000 // self.link_speed
+        before: tuple[int, int] | None = None
+        while True:
+            state = (await self.bus.read32(_TDH), await self.bus.read32(_TDFPC))
+            if state == (self.tx_ring.ring.next_to_use, 0):
+                # The last one may be on the wire.
+                await self.env.sleep(interval)
+                return
+            if state == before:
+                self.counters.tx_fifo_lost += state[1]
+                return
+            before = state
+            await self.env.sleep(interval)
 
     async def _reset(self) -> None:
         jumbo = self.packet_buffer if self.packet_buffer != _PACKET_BUFFER else None

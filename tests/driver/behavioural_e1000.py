@@ -78,6 +78,8 @@ class BehaviouralE1000:
         """Every transmit descriptor executed, decoded: format and fields."""
         self.missed = 0
         self.link = True
+        self.paused = False
+        """STATUS tells that a pause frame holds the transmitter."""
         self.eeprom = image(mac_address)
         self.eeprom_answers = True
         self.reset_works = True
@@ -122,7 +124,9 @@ class BehaviouralE1000:
         assert register is not None, f"read of a hole at {offset:#x}"
         match register.name:
             case "STATUS":
-                return register.value(FD=1, LU=1, SPEED=2) if self.link and self.has("CTRL", "SLU") else 0
+                if not self.link or not self.has("CTRL", "SLU"):
+                    return 0
+                return register.value(FD=1, LU=1, SPEED=2, TXOFF=int(self.paused))
             case "ICR":
                 value, self._icr = self._icr, 0
                 self._update_line()
