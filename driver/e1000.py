@@ -441,6 +441,8 @@ class E1000(NetDevice):
         await self.napi.disable()
         await disable_interrupts(self.bus)
         await self._interrupt.synchronize()
+        # The reset that follows clears the device's counters.
+        await self.statistics.update_stats()
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

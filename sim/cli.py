@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from driver.itr import parse_interrupt_throttle_rate
-from sim import benchmarks, formal, synthesis
+from sim import benchmarks, ethtool_command, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.errors import RunFailedError, UserError
 from sim.experiment import DEFAULT_MODES, Experiment, main_job
@@ -37,6 +37,7 @@ _INTERRUPTED = 130
 """What typer returns after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+ethtool_command.register(app)
 
 
 class Offloads(StrEnum):
