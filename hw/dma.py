@@ -148,11 +148,11 @@ class DmaArbiter(wiring.Component):
                     m.next = "DATA"
             with m.State("DATA"):
                 source = Array(client.write_data.valid for client in self.clients)[granted]
-                m.d.comb += sending.eq(~words.valid & (abandoned | source))
+                ready = Array(client.write_data.ready for client in self.clients)[granted]
+                m.d.comb += [sending.eq(~words.valid & (abandoned | source)), ready.eq(~words.valid & ~abandoned)]
                 with m.If(self.flush):
                     m.d.sync += abandoned.eq(1)
                 with m.If(sending):
-                    m.d.comb += Array(client.write_data.ready for client in self.clients)[granted].eq(~abandoned)
                     m.d.sync += [
                         words.payload.data.eq(given.data),
                         words.payload.strobe.eq(Mux(abandoned, 0, given.strobe)),

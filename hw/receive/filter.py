@@ -183,8 +183,8 @@ class ReceiveFilter(wiring.Component):
     link : ``In(1)``
         Without a link nothing is received.
     decided : ``Out(1)``
-        From the decision until the next frame's first word; at most 23 cycles after the second word (or the only
-        one), or 7 after the last if that is later.
+        From the decision until the next frame's first word; at most 24 cycles after the second word (or the only
+        one), or 8 after the last if that is later.
     keep, length, ce, alignment, rxe, pif, vp : ``Out``
         While ``decided``: whether to keep the frame, its bytes with FCS, its error bits (``alignment`` says which error
         CE is), whether it was found in the multicast hash table alone, and whether it has a tag and CTRL.VME asks to
@@ -294,7 +294,7 @@ class ReceiveFilter(wiring.Component):
             m.d.sync += passes.eq(self.rctl.mpe)
         with m.Else():
             m.d.sync += passes.eq(self.rctl.upe)
-        settled = Signal(4)  # a one comes through it when the tables have answered for the last word, too
+        settled = Signal(5)  # a one comes through it when the tables have answered for the last word, too
         m.d.sync += [
             short.eq(self.length < SHORTEST),
             good.eq(~(short | long | self.ce | self.rxe)),
@@ -303,15 +303,18 @@ class ReceiveFilter(wiring.Component):
         ]
 
         passed, discarded = good & decoder.passed, good & decoder.discarded
-        broadcast, group, matched, missed = (Signal(name=name) for name in ("broadcast", "group", "matched", "missed"))
+        broadcast, group, matched, unwanted, missed = (
+            Signal(name=name) for name in ("broadcast", "group", "matched", "unwanted", "missed")
+        )
         m.d.sync += [
             broadcast.eq(address.all()),
             group.eq(address[0] & ~address.all() & (self.rctl.mpe | hashed)),
         ]
-        m.d.comb += [
+        m.d.sync += [
             matched.eq(passes | table.listed | hashed | passed),
-            missed.eq(overrun | discarded | (tagged & ~vlan_wanted & ~passed)),
+            unwanted.eq(tagged & ~vlan_wanted & ~passed),
         ]
+        m.d.comb += missed.eq(overrun | discarded | unwanted)
         with m.If(judge):
             m.d.sync += [
                 ended.eq(0),
@@ -334,7 +337,7 @@ class ReceiveFilter(wiring.Component):
                 m.d.sync += self.drops.overrun.eq(1)
             with m.Elif(discarded):
                 m.d.sync += self.drops.mac_control.eq(1)
-            with m.Elif(tagged & ~vlan_wanted & ~passed):
+            with m.Elif(unwanted):
                 m.d.sync += self.drops.vlan.eq(1)
             with m.Elif(~matched):
                 m.d.sync += self.drops.no_match.eq(1)

@@ -45,11 +45,14 @@ class OctetStream(wiring.Component):
         shift = Signal(64)
         left = Signal(4)
         drain = Signal(range(_DRAIN_CYCLES + 1))
+        idle = Signal()
         m.d.comb += [
             self.octet.data.eq(shift[:8]),
             self.octet.valid.eq((left != 0) & ~self.hold),
             self.octet.begin.eq(self.taken & first),
-            self.ready.eq(~self.enable | ((left == 0) & (~first | (drain == 0)))),
+            idle.eq((left == 0) & (drain == 0)),
+            # Within a frame the next word may come in the cycle of this one's last byte: 8 bytes in 8 cycles.
+            self.ready.eq(~self.enable | Mux(first, idle, (left == 0) | ((left == 1) & ~self.hold))),
         ]
         with m.If(self.octet.valid):
             m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1), drain.eq(_DRAIN_CYCLES)]

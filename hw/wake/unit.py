@@ -81,7 +81,7 @@ class WakeUp(wiring.Component):
     """The unit.
 
     While it is armed and looks at frames, it wants the receive path to take no more than one word in 8 cycles, which
-    is line rate.
+    is line rate. A write of WUC or WUS arms it 2 cycles later.
 
     Members
     -------
@@ -148,10 +148,17 @@ class WakeUp(wiring.Component):
             with m.If(getattr(self, member).written):
                 m.d.sync += stored.as_value().eq(getattr(self, member).write_data & register.writable_mask)
 
+        # Both late, which is soon enough for the next frame: ``ready``, and with it the receive path, hangs on them.
         waiting = Signal()  # for software, with a frame that woke
-        m.d.comb += waiting.eq((status.as_value() & ~BY_NAME["WUS"].mask("LNKC")) != 0)
+        armed = Signal()
+        m.d.sync += [
+            waiting.eq((status.as_value() & ~BY_NAME["WUS"].mask("LNKC")) != 0),
+            armed.eq((control.pme_en | control.apme) & ~waiting),
+        ]
         m.submodules.octets = octets = ResetInserter(self.reset)(OctetStream())
-        happened = self._happened(m, octets, (control.pme_en | control.apme) & ~waiting, valid)
+        stores = Signal()  # software writes WUPM
+        m.d.sync += stores.eq(self.wupm.write)
+        happened = self._happened(m, octets, armed, valid, stores)
 
         # Two steps: which bits, then what follows from them.
         acpi, apm = Signal.like(status.as_value()), Signal()
@@ -170,7 +177,7 @@ class WakeUp(wiring.Component):
         m.d.sync += status.as_value().eq((status.as_value() & ~cleared) | events)
         with m.If(wakes):
             m.d.sync += length.len.eq(Mux(self.length > LONGEST_LENGTH, LONGEST_LENGTH, self.length))
-        self._memory(m, octets.octet, wakes)
+        self._memory(m, octets.octet, wakes, stores)
         self._control(m, control, acpi.any() | changed | (apm & control.apmpme))
         return m
 
@@ -191,7 +198,7 @@ class WakeUp(wiring.Component):
         with m.If(event):
             m.d.sync += [control.pme_status.eq(1), self.pme.eq(1)]
 
-    def _happened(self, m: Module, octets: OctetStream, enable: Value, valid: Value) -> Value:
+    def _happened(self, m: Module, octets: OctetStream, enable: Value, valid: Value, stores: Signal) -> Value:
         """The filters; returns the bits of WUS that the frame asks for, registered, in the cycle of ``judge``."""
         engine = ResetInserter(self.reset)
         m.submodules.magic = magic = engine(MagicMatcher())
@@ -211,7 +218,7 @@ class WakeUp(wiring.Component):
             octets.word.eq(self.word),
             octets.taken.eq(self.taken),
             octets.enable.eq(enable),
-            octets.hold.eq(self.wupm.write),
+            octets.hold.eq(stores),
             self.ready.eq(octets.ready),
             magic.address.eq(self.station),
             network.vet.eq(self.vet),
@@ -236,7 +243,7 @@ class WakeUp(wiring.Component):
             m.d.sync += bits[BY_NAME["WUS"][name].lsb].eq(there & whole)
         return bits
 
-    def _memory(self, m: Module, octet: Value, wakes: Value) -> None:
+    def _memory(self, m: Module, octet: Value, wakes: Value, stores: Signal) -> None:
         """WUPM: one half is software's, the other takes each frame that goes by; a frame that wakes changes them."""
         m.submodules.memory = memory = Memory(
             shape=32, depth=2 * STORED_BYTES // 4, init=[], attrs={"ram_style": "block"}
@@ -255,11 +262,9 @@ class WakeUp(wiring.Component):
             read.addr.eq(Cat(self.wupm.address, half)),
             self.wupm.read_data.eq(read.data),
         ]
-        with m.If(self.wupm.write):
-            m.d.comb += [
-                write.addr.eq(Cat(self.wupm.address, half)),
-                write.data.eq(self.wupm.write_data),
-                write.en.eq(0xF),
-            ]
+        address, word = Signal.like(self.wupm.address), Signal.like(self.wupm.write_data)
+        m.d.sync += [address.eq(self.wupm.address), word.eq(self.wupm.write_data)]
+        with m.If(stores):
+            m.d.comb += [write.addr.eq(Cat(address, half)), write.data.eq(word), write.en.eq(0xF)]
         with m.If(wakes):
             m.d.sync += half.eq(~half)

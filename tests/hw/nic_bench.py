@@ -197,8 +197,11 @@ class NicBench:
     ) -> None:
         """Link up, both rings, ``buffers`` receive descriptors, receiver and transmitter on.
 
+        Both are off meanwhile: a ring may not be changed under an engine that uses it (manual 13.4.28, 13.4.39).
         ``rctl`` and ``tctl`` give fields besides EN (and PSP of TCTL).
         """
+        for name in ("RCTL", "TCTL"):
+            await self.write(name, 0)
         await self.write_fields("CTRL", SLU=1, FD=1, SPEED=2)
         for prefix, base in (("TD", TRANSMIT_RING), ("RD", RECEIVE_RING)):
             await self.write(f"{prefix}BAL", base)

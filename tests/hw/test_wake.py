@@ -61,6 +61,7 @@ class Bench:
         self.context.set(member.written, 1)
         await self.context.tick()
         self.context.set(member.written, 0)
+        await self.context.tick().repeat(2)  # until it is armed or not
 
     async def write_array(self, name: str, index: int, value: int) -> None:
         member = getattr(self.dut, name.lower())
@@ -400,6 +401,7 @@ def test_status_is_kept_until_cleared() -> None:
         assert await BENCH.memory(STORED_BYTES) == second[:STORED_BYTES]
         for index in (0, 31):
             await BENCH.write_array("WUPM", index, 0x1234_5678 + index)
+            await context.tick()  # the register file's next access is some cycles away
             assert await BENCH.read_array("WUPM", index) == 0x1234_5678 + index
         await BENCH.write("WUPL", 0xFFFF_FABC)
         assert BENCH.read("WUPL") == 0xABC
