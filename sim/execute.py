@@ -1,0 +1,35 @@
+"""One run, wherever it takes place: in a worker process of this machine or of a cluster."""
+
+import shutil
+from pathlib import Path
+
+from sim.errors import RunFailedError
+from sim.outputs import Outputs
+from sim.results import Row
+from sim.rtl import build
+from sim.rtl.launch import simulate
+from sim.run import Backend, Run
+
+__all__ = ["execute", "folder_of"]
+
+
+def folder_of(run: Run) -> Path:
+    """Where a run's files lie."""
+    return build.BUILD / "runs" / run.experiment / run.name
+
+
+def execute(run: Run, outputs: Outputs, key: str) -> list[Row]:
+    """The rows of a run. ``key`` is the run's where it was asked for.
+
+    Raises ``RunFailedError``, also if this is another version of niclab, or the run's file another, than there.
+    """
+    if run.key != key:
+        raise RunFailedError(f"run {run.name}: the worker has another niclab, or another {run.workload.input_file}")
+    folder = folder_of(run)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    match run.backend:
+        case Backend.RTL:
+            return simulate(run, folder, outputs)
+        case Backend.MODEL:
+            raise RunFailedError("there is no model yet")
