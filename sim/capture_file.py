@@ -29,7 +29,7 @@ class Packet:
     data: bytes
 
 
-class _Damaged(Exception):
+class _DamagedError(Exception):
     """At byte ``offset``: what is wrong."""
 
     def __init__(self, offset: int, text: str) -> None:
@@ -52,20 +52,20 @@ def read_capture(path: Path) -> list[Packet]:
         raise UserError(f"{path} is no capture: it starts like neither pcap nor pcapng")
     try:
         return list(frames)
-    except _Damaged as error:
+    except _DamagedError as error:
         raise UserError(f"{path} is {error}") from None
 
 
 def _unpack(format: str, content: bytes, offset: int, end: int | None = None) -> tuple[int, ...]:
     size = struct.calcsize(format)
     if offset + size > (len(content) if end is None else end):
-        raise _Damaged(offset, f"{size} bytes expected, and the file or block ends before")
+        raise _DamagedError(offset, f"{size} bytes expected, and the file or block ends before")
     return struct.unpack_from(format, content, offset)
 
 
 def _check_link_type(offset: int, kind: int) -> None:
     if kind != _ETHERNET:
-        raise _Damaged(offset, f"link type {kind}; Ethernet ({_ETHERNET}) is what can be replayed")
+        raise _DamagedError(offset, f"link type {kind}; Ethernet ({_ETHERNET}) is what can be replayed")
 
 
 def _pcap(content: bytes) -> Iterator[Packet]:
@@ -76,9 +76,9 @@ def _pcap(content: bytes) -> Iterator[Packet]:
     while offset < len(content):
         seconds, fraction, captured, length = _unpack(f"{order}IIII", content, offset)
         if offset + 16 + captured > len(content):
-            raise _Damaged(offset, f"a frame of {captured} bytes does not fit into the file")
+            raise _DamagedError(offset, f"a frame of {captured} bytes does not fit into the file")
         if captured > length:
-            raise _Damaged(offset, f"{captured} bytes captured of a frame of {length}")
+            raise _DamagedError(offset, f"{captured} bytes captured of a frame of {length}")
         yield Packet(seconds * 1_000_000_000 + fraction * tick, length, content[offset + 16 : offset + 16 + captured])
         offset += 16 + captured
 
@@ -93,10 +93,10 @@ def _pcapng(content: bytes) -> Iterator[Packet]:
             interfaces = []
         kind, size = _unpack(f"{order}II", content, offset)
         if size < 12 or size % 4 or offset + size > len(content):
-            raise _Damaged(offset, f"a block of {size} bytes does not fit into the file")
+            raise _DamagedError(offset, f"a block of {size} bytes does not fit into the file")
         (again,) = _unpack(f"{order}I", content, offset + size - 4)
         if again != size:
-            raise _Damaged(offset, f"a block has the lengths {size} and {again}")
+            raise _DamagedError(offset, f"a block has the lengths {size} and {again}")
         end = offset + size - 4
         if kind == _INTERFACE_BLOCK:
             link_type, _, _ = _unpack(f"{order}HHI", content, offset + 8, end)
@@ -105,14 +105,14 @@ def _pcapng(content: bytes) -> Iterator[Packet]:
         elif kind == _ENHANCED_BLOCK:
             number, high, low, captured, length = _unpack(f"{order}IIIII", content, offset + 8, end)
             if number >= len(interfaces):
-                raise _Damaged(offset, f"a frame of interface {number}, of which nothing is said before")
+                raise _DamagedError(offset, f"a frame of interface {number}, of which nothing is said before")
             if captured > length or offset + 28 + captured > end:
-                raise _Damaged(offset, f"a frame of {captured} bytes does not fit into its block")
+                raise _DamagedError(offset, f"a frame of {captured} bytes does not fit into its block")
             tick, start = interfaces[number]
             time = start + round((high << 32 | low) * tick)
             yield Packet(time, length, content[offset + 28 : offset + 28 + captured])
         elif kind == _SIMPLE_BLOCK:
-            raise _Damaged(offset, "a simple packet block, which has no time; captures with times can be replayed")
+            raise _DamagedError(offset, "a simple packet block, which has no time; captures with times can be replayed")
         offset += size
 
 
@@ -122,7 +122,7 @@ def _clock(content: bytes, offset: int, end: int, order: str) -> tuple[float, in
     while offset + 4 <= end:
         code, size = _unpack(f"{order}HH", content, offset, end)
         if offset + 4 + size > end:
-            raise _Damaged(offset, "an option does not fit into its block")
+            raise _DamagedError(offset, "an option does not fit into its block")
         if code == _OPTION_RESOLUTION and size == 1:
             value = content[offset + 4]
             tick = 1e9 * 2.0 ** -(value & 0x7F) if value & 0x80 else 1e9 * 10.0**-value

@@ -74,9 +74,12 @@ class _Document:
                 number_of_workload += section == ("workload",)
                 if section == place[:1] and (section != ("workload",) or number_of_workload == workload):
                     best = number
-            elif (key := re.match(r"\s*([\w\-.]+)\s*=", text)) and (*section, *key[1].split(".")) == place[:2]:
-                if section != ("workload",) or number_of_workload == workload:
-                    return number
+            elif (
+                (key := re.match(r"\s*([\w\-.]+)\s*=", text))
+                and (*section, *key[1].split(".")) == place[:2]
+                and (section != ("workload",) or number_of_workload == workload)
+            ):
+                return number
         return best
 
 
@@ -148,7 +151,10 @@ def _place(
 ) -> None:
     """A value as an axis, or as it is."""
     if isinstance(value, dict):
-        if not {"from", "to", "points"} <= set(value) <= _RANGE or value.get("scale", "linear") not in ("linear", "log"):
+        if not {"from", "to", "points"} <= set(value) <= _RANGE or value.get("scale", "linear") not in (
+            "linear",
+            "log",
+        ):
             raise document.fail(
                 place, f"{place[-1]}: a range has from, to, points, and scale 'linear' or 'log'", workload=index
             )

@@ -121,7 +121,9 @@ def _simulate(
     if progress.failed:
         for reason in progress.failed.values():
             console.print(f"failed: {reason}", highlight=False, soft_wrap=True, markup=False)
-        raise RunFailedError(f"{len(progress.failed)} of {len(runs)} runs failed. {next(iter(progress.failed.values()))}")
+        raise RunFailedError(
+            f"{len(progress.failed)} of {len(runs)} runs failed. {next(iter(progress.failed.values()))}"
+        )
     return progress.in_order(), time.monotonic() - started
 
 
@@ -167,9 +169,7 @@ def report(
     if not experiments:
         if file is None:
             file = build.nic_verilog(lambda text: _announce(console, text))
-        runs = main_job(
-            file, modes=settings, offloads=offloads.settings, seed=seed, backend=backend or Backend.RTL
-        )
+        runs = main_job(file, modes=settings, offloads=offloads.settings, seed=seed, backend=backend or Backend.RTL)
     # Rows that are there need no run; captures and waves do.
     outputs = Outputs(capture=not experiments, waves=waves)
     rows, wall_time = _simulate(console, runs, jobs=jobs, dask=dask, outputs=outputs, resume=not outputs.any)
@@ -224,12 +224,8 @@ def run(
         settings = _modes(str(mode))
         if file is None:
             file = build.nic_verilog(lambda text: _announce(console, text))
-        runs = main_job(
-            file, modes=settings, offloads=(offloads == "on",), seed=seed, backend=backend or Backend.RTL
-        )
-    rows, _ = _simulate(
-        console, runs, jobs=jobs, outputs=Outputs(capture=pcap, waves=waves, timeline=timeline)
-    )
+        runs = main_job(file, modes=settings, offloads=(offloads == "on",), seed=seed, backend=backend or Backend.RTL)
+    rows, _ = _simulate(console, runs, jobs=jobs, outputs=Outputs(capture=pcap, waves=waves, timeline=timeline))
     for row in rows:
         _print_row(row)
     if experiment is not None:

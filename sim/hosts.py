@@ -1,7 +1,7 @@
 """The two sides of a run, and what is measured on them.
 
-Host A: driver and stack on the NIC under test, with a processor that costs time. The other side: the same stack on ideal
-devices with processors that cost nothing, so that what differs between runs is A's doing.
+Host A: driver and stack on the NIC under test, with a processor that costs time. The other side: the same stack on
+ideal devices with processors that cost nothing, so that what differs between runs is A's doing.
 """
 
 from collections import deque
@@ -224,15 +224,18 @@ class Hosts:
         if self._open is not phase:
             return
         rings = phase.rings
-        rings.append({"time": (self.env.now - phase.start.time) / 1e9, **self._ring_occupancy()})
+        tx = self.device.tx_ring.ring
+        rings.append(
+            {
+                "time": (self.env.now - phase.start.time) / 1e9,
+                "rx": self.device.rx_ring.waiting(),
+                "tx": tx.count - 1 - tx.unused(),
+            }
+        )
         if len(rings) >= 2 * _RING_SAMPLES:
             del rings[1::2]
             interval *= 2
         self.env.call_at(self.env.now + interval, lambda: self._sample(phase, interval))
-
-    def _ring_occupancy(self) -> dict[str, int]:
-        tx = self.device.tx_ring.ring
-        return {"rx": self.device.rx_ring.waiting(), "tx": tx.count - 1 - tx.unused()}
 
     async def _moment(self) -> Moment:
         for name, offset in _COUNTED_BY_NIC.items():

@@ -26,9 +26,7 @@ class _Kind:
 
 
 _DURATION = _Kind("a time", {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9})
-_SIZE = _Kind(
-    "a size", {"bytes": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-)
+_SIZE = _Kind("a size", {"bytes": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30})
 _BIT_RATE = _Kind("a bit rate", {"b/s": 1, "kb/s": 1e3, "Mb/s": 1e6, "Gb/s": 1e9})
 _EVENT_RATE = _Kind("a rate", {"/s": 1, "k/s": 1e3, "M/s": 1e6})
 

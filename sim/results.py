@@ -25,7 +25,7 @@ __all__ = [
 
 FORMAT_VERSION = 2
 
-QUANTILES = tuple(index / 200 for index in range(199)) + (0.995, 0.999, 1.0)
+QUANTILES = (*(index / 200 for index in range(200)), 0.999, 1.0)
 """Shares at which a distribution's quantiles are kept: half a per cent apart, then the tail."""
 
 CAUSES = (*(cause.value for cause in Cause), "idle")
@@ -84,7 +84,7 @@ class Row:
     workload: Annotated[str, Column("", "kind of the workload")]
     phase: Annotated[str, Column("", "part of the workload that this row measures")]
     settings: Annotated[str, Column("", "all parameters of the workload, driver, link and host as JSON")]
-    varied: Annotated[str, Column("", "those that vary in the experiment beside mode, offloads, load and seed, as JSON")]
+    varied: Annotated[str, Column("", "those that vary beside mode, offloads, load and seed, as JSON")]
     load: Annotated[float, Column("see load_unit", "what the workload offers")]
     load_unit: Annotated[str, Column("", "unit of load: packets/s, outstanding, connections, senders, file")]
     interrupt_throttle_rate: Annotated[

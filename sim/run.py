@@ -177,7 +177,7 @@ class Run(BaseModel):
     def name(self) -> str:
         """Fit for a file name, and no other run's of the experiment."""
         load, unit = self.workload.load
-        parts = [self.workload.kind]
+        parts: list[str] = [self.workload.kind]
         parts += [f"{load:g}-{unit.replace('/', '-per-').replace(' ', '-')}"] if unit != "file" else []
         parts += [f"{name.split('.')[-1]}-{value}" for name, value in self.varied.items()]
         parts += [f"itr-{self.mode}", f"offloads-{'on' if self.driver.offloads else 'off'}", f"seed-{self.seed}"]

@@ -41,5 +41,5 @@ class Switch:
         if frame[0] & _GROUP_BIT:
             for link in self.links:
                 link.b_to_a.send(frame)
-        elif (link := self._by_address.get(frame[:6])) is not None:
-            link.b_to_a.send(frame)
+        elif frame[:6] in self._by_address:
+            self._by_address[frame[:6]].b_to_a.send(frame)

@@ -51,12 +51,12 @@ def write_parquet(rows: list[Row], path: Path) -> None:
             values = content.pop(name)
             content.update({f"{name}.{key}": values[key] for key in keys})
         flat.append(content)
-    content = BytesIO()
-    pl.DataFrame(flat, schema=schema()).write_parquet(content)
+    encoded = BytesIO()
+    pl.DataFrame(flat, schema=schema()).write_parquet(encoded)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(encoded.getvalue())
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -42,9 +42,7 @@ class Case:
 
     def at(self, load: float, variant: Variant) -> list[Row]:
         """The rows of a point, one per seed, in the order of the seeds; empty if it did not run."""
-        rows = [
-            row for row in self.rows if row.load == load and (row.interrupt_throttle_rate, row.offloads) == variant
-        ]
+        rows = [row for row in self.rows if row.load == load and (row.interrupt_throttle_rate, row.offloads) == variant]
         return sorted(rows, key=lambda row: row.seed)
 
     def points(self) -> Iterator[tuple[Variant, float, list[Row]]]:

@@ -63,7 +63,7 @@ def _common(runs: Sequence[Run], section: str) -> dict[str, dict[str, Any]]:
 def _workloads(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """The parameters of each kind of workload; times in ns, rates in 1/s and bit/s, sizes in bytes."""
     kinds = dict.fromkeys(run.workload.kind for run in runs)
-    described = {}
+    described: dict[str, dict[str, Any]] = {}
     for kind in kinds:
         members = [run for run in runs if run.workload.kind == kind]
         parameters = {name: item["value"] for name, item in _common(members, "workload").items() if name != "kind"}

@@ -45,9 +45,7 @@ CASE_FIGURES = (
         "Payload that programs got, both ways together; headers and what was sent again do not count.",
         load_figures.goodput,
     ),
-    CaseFigure(
-        "interrupts-load", "Interrupts against load", "Interrupts of host A's NIC.", load_figures.interrupts
-    ),
+    CaseFigure("interrupts-load", "Interrupts against load", "Interrupts of host A's NIC.", load_figures.interrupts),
     CaseFigure(
         "cpu-load", "Processor against load", "Share of host A's processor time that is not idle.", load_figures.cpu
     ),
@@ -70,8 +68,8 @@ POINT_FIGURES = (
     PointFigure(
         "pareto",
         "Latency against processor time",
-        "What each mode pays for its latency: near the lower left corner is better. The dashed line joins those that no "
-        "other beats in both. Diamonds: offloads off.",
+        "What each mode pays for its latency: near the lower left corner is better. The dashed line joins those that "
+        "no other beats in both. Diamonds: offloads off.",
         point_figures.pareto,
     ),
     PointFigure(

@@ -25,8 +25,11 @@ def _against_load(case: Case, panels: Sequence[tuple[str, Value]], *, logarithmi
         mode, on = variant
         tint = colour(mode, modes)
         for row, (_, value) in enumerate(panels, start=1):
-            found = [(load, mean([value(item) for item in case.at(load, variant)])) for load in case.loads
-                     if case.at(load, variant)]
+            found = [
+                (load, mean([value(item) for item in case.at(load, variant)]))
+                for load in case.loads
+                if case.at(load, variant)
+            ]
             heights = [point.value for _, point in found]
             error = {"type": "data", "array": [point.half for _, point in found], "thickness": 1.2, "width": 3}
             if single:

@@ -41,16 +41,14 @@ def _drawn(cases: Sequence[Case]) -> dict[str, Any]:
     for entry in CASE_FIGURES:
         figures[entry.name] = [json.loads(entry.draw(case).to_json()) if entry.wanted(case) else None for case in cases]
     for point in POINT_FIGURES:
-        figures[point.name] = [
-            [json.loads(point.draw(case, load).to_json()) for load in case.loads] for case in cases
-        ]
+        figures[point.name] = [[json.loads(point.draw(case, load).to_json()) for load in case.loads] for case in cases]
     return figures
 
 
 def page(rows: Sequence[Row], conditions: Conditions) -> str:
     """The report of at least one row as HTML."""
     cases = cases_of(rows)
-    content = {
+    content: dict[str, Any] = {
         "cases": [{"label": case.label, "loads": [case.load_label(load) for load in case.loads]} for case in cases],
         "figures": _drawn(cases),
     }

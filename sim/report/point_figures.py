@@ -80,7 +80,7 @@ def pareto(case: Case, load: float) -> go.Figure:
 
 
 def _mean_of(rows: list[Row], field: str, key: str) -> float:
-    return sum(getattr(row, field)[key] for row in rows) / len(rows)
+    return sum(float(getattr(row, field)[key]) for row in rows) / len(rows)
 
 
 def drops(case: Case, load: float) -> go.Figure:
@@ -112,8 +112,8 @@ def cpu_by_cause(case: Case, load: float) -> go.Figure:
     points = [(variant, rows) for variant in reversed(case.variants) if (rows := case.at(load, variant))]
     known = [*CAUSE_COLOURS, *(cause for cause in case.rows[0].cpu if cause not in CAUSE_COLOURS)]
     for cause in known:
-        shares = [100 * _mean_of(rows, "cpu", cause) for _, rows in points]
-        if cause == "idle" or sum(shares):
+        shares: list[float] = [100 * _mean_of(rows, "cpu", cause) for _, rows in points]
+        if cause == "idle" or any(shares):
             figure.add_bar(
                 orientation="h",
                 y=[variant_label(variant) for variant, _ in points],

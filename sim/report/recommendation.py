@@ -135,7 +135,8 @@ def _text(case: Case, candidates: list[Variant], trade: Choice, latency: Choice,
         )
     if processor.mode != trade.mode:
         sentences.append(
-            f"If only processor time counts, take {_name(processor.mode)} ({processor.sure}): {figures(processor.mode)}."
+            f"If only processor time counts, take {_name(processor.mode)} ({processor.sure}): "
+            f"{figures(processor.mode)}."
         )
     if left_out:
         names = ", ".join(_name(mode) for mode in left_out)

@@ -38,14 +38,24 @@ def throttle(case: Case, load: float) -> go.Figure:
         line = {"shape": "hv", "color": colour(mode, modes), "dash": "solid" if on else "dot"}
         registers = [write["register"] for write in log]
         figure.add_scatter(
-            x=times, y=[*registers, registers[-1]], mode="lines", line=line, **trace_key(variant, legend=True),
-            row=2, col=1,
+            x=times,
+            y=[*registers, registers[-1]],
+            mode="lines",
+            line=line,
+            **trace_key(variant, legend=True),
+            row=2,
+            col=1,
         )
         if mode in (1, 3):
             classes = [max(write["rx_class"], write["tx_class"]) for write in log]
             figure.add_scatter(
-                x=times, y=[*classes, classes[-1]], mode="lines", line=line, **trace_key(variant, legend=False),
-                row=1, col=1,
+                x=times,
+                y=[*classes, classes[-1]],
+                mode="lines",
+                line=line,
+                **trace_key(variant, legend=False),
+                row=1,
+                col=1,
             )
     figure.update_yaxes(title_text="class", tickvals=[0, 1, 2], ticktext=[*_CLASSES], range=[-0.2, 2.2], row=1, col=1)
     figure.update_yaxes(title_text="ITR (256 ns)", rangemode="tozero", row=2, col=1)
@@ -54,7 +64,7 @@ def throttle(case: Case, load: float) -> go.Figure:
 
 
 def rings(case: Case, load: float) -> go.Figure:
-    """Frames that wait for the driver in the receive ring, and descriptors that wait for the NIC in the transmit ring."""
+    """Frames that wait for the driver (receive), descriptors that wait for the NIC (transmit)."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     modes = [mode for mode, _ in case.variants]
     for variant in case.variants:

@@ -46,8 +46,8 @@ class Transfer:
     """One run's programs.
 
     ``on_phase`` is awaited with ``"send"``, ``"turn"`` (B has all) and ``"done"`` (A has all) at these moments.
-    ``on_receive`` is called with ``"A"`` or ``"B"`` and the number of file bytes that its program got; ``on_round_trip``
-    with the nanoseconds of each, which ``round_trips`` keeps.
+    ``on_receive`` is called with ``"A"`` or ``"B"`` and the number of file bytes that its program got,
+    ``on_round_trip`` with the nanoseconds of each, which ``round_trips`` keeps.
     """
 
     env: Environment

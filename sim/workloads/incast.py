@@ -22,7 +22,7 @@ async def _serve_blocks(connection: StreamSocket, block: int) -> None:
 
 
 class Incast(TimedWorkload):
-    """A asks every sender for a block over TCP, waits for all blocks, and asks again. The latency is that of a round."""
+    """A asks every sender for a block over TCP, waits for all, and asks again. The latency is that of a round."""
 
     kind: Literal["incast"] = "incast"
     latency_of = "round trip"

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from sim.engine import EventEngine
 from sim.errors import RunFailedError
-from sim.workloads.file_transfer import Transfer, first_difference
 from sim.tcp_loop import run_transfer
 from sim.wire import Faults, Link
+from sim.workloads.file_transfer import Transfer, first_difference
 
 
 @given(st.binary(max_size=300), st.integers(0, 300), st.integers(1, 255))
