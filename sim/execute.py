@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+from sim.backend import Backend
 from sim.errors import RunFailedError
+from sim.model.launch import simulate as simulate_model
 from sim.outputs import Outputs
 from sim.results import Row
 from sim.rtl import build
-from sim.rtl.launch import simulate
-from sim.run import Backend, Run
+from sim.rtl.launch import simulate as simulate_rtl
+from sim.run import Run
 
 __all__ = ["execute", "folder_of"]
 
@@ -26,10 +28,11 @@ def execute(run: Run, outputs: Outputs, key: str) -> list[Row]:
     if run.key != key:
         raise RunFailedError(f"run {run.name}: the worker has another niclab, or another {run.workload.input_file}")
     folder = folder_of(run)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if run.backend is Backend.RTL or outputs.any:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     match run.backend:
         case Backend.RTL:
-            return simulate(run, folder, outputs)
+            return simulate_rtl(run, folder, outputs)
         case Backend.MODEL:
-            raise RunFailedError("there is no model yet")
+            return simulate_model(run, folder, outputs)

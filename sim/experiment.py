@@ -16,9 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sim.backend import Backend
 from sim.errors import UserError
 from sim.quantity import DOCUMENT, span
-from sim.run import Backend, Driver, Host, LinkParameters, Run
+from sim.run import Driver, Host, LinkParameters, Run
 from sim.workloads.registry import WORKLOADS
 from sim.workloads.replay import Replay
 

@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 
 from driver.itr import parse_interrupt_throttle_rate
+from sim.backend import Backend
 from sim.compare import compare_rows, comparison_table
 from sim.errors import RunFailedError, UserError
 from sim.execute import folder_of
 from sim.experiment import DEFAULT_MODES, load, main_job
+from sim.model.timing import Calibration
 from sim.outputs import Outputs
 from sim.progress import ProgressDisplay
 from sim.report.conditions import conditions
@@ -22,7 +24,7 @@ from sim.report.overview import text_table
 from sim.report.writer import check_directory, write_report
 from sim.results import Row, describe
 from sim.rtl import build
-from sim.run import Backend, Run
+from sim.run import Run
 from sim.runner import STORE, Progress, run_all
 from sim.store import Store
 from sim.table import read_parquet, write_parquet
@@ -91,8 +93,10 @@ def _simulate(
     outputs = outputs or Outputs()
     if any(run.backend is Backend.RTL for run in runs):
         build.bench(waves=outputs.waves, announce=lambda text: _announce(console, text))
-    elif outputs.waves:
-        raise UserError("--waves shows the RTL's signals; the model has none")
+    if any(run.backend is Backend.MODEL for run in runs):
+        if outputs.waves:
+            raise UserError("--waves shows signals of the RTL: it goes with --backend rtl")
+        Calibration.load()
     started = time.monotonic()
     progress = Progress(runs)
 

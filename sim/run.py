@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from enum import StrEnum
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from driver.parameters import E1000Parameters
+from sim.backend import Backend
 from sim.host import HostCosts
 from sim.quantity import Duration
 from sim.workloads.registry import AnyWorkload
 
-__all__ = ["MODE_NAMES", "Backend", "Driver", "Host", "LinkParameters", "Run", "mode_name"]
+__all__ = ["MODE_NAMES", "Driver", "Host", "LinkParameters", "Run", "mode_name"]
 
 MODE_NAMES = {0: "off", 1: "dynamic", 3: "dynamic conservative", 4: "simplified"}
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -29,13 +29,6 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 def mode_name(interrupt_throttle_rate: int) -> str:
     """A mode in words."""
     return MODE_NAMES.get(interrupt_throttle_rate, f"fixed {interrupt_throttle_rate}/s")
-
-
-class Backend(StrEnum):
-    """What plays the NIC."""
-
-    RTL = "rtl"
-    MODEL = "model"
 
 
 _DURATIONS = {"watchdog_interval", "dma_drain", "reset_recovery"}

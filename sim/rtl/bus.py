@@ -1,83 +1,43 @@
 """The host edge on the Verilated NIC: implements ``driver.bus.Bus``."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from hw.registers import WINDOW_BYTES
+from sim.clock import cycle_at
 from sim.host import HostCpu
+from sim.host_bus import HostBus, PendingRead
 from sim.memory import HostMemory
-from sim.rtl.engine import RtlEngine, cycle_at
-from stack.environment import Cause, Event
+from sim.rtl.engine import RtlEngine
 
 __all__ = ["RtlBus"]
 
 
-@dataclass(slots=True)
-class _Read:
-    """A register read on its way."""
+class RtlBus(HostBus):
+    """Registers, host memory and the interrupt line of the NIC in the bench."""
 
-    done: Event
-    value: int = 0
-
-
-class RtlBus:
-    """Registers, host memory and the interrupt line of the NIC in the bench.
-
-    Latencies come from the host's costs, rounded up to clock cycles.
-    """
+    env: RtlEngine
 
     def __init__(self, env: RtlEngine, cpu: HostCpu) -> None:
-        self.env = env
-        self.cpu = cpu
-        self.memory = HostMemory(env.bench.memory)
+        super().__init__(env, cpu, HostMemory(env.bench.memory))
         self._state = state = env.bench.state
         costs = cpu.costs
-        self._read_request = costs.mmio_read_latency // 2
-        self._write_latency = costs.mmio_write_latency
         state.mmio_read_return = cycle_at(costs.mmio_read_latency - self._read_request)
         state.dma_read_latency = cycle_at(costs.dma_read_latency)
         state.dma_write_latency = cycle_at(costs.dma_write_latency)
-        if not 1 <= costs.dma_width <= 8:
-            raise ValueError(f"dma_width is 1..8 bytes per cycle, not {costs.dma_width}")
         state.dma_width = costs.dma_width
-        self._reads: deque[_Read] = deque()
+        self._reads: deque[PendingRead] = deque()
         self._reads_done = 0
-        self._handler: Callable[[], Awaitable[None]] | None = None
         self._interrupts = 0
-        self._interrupted = env.event()
         env.observers.append(self._observe)
-        env.spawn(self._serve_interrupts(), name="interrupt line")
 
-    def write32(self, offset: int, value: int) -> None:
-        self._check(offset)
-        self.cpu.charge(Cause.MMIO)
-        self.env.bench.access(cycle_at(self.cpu.now + self._write_latency), offset, write=True, data=value)
+    def interrupt(self) -> bool:
+        return bool(self._state.interrupt)
 
-    async def read32(self, offset: int) -> int:
-        self._check(offset)
-        await self.cpu.settle()
-        read = _Read(self.env.event())
+    def _post_write(self, cycle: int, offset: int, value: int) -> None:
+        self.env.bench.access(cycle, offset, write=True, data=value)
+
+    def _post_read(self, cycle: int, offset: int, read: PendingRead) -> None:
         self._reads.append(read)
-        self.env.bench.access(cycle_at(self.env.now + self._read_request), offset, write=False)
-        self.cpu.stall(Cause.MMIO, self.cpu.costs.mmio_read_latency)
-        await read.done.wait()
-        self.cpu.stall_until(Cause.MMIO, self.env.now)
-        return read.value
-
-    def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
-        if self._handler is not None:
-            raise ValueError("the interrupt line has a handler already")
-        self._handler = handler
-        if self._state.interrupt:
-            self._interrupted.set()
-
-    def free_irq(self) -> None:
-        self._handler = None
-
-    def _check(self, offset: int) -> None:
-        if offset % 4 or not 0 <= offset < WINDOW_BYTES:
-            raise ValueError(f"register offset {offset:#x}: aligned to 4 bytes and below {WINDOW_BYTES:#x} is allowed")
+        self.env.bench.access(cycle, offset, write=False)
 
     def _observe(self) -> None:
         """Something in the bench has changed."""
@@ -90,13 +50,3 @@ class RtlBus:
         if state.interrupts != self._interrupts:
             self._interrupts = state.interrupts
             self._interrupted.set()
-
-    async def _serve_interrupts(self) -> None:
-        """A level-triggered line: the handler is called again while the line stays up."""
-        while True:
-            await self._interrupted.wait()
-            self._interrupted.clear()
-            while self._handler is not None and self._state.interrupt:
-                self.cpu.charge(Cause.INTERRUPT)
-                await self.cpu.settle()
-                await self._handler()

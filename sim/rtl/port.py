@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from sim.rtl.engine import CYCLE_NS, RtlEngine, cycle_at
+from sim.clock import CYCLE_NS, cycle_at
+from sim.rtl.engine import RtlEngine
 from sim.wire import PREAMBLE_BYTES, Direction
 
 __all__ = ["GmiiPort"]
