@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import rich.box
+from rich.console import Group
 from rich.table import Table
 
 from sim.report.cases import Case, Variant, cases_of
@@ -44,8 +45,17 @@ COLUMNS = (
     TableColumn("simulation", "cycles/s", "10⁶/s", lambda row: row.cycles_per_second / 1e6, ".2f"),
 )
 
-_SHORT = {1: "receive\nMb/s", 0: "send\nMb/s", 2: "irq/s", 4: "busy\n%", 5: "p50\nµs", 6: "p99\nµs", 8: "drops"}
-"""The columns that fit on a terminal, and their headings there."""
+_SHORT = (
+    TableColumn("", "Mb/s", "", lambda row: row.goodput / 1e6, ".1f"),
+    TableColumn("", "irq/s", "", lambda row: row.interrupt_rate, ",.0f"),
+    TableColumn("", "busy %", "", lambda row: 100 * row.busy, ".1f"),
+    TableColumn("", "p50 µs", "", lambda row: 1e6 * row.latency_p50, ".1f"),
+    TableColumn("", "p99 µs", "", lambda row: 1e6 * row.latency_p99, ".1f"),
+    TableColumn("", "drops", "", lambda row: sum(row.drops.values()), ".0f"),
+)
+"""What fits on a terminal."""
+
+_LABEL_WIDTH = 20
 
 
 @dataclass(frozen=True)
@@ -70,24 +80,20 @@ def lines(cases: Sequence[Case]) -> Iterator[Line]:
                     yield Line(case, load, variant, rows)
 
 
-def text_table(rows: Sequence[Row]) -> Table:
-    """A short table for a terminal."""
-    table = Table(box=rich.box.SIMPLE, pad_edge=False)
-    table.add_column("workload, load")
-    table.add_column("mode")
-    for heading in _SHORT.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    last = ""
+def text_table(rows: Sequence[Row]) -> Group:
+    """A short table for a terminal: one for each case and load."""
+    tables: dict[str, Table] = {}
     for line in lines(cases_of(rows)):
-        where = line.case.label if line.case.load_unit == "file" else f"{line.case.label}, {_load(line)}"
-        table.add_row(
-            where if where != last else "",
-            line.label,
-            *(COLUMNS[index].write(line.rows) for index in _SHORT),
-        )
-        last = where
-    return table
-
-
-def _load(line: Line) -> str:
-    return line.case.load_label(line.load)
+        where = line.case.label
+        if line.case.load_unit != "file":
+            where += f", {line.case.load_label(line.load)}"
+        table = tables.get(where)
+        if table is None:
+            table = tables[where] = Table(
+                box=rich.box.SIMPLE_HEAD, pad_edge=False, title=where, title_justify="left", title_style="bold"
+            )
+            table.add_column("mode", no_wrap=True, min_width=_LABEL_WIDTH)
+            for column in _SHORT:
+                table.add_column(column.heading, justify="right", no_wrap=True)
+        table.add_row(line.label, *(column.write(line.rows) for column in _SHORT))
+    return Group(*tables.values())
