@@ -89,7 +89,8 @@ def synthetic_row(
         if rate
         else [],
         rings=[
-            {"time": duration * step / 50, "rx": draw.randrange(0, 99), "tx": draw.randrange(0, 99)} for step in range(50)
+            {"time": duration * step / 50, "rx": draw.randrange(0, 99), "tx": draw.randrange(0, 99)}
+            for step in range(50)
         ],
         dma_read_bytes=draw.randrange(10**6, 10**7),
         dma_write_bytes=draw.randrange(10**6, 10**7),
@@ -119,7 +120,9 @@ def synthetic_rows(
 def synthetic_main_job(rates: tuple[int, ...] = (0, 3)) -> list[Row]:
     """The phases of main jobs."""
     return [
-        synthetic_row(rate, offloads=on, load=1.0, load_unit="file", workload="file", phase=phase, experiment="main-job")
+        synthetic_row(
+            rate, offloads=on, load=1.0, load_unit="file", workload="file", phase=phase, experiment="main-job"
+        )
         for rate in rates
         for on in (True, False)
         for phase in ("round trip", "send", "receive")
