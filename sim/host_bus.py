@@ -39,6 +39,8 @@ class HostBus(ABC):
         self._read_request = costs.mmio_read_latency // 2
         self._write_latency = costs.mmio_write_latency
         self._handler: Callable[[], Awaitable[None]] | None = None
+        self.rises: list[Callable[[int], None]] = []
+        """Called with the time of each rise of the interrupt line."""
         self._interrupted = env.event()
         env.spawn(self._serve_interrupts(), name="interrupt line")
 
@@ -53,6 +55,12 @@ class HostBus(ABC):
     @abstractmethod
     def interrupt(self) -> bool:
         """The level of the interrupt line."""
+
+    def _rose(self) -> None:
+        """The interrupt line has risen, now."""
+        self._interrupted.set()
+        for observer in self.rises:
+            observer(self.env.now)
 
     def write32(self, offset: int, value: int) -> None:
         self._check(offset)

@@ -71,7 +71,7 @@ class ModelBus(HostBus):
             read_latency=cycle_at(costs.dma_read_latency),
             write_latency=cycle_at(costs.dma_write_latency),
             width=costs.dma_width,
-            on_interrupt=self._rose,
+            on_interrupt=lambda: self._rise(self.events.now),
             on_frame=lambda begin, frame: self.frames(begin, frame),
             semantics=semantics,
         )
@@ -105,8 +105,8 @@ class ModelBus(HostBus):
         self.events.advance(cycle)
         self.nic.port.land(cycle)
 
-    def _rose(self) -> None:
-        self.env.call_at(self.events.now * CYCLE_NS, self._interrupted.set)
+    def _rise(self, cycle: int) -> None:
+        self.env.call_at(cycle * CYCLE_NS, self._rose)
 
     def _arm(self) -> None:
         """Have the scheduler wake the NIC for what is next."""

@@ -6,6 +6,8 @@ from typing import Any
 
 __all__ = ["Events"]
 
+_BEHIND = 1 << 62
+
 
 class Events:
     """A heap of calls that are due in a cycle of 125 MHz; of those in the same cycle the first asked for is first."""
@@ -22,6 +24,11 @@ class Events:
         """Call ``action`` in a cycle, at the earliest in the present one."""
         self._sequence = sequence = self._sequence + 1
         heappush(self._heap, (cycle if cycle > self.now else self.now, sequence, action, arguments))
+
+    def at_end(self, cycle: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Call ``action`` behind all others of a cycle."""
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (cycle if cycle > self.now else self.now, _BEHIND + sequence, action, arguments))
 
     def due(self) -> int | None:
         """The cycle of the next call."""

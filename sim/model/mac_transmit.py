@@ -121,11 +121,13 @@ class MacTransmit:
     def packets(self) -> int:
         return len(self._waiting)
 
+    def full(self) -> bool:
+        """There are as many packets as can wait."""
+        return len(self._waiting) >= _PACKETS
+
     def room_at(self, words: int) -> int | None:
         """The cycle in which the last of ``words`` finds room, or None if that is not known yet."""
         now = self._events.now
-        if len(self._waiting) >= _PACKETS:
-            return None
         excess = self.words + words - _WORDS
         if excess <= 0:
             return now

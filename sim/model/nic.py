@@ -170,7 +170,8 @@ class Nic:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
         start = max(arrival, self._register_free)
         self._register_free = start + self.timing.register_read_busy
-        self.events.at(start + self.timing.register_read, self._read, offset, answer)
+        # What comes in the cycle of a read is read.
+        self.events.at_end(start + self.timing.register_read, self._read, offset, answer)
 
     def _write(self, offset: int, value: int) -> None:
         if self.events.now < self._held_until:
@@ -410,14 +411,18 @@ class Nic:
     def loopback(self) -> bool:
         return _RCTL["LBM"].get(self.window["RCTL"]) == _MAC_LOOPBACK or self.management.loopback
 
+    def _link_state(self) -> bool:
+        window = self.window
+        mac_loopback = _RCTL["LBM"].get(window["RCTL"]) == _MAC_LOOPBACK
+        return (self.management.link or mac_loopback) and bool(window["CTRL"] & _CTRL.mask("SLU"))
+
     def _follow_link(self) -> None:
         window = self.window
         phy = self.management.link
         if phy != self._phy_link:
             self._phy_link = phy
             self.wake.link_changed()
-        mac_loopback = _RCTL["LBM"].get(window["RCTL"]) == _MAC_LOOPBACK
-        link = (phy or mac_loopback) and bool(window["CTRL"] & _CTRL.mask("SLU"))
+        link = self._link_state()
         if link != self.link:
             self.link = link
             self.cause("LSC")
@@ -450,6 +455,7 @@ class Nic:
         self._small_detected = False
         self.window.values["RAH"] = [word & ~BY_NAME["RAH"].mask("AV") for word in self.window.values["RAH"]]
         self.receive.reset(self._filter_settings())
+        self.link = self._link_state()  # what changes in the reset is no cause
         self.counters = Counters()
         self._held_until = max(self.events.now + self.timing.register_reset, self.port.busy_until())
         self._load_eeprom()

@@ -170,5 +170,5 @@ class Prefetch:
         self._free = cycle + self._timing.prefetch_period
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
-            self._events.at(cycle, self._look_again, self._epoch)
+            self._events.at(cycle + self._timing.prefetch_taken, self._look_again, self._epoch)
         return index, raw

@@ -44,6 +44,8 @@ class Timing:
     """From a client's write request to the bus having the first word."""
     prefetch_decide: int = 0
     """From a change that makes the prefetch fetch to its request."""
+    prefetch_taken: int = 0
+    """From a descriptor being taken to looking whether to fetch."""
     prefetch_burst: int = 0
     """From one request to the next."""
     prefetch_again: int = 0
@@ -110,6 +112,8 @@ class Timing:
     """From the last word of a frame of a cut packet to its being in the buffer."""
     segment_drain: int = 0
     """From there to the next frame."""
+    segment_words: int = 0
+    """Words between gatherer and buffer."""
     segment_resume: int = 0
     """From room in the buffer to the next packet's words."""
     mac_start: int = 0

@@ -121,7 +121,9 @@ class Transmit:
         self._packet: Packet | None = None
         self._cutting: _Segmentation | None = None
         self._pending: deque[Outgoing] = deque()
-        self._committing = False
+        self._fitted = False
+        self._rest = False
+        """There are bytes left of the burst at hand."""
 
     # Requester
 
@@ -209,16 +211,21 @@ class Transmit:
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
-        while self._completing is None and not self._committing:
-            if self._burst is None:
-                if not self._inbox or not self._inbox[0].come:
-                    return
-                self._begin_burst(self._inbox.popleft())
+        while self._completing is None and self._fits():
             burst = self._burst
-            assert burst is not None
-            if not self._item_begun:
-                self._begin_item(burst)
-            if self._use(burst):
+            if burst is None or self._rest:
+                if self._pending:
+                    return
+                if burst is None:
+                    if not self._inbox or not self._inbox[0].come:
+                        return
+                    burst = self._burst = self._inbox.popleft()
+                    self._position = 0
+                if not self._item_begun:
+                    self._begin_item(burst)
+                self._rest = self._use(burst)
+                if not self._rest and burst.final and self._packet is not None:
+                    self._end_packet(self._packet)
                 continue
             self._burst = None
             self._room += burst.words
@@ -228,9 +235,17 @@ class Transmit:
             if burst.final:
                 self._end_item(burst.item)
 
-    def _begin_burst(self, burst: _Burst) -> None:
-        self._burst = burst
-        self._position = 0
+    def _fits(self) -> bool:
+        """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
+        if not self._pending or self._fitted:
+            return True
+        words = (len(self._pending[0].data) + 7 >> 3) - self._timing.segment_words
+        room = self._mac.room_at(words)
+        if room is None:
+            return False
+        self._time = max(self._time, room)
+        self._fitted = True
+        return True
 
     def _begin_item(self, burst: _Burst) -> None:
         timing, item = self._timing, burst.item
@@ -270,6 +285,7 @@ class Transmit:
                 if cutting is None:
                     self._data += burst.data
                 self._time = max(self._time + burst.words, burst.last + self._timing.gather_word)
+                self._position = len(burst.data)
             elif len(cutting.header) < cutting.context.hdrlen:
                 self._use_header(burst, cutting)
                 return True
@@ -320,9 +336,7 @@ class Transmit:
 
     def _end_item(self, item: _Item) -> None:
         """The last byte of a descriptor has been used."""
-        packet = self._packet
-        if packet is not None:
-            self._end_packet(packet)
+        if self._packet is not None:
             self._next_packet = self._time + self._timing.segment_next
         self._packet = None
         self._completing = item
@@ -372,7 +386,7 @@ class Transmit:
     def _commit(self, ready: int, frame: bytes, options: PacketOptions) -> None:
         packet = Outgoing(frame, bool(options.ifcs), bool(options.vle), options.special)
         self._pending.append(packet)
-        self._committing = True
+        self._fitted = False
         self._events.at(ready, self._put, self._epoch)
 
     def _put(self, epoch: int) -> None:
@@ -381,13 +395,12 @@ class Transmit:
         packet = self._pending[0]
         room = self._mac.room_at(len(packet.data) + 7 >> 3)
         now = self._events.now
-        if room is None:
+        if room is None or self._mac.full():
             return
         if room > now:
             self._events.at(room, self._put, epoch)
             return
         self._pending.popleft()
-        self._committing = False
         self._time = max(self._time, now + self._timing.segment_resume)
         self._next_packet = max(self._next_packet, self._time)
         self._mac.put(packet)
@@ -397,3 +410,4 @@ class Transmit:
         """The buffer may have room for what waits."""
         if self._pending:
             self._events.at(self._events.now, self._put, self._epoch)
+            self._go_on()

@@ -25,8 +25,8 @@ class RtlBus(HostBus):
         state.dma_write_latency = cycle_at(costs.dma_write_latency)
         state.dma_width = costs.dma_width
         self._reads: deque[PendingRead] = deque()
-        self._reads_done = 0
-        self._interrupts = 0
+        self._reads_done = state.reads_done
+        self._interrupts = state.interrupts
         env.observers.append(self._observe)
 
     def interrupt(self) -> bool:
@@ -49,4 +49,4 @@ class RtlBus(HostBus):
             read.done.set()
         if state.interrupts != self._interrupts:
             self._interrupts = state.interrupts
-            self._interrupted.set()
+            self._rose()

@@ -24,7 +24,7 @@ class GmiiPort:
         self.malformed = 0
         self._outgoing = outgoing
         self._byte_time = incoming.byte_time
-        self._frames_sent = 0
+        self._frames_sent = env.bench.state.frames_sent
         incoming.whole = False
         incoming.deliver = self._deliver
         env.observers.append(self._observe)
