@@ -9,17 +9,23 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from stack.environment import CancelledError
 
-__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Task"]
+__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Steppable", "Task"]
 
 T = TypeVar("T")
 
 
 class DeadlockError(RuntimeError):
     """The main coroutine waits for something that can no longer happen."""
+
+
+class Steppable(Protocol):
+    """What goes on when a wait is over: a task, or what stands in for it meanwhile."""
+
+    def step(self) -> None: ...
 
 
 class _Call:
@@ -51,7 +57,7 @@ class _Sleep:
     def __await__(self) -> Generator["_Sleep", None, None]:
         yield self
 
-    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+    def arm(self, task: "Steppable") -> Callable[[], None]:
         return self.scheduler.call_at(self.when, task.step).cancel
 
 
@@ -63,7 +69,7 @@ class _Event:
     def __init__(self, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
         self._set = False
-        self._waiters: deque[Task[Any]] = deque()
+        self._waiters: deque[Steppable] = deque()
 
     def is_set(self) -> bool:
         return self._set
@@ -79,7 +85,7 @@ class _Event:
     def wait(self) -> "_Wait":
         return _Wait(self)
 
-    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+    def arm(self, task: "Steppable") -> Callable[[], None]:
         self._waiters.append(task)
 
         def disarm() -> None:
@@ -129,6 +135,8 @@ class Task(Generic[T]):
     def step(self) -> None:
         """Run to the next point of waiting."""
         self._disarm = None
+        scheduler = self._scheduler
+        scheduler.current = self
         try:
             if self._cancelled:
                 self._cancelled = False
@@ -142,10 +150,12 @@ class Task(Generic[T]):
         except BaseException as error:
             self._exception = error
             if not self._finished._waiters:
-                self._scheduler.fail(error)
+                scheduler.fail(error)
         else:
             self._disarm = trap.arm(self)
+            scheduler.current = None
             return
+        scheduler.current = None
         self._done = True
         self._finished.set()
 
@@ -183,6 +193,8 @@ class Scheduler:
     def __init__(self, *, seed: int) -> None:
         self.now = 0
         self.random = random.Random(seed)
+        self.current: Task[Any] | None = None
+        """The task that runs at this moment; None in a timed call."""
         self._heap: list[_Call] = []
         self._sequence = 0
         self._failure: BaseException | None = None

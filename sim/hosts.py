@@ -100,6 +100,7 @@ class Hosts:
         link: Link,
         *,
         parameters: E1000Parameters,
+        program_affinity: int,
         seed: int,
         peers: int,
         latency_of: str,
@@ -117,6 +118,7 @@ class Hosts:
         self.stack: NetworkStack
         self.peers: list[NetworkStack] = []
         self._parameters = parameters
+        self._program_affinity = program_affinity
         self._latency_of = latency_of
         self._open: Phase | None = None
         self._tasks: list[Task[Any]] = []
@@ -135,7 +137,8 @@ class Hosts:
         env, link, parameters = self.env, self.link, self._parameters
         self._bus = bus
         self._memory_before = bus.memory.allocated()
-        self.device = device = await probe(bus, self.cpu, SoftIrq(env, self.cpu), name="eth0", parameters=parameters)
+        self._softirq = SoftIrq(env, self.cpu)
+        self.device = device = await probe(bus, self.cpu, self._softirq, name="eth0", parameters=parameters)
         device.taps.append(self._on_receive)
         self.stack = NetworkStack(env, self.cpu, tcp=_TCP, arp=_ARP)
         self.stack.add_interface(device, _ADDRESS, _PREFIX)
@@ -172,7 +175,7 @@ class Hosts:
 
     def spawn(self, program: Coroutine[Any, Any, None], name: str) -> None:
         """A program that runs until the end of the run."""
-        self._tasks.append(self.env.spawn(program, name=name))
+        self._tasks.append(self.cpu.spawn(program, name, processor=self._program_affinity))
 
     async def begin(self, phase: str, *, latency_of: str = "") -> None:
         """A phase starts, ``latency_of`` as in ``sim.results.Row``. None may be open."""
@@ -254,7 +257,7 @@ class Hosts:
                 "switch": self._switch.dropped if self._switch else 0,
                 "crc": self._nic_counted["crc"],
                 "fifo": self._nic_counted["fifo"],
-                "backlog": device.stats.rx_dropped,
+                "backlog": self._softirq.backlog.dropped,
                 "socket": socket,
                 "stack": sum(stack.counters.drops.values()) - socket,
                 "qdisc": device.stats.tx_dropped,

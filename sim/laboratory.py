@@ -32,7 +32,8 @@ class Laboratory:
         self.specification = run
         faults = Faults(loss=run.link.loss, corruption=run.link.corruption)
         self.link = Link(env, delay=run.link.delay, a_to_b=faults, b_to_a=faults)
-        self.cpu = HostCpu(env, run.host.costs())
+        host = run.host
+        self.cpu = HostCpu(env, host.costs(), processors=host.processors, irq_affinity=host.irq_affinity)
         mode, _ = parse_interrupt_throttle_rate(run.mode)
         # Each run of the watchdog is an interrupt: only mode 4, which needs it, has it in a run's time.
         interval = {"watchdog_interval": run.simplified_interval} if mode is ThrottleMode.SIMPLIFIED else {}
@@ -41,6 +42,7 @@ class Laboratory:
             self.cpu,
             self.link,
             parameters=run.driver.parameters(**interval),
+            program_affinity=host.program_affinity,
             seed=run.seed,
             peers=run.workload.peers,
             latency_of=run.workload.latency_of,
@@ -119,7 +121,7 @@ class Laboratory:
             "frames_sent": sent,
             "frames_received": received,
             "packets_per_interrupt": (sent + received) / interrupts if interrupts else 0.0,
-            "cpu": _shares(start, finish),
+            "cpu": _shares(start, finish, len(self.cpu.processors)),
             "latency_of": phase.latency_of,
             "latency_count": len(latencies),
             "latency_p50": p50,
@@ -173,8 +175,8 @@ def _quantiles(times: list[int]) -> list[float]:
     return [float(time) / _NANOSECONDS for time in np.quantile(times, QUANTILES)] if times else []
 
 
-def _shares(start: Moment, finish: Moment) -> dict[str, float]:
-    """Share of the processor's time by cause, idle included; adds up to 1."""
-    span = max(finish.time - start.time, 1)
+def _shares(start: Moment, finish: Moment, processors: int) -> dict[str, float]:
+    """Share of all processors' time by cause, idle included; adds up to 1."""
+    span = max(finish.time - start.time, 1) * processors
     shares = {cause.value: (finish.spent[cause] - start.spent[cause]) / span for cause in Cause}
     return shares | {"idle": 1.0 - sum(shares.values())}

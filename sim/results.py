@@ -106,7 +106,9 @@ class Row:
     frames_sent: Annotated[int, Column("", "frames A's NIC put on the wire")]
     frames_received: Annotated[int, Column("", "frames that the wire brought towards A's NIC")]
     packets_per_interrupt: Annotated[float, Column("", "frames (sent and received) per interrupt; 0 without interrupt")]
-    cpu: Annotated[dict[str, float], Column("", "share of A's processor time by cause, idle included; sums to 1")]
+    cpu: Annotated[
+        dict[str, float], Column("", "share of the time of A's processors by cause, idle included; sums to 1")
+    ]
     latency_of: Annotated[
         str,
         Column("", "what latency measures: round trip (program to program), delivery (wire to program), receive"),

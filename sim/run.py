@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from driver.parameters import E1000Parameters
 from sim.backend import Backend
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from sim.quantity import Duration
 from sim.workloads.registry import AnyWorkload
 
@@ -31,7 +31,7 @@ def mode_name(interrupt_throttle_rate: int) -> str:
     return MODE_NAMES.get(interrupt_throttle_rate, f"fixed {interrupt_throttle_rate}/s")
 
 
-_DURATIONS = {"watchdog_interval", "dma_drain", "reset_recovery"}
+_DURATIONS = {"watchdog_interval", "tx_hang", "tx_timeout", "dma_drain", "reset_recovery"}
 """The driver's parameters that are times; it counts its delay timers in the device's own units."""
 
 _SHORT = {"dma_drain": 50_000, "reset_recovery": 10_000}
@@ -46,7 +46,9 @@ def _section(name: str, described: type, durations: set[str], defaults: dict[str
     columns: dict[str, Any] = {
         item.name: (
             Duration if item.name in durations else hints[item.name],
-            defaults.get(item.name, item.default),
+            Field(default_factory=item.default_factory)
+            if item.default_factory is not dataclasses.MISSING
+            else defaults.get(item.name, item.default),
         )
         for item in dataclasses.fields(described)
     }
@@ -92,8 +94,21 @@ _COSTS = {item.name for item in dataclasses.fields(HostCosts) if item.type in (i
 class Host(_section("HostParameters", HostCosts, _COSTS, {})):  # type: ignore[misc]
     """``sim.host.HostCosts``: times, and ``..._per_byte`` as numbers of ns per byte."""
 
+    processors: int = Field(default=1, ge=1, le=64)
+    irq_affinity: int = Field(default=0, ge=0)
+    """The processor that takes interrupts, and their software interrupts."""
+    program_affinity: int = Field(default=0, ge=0)
+    """The processor that runs A's programs."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Host":
+        for name in ("irq_affinity", "program_affinity"):
+            if getattr(self, name) >= self.processors:
+                raise ValueError(f"{name} is one of {self.processors} processors, counted from 0")
+        return self
+
     def costs(self) -> HostCosts:
-        return HostCosts(**self.model_dump())
+        return HostCosts(**self.model_dump(include={item.name for item in dataclasses.fields(HostCosts)}))
 
 
 class LinkParameters(BaseModel):

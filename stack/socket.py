@@ -8,7 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from stack.environment import Cause
+from stack.environment import Cause, Event
 
 if TYPE_CHECKING:
     from stack.host import NetworkStack
@@ -113,14 +113,16 @@ class Socket(ABC):
 
     async def _wait_readable(self) -> None:
         """Raises EBADF if the socket was closed meanwhile, as ``_wait_writable`` does."""
-        self._readable.clear()
-        await self._readable.wait()
-        if self._closed:
-            raise error(errno.EBADF)
+        await self._wait(self._readable)
 
     async def _wait_writable(self) -> None:
-        self._writable.clear()
-        await self._writable.wait()
+        await self._wait(self._writable)
+
+    async def _wait(self, event: Event) -> None:
+        event.clear()
+        await event.wait()
+        # The program is awake, and goes on when it has a processor.
+        await self.stack.cpu.settle()
         if self._closed:
             raise error(errno.EBADF)
 

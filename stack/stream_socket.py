@@ -137,6 +137,10 @@ class StreamSocket(Socket):
             taken = min(len(view) - sent, max(connection.sender.room, 0))
             if taken:
                 self._copy(taken)
+                # What is copied is sent after it, not before: interrupts cut into a long copy.
+                await self._leave()
+                if not connection.can_send():
+                    break
                 connection.write(view[sent : sent + taken])
                 sent += taken
             if sent == len(view):

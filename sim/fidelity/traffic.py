@@ -50,10 +50,7 @@ def segmented(number: int, size: int, segments: int) -> SkBuff:
     payload = b"".join(_NUMBER.pack(number + index).ljust(mss, b"\xa5") for index in range(segments))
     tcp = struct.pack(">HHIIBBHHH", 1000, 2000, number, 0, 0x50, 0x10, 0xFFFF, 0, 0)
     frame = (
-        _header(b"\x08\x00", to_station=False)
-        + _ip(_TCP, 20 + len(tcp) + len(payload), _HERE, _THERE)
-        + tcp
-        + payload
+        _header(b"\x08\x00", to_station=False) + _ip(_TCP, 20 + len(tcp) + len(payload), _HERE, _THERE) + tcp + payload
     )
     return SkBuff(
         frame,

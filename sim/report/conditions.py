@@ -9,7 +9,7 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from sim.hosts import SHORTENED
 from sim.measurement import commit
 from sim.run import Run
@@ -41,7 +41,7 @@ def _costs(costs: HostCosts) -> dict[str, dict[str, Any]]:
     }
     found = {}
     for item in fields(costs):
-        text = texts[item.name]
+        text = " ".join(texts[item.name].split())
         unit = next(unit for unit in _UNITS if text.startswith(unit))
         found[item.name] = _value(getattr(costs, item.name), unit.lower(), text.removeprefix(unit).strip(" .:"))
     return found

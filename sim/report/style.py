@@ -23,13 +23,18 @@ CAUSE_COLOURS = {
     "interrupt": "#882255",
     "mmio": "#cc6677",
     "softirq": "#aa4499",
+    "scheduler": "#e3b7da",
+    "backlog": "#661100",
+    "gro": "#6699cc",
     "driver_rx": "#332288",
+    "skb_alloc": "#6a5acd",
     "driver_tx": "#88ccee",
     "protocol_rx": "#117733",
     "protocol_tx": "#44aa99",
     "checksum": "#d55e00",
     "copy": "#ddcc77",
     "system_call": "#999933",
+    "program": "#bbbbbb",
     "idle": "rgba(128,128,128,0.18)",
 }
 """Paul Tol's "muted" set, with Okabe and Ito's vermilion, in the order in which causes are stacked."""

@@ -228,7 +228,10 @@ uint64_t niclab_state_bytes() { return sizeof(State); }
 
 // A register access that reaches the NIC at cycle `arrival`, or as soon as those before it have.
 void niclab_access(uint64_t arrival, uint32_t address, uint8_t write, uint32_t data) {
-    accesses.push_back({arrival, address, bool(write), data});
+    // Two flows of control of the processor may ask in another order than that of their accesses.
+    auto place = accesses.end();
+    while (place != accesses.begin() + driving_register && (place - 1)->arrival > arrival) --place;
+    accesses.insert(place, {arrival, address, bool(write), data});
 }
 
 // The value of the oldest completed register read that was not asked for yet. There must be one.

@@ -17,10 +17,10 @@ from hw.descriptors import (
 from hw.eeprom import image
 from hw.registers import BY_NAME, Access, Status, at_offset
 from sim.engine import Scheduler
-from sim.host import HostCpu
+from sim.host import HostCpu, InterruptLine
 from sim.memory import HostMemory
 from sim.wire import fcs
-from stack.environment import Cause
+from stack.environment import Cause, Context
 from tests.driver.delay_timers import DelayTimers
 
 BUFFER_SIZES = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
@@ -308,15 +308,14 @@ class BehaviouralBus:
         self.accesses: list[tuple[str, str, int]] = []
         """``read`` or ``write``, register, value, in the order of arrival."""
         self._handler: Callable[[], Awaitable[None]] | None = None
-        self._asserted = env.event()
-        device.line_changed = self._line_changed
-        env.spawn(self._serve(), name="interrupt line")
+        self._line = InterruptLine(env, cpu, lambda: device.line)
+        device.line_changed = self._line.changed
 
     async def read32(self, offset: int) -> int:
         await self.cpu.settle()
-        latency = self.cpu.costs.mmio_read_latency
-        self.cpu.stall(Cause.MMIO, latency)
-        await self.env.sleep(latency)
+        answered = self.env.event()
+        self.env.call_at(self.env.now + self.cpu.costs.mmio_read_latency, answered.set)
+        await self.cpu.stall(Cause.MMIO, answered)
         value = self.device.read(offset)
         self._note("read", offset, value)
         return value
@@ -329,21 +328,26 @@ class BehaviouralBus:
             self._note("write", offset, value)
             self.device.write(offset, value)
 
-        self.env.call_at(self.cpu.now + self.cpu.costs.mmio_write_latency, arrive)
+        self.env.call_at(self.cpu.post(offset) + self.cpu.costs.mmio_write_latency, arrive)
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
-        if self._handler is not None:
-            raise ValueError("the interrupt line has a handler already")
+        self._line.request(handler)
         self._handler = handler
-        self._line_changed()
 
     def free_irq(self) -> None:
+        self._line.free()
         self._handler = None
 
     async def call_handler(self) -> None:
         """As if another device on a shared line had interrupted."""
-        assert self._handler is not None
-        await self._handler()
+        handler = self._handler
+        assert handler is not None
+
+        async def interrupted() -> None:
+            self.cpu.enter(Context.INTERRUPT)
+            await handler()
+
+        await self.env.spawn(interrupted())
 
     def writes(self, name: str) -> list[int]:
         """Values written to a register so far."""
@@ -353,16 +357,3 @@ class BehaviouralBus:
         register = at_offset(offset)
         assert register is not None
         self.accesses.append((kind, register.name, value))
-
-    def _line_changed(self) -> None:
-        if self.device.line:
-            self._asserted.set()
-
-    async def _serve(self) -> None:
-        while True:
-            await self._asserted.wait()
-            self._asserted.clear()
-            while self._handler is not None and self.device.line:
-                self.cpu.charge(Cause.INTERRUPT)
-                await self.cpu.settle()
-                await self._handler()

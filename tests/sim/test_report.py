@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim.costs import HostCosts
 from sim.errors import UserError
 from sim.experiment import main_job
-from sim.host import HostCosts
 from sim.report import load_figures, point_figures, time_figures, writer
 from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions, conditions
