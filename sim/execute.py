@@ -1,10 +1,11 @@
 """One run, wherever it takes place: in a worker process of this machine or of a cluster."""
 
 import shutil
+import traceback
 from pathlib import Path
 
 from sim.backend import Backend
-from sim.errors import RunFailedError
+from sim.errors import RunFailedError, UserError
 from sim.model.launch import simulate as simulate_model
 from sim.outputs import Outputs
 from sim.results import Row
@@ -31,8 +32,17 @@ def execute(run: Run, outputs: Outputs, key: str) -> list[Row]:
     if run.backend is Backend.RTL or outputs.any:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    match run.backend:
-        case Backend.RTL:
-            return simulate_rtl(run, folder, outputs)
-        case Backend.MODEL:
-            return simulate_model(run, folder, outputs)
+    try:
+        match run.backend:
+            case Backend.RTL:
+                return simulate_rtl(run, folder, outputs)
+            case Backend.MODEL:
+                return simulate_model(run, folder, outputs)
+    except (RunFailedError, UserError):
+        raise
+    except Exception as error:
+        # A fault of ours, or a full disk: it ends this run, not the others.
+        folder.mkdir(parents=True, exist_ok=True)
+        trace = folder / "traceback.txt"
+        trace.write_text(traceback.format_exc())
+        raise RunFailedError(f"run {run.name}: {type(error).__name__}: {error}; see {trace}") from error

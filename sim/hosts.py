@@ -21,7 +21,7 @@ from sim.wire import Direction, Link
 from sim.wire_device import WireDevice
 from stack.arp import ArpParameters
 from stack.counters import DropReason
-from stack.environment import Cause
+from stack.environment import Cause, Context
 from stack.host import NetworkStack
 from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
@@ -240,9 +240,14 @@ class Hosts:
             interval *= 2
         self.env.call_at(self.env.now + interval, lambda: self._sample(phase, interval))
 
-    async def _moment(self) -> Moment:
+    async def _read_counters(self) -> None:
+        # As an interrupt: a process may never have its turn, and what shall be measured is just that.
+        self.cpu.enter(Context.INTERRUPT)
         for name, offset in _COUNTED_BY_NIC.items():
             self._nic_counted[name] += await self._bus.read32(offset)
+
+    async def _moment(self) -> Moment:
+        await self.env.spawn(self._read_counters(), name="measuring")
         device, counters, stack = self.device, self.device.counters, self.stack
         socket = stack.counters.drops[DropReason.SOCKET_RCVBUFF]
         return Moment(

@@ -81,7 +81,8 @@ class Driver(_section("DriverParameters", E1000Parameters, _DURATIONS, _SHORT)):
 
     def parameters(self, **others: Any) -> E1000Parameters:
         """What the driver takes, with ``others`` in place of some."""
-        return E1000Parameters(**self.model_dump() | others)
+        given = {item.name: getattr(self, item.name) for item in dataclasses.fields(E1000Parameters)}
+        return E1000Parameters(**given | others)
 
     @property
     def offloads(self) -> bool:

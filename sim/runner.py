@@ -169,7 +169,7 @@ def run_all(
                 except BrokenProcessPool:
                     died = True
                     _again(run, waiting, deaths, progress)
-                except RunFailedError as error:
+                except (RunFailedError, UserError) as error:
                     progress.failed[run.name] = str(error)
                 else:
                     if store is not None:
