@@ -132,6 +132,14 @@ class ReceiveRing:
         bus.write32(_RCTL.offset, self.control)
         self._refill()
 
+    def waiting(self) -> int:
+        """Descriptors that the device has filled and ``clean`` has not taken yet."""
+        ring = self.ring
+        count = 0
+        while count < ring.count and ring.upper((ring.next_to_clean + count) % ring.count) & _DONE:
+            count += 1
+        return count
+
     def disable(self) -> None:
         """Switch the receiver off."""
         self._enabled = False

@@ -110,6 +110,15 @@ class PhyModel:
     def speed(self) -> Speed | None:
         return self._link.speed
 
+    @property
+    def loopback(self) -> bool:
+        return self._link.loopback
+
+    @property
+    def relinked(self) -> bool:
+        """Whether the last call has made the link anew."""
+        return self._link.relinked
+
     def cable(self, connected: bool) -> None:
         self._link.cable(connected)
         self._follow_link()

@@ -80,6 +80,11 @@ class PacketGatherer:
     _options: PacketOptions | None = None
     _data: bytearray = field(default_factory=bytearray)
 
+    @property
+    def begun(self) -> tuple[Context, PacketOptions] | None:
+        """What the first descriptor of a packet that has not ended has decided."""
+        return None if self._options is None else (self._context, self._options)
+
     @staticmethod
     def buffer(raw: bytes) -> tuple[int, int]:
         """Address and length of the bytes that a 16-byte descriptor transfers; length 0 if none."""

@@ -35,7 +35,7 @@ from .gather import Context, PacketOptions
 from .layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES, Chunk, PacketPlan, SegmentWord
 from .pack import TransmitPacker
 
-__all__ = ["TransmitSegmenter", "segment"]
+__all__ = ["TransmitSegmenter", "segment", "segment_frame"]
 
 _IPV6_HEADER_BYTES = 40
 _FIN_PSH = 0x09
@@ -53,31 +53,37 @@ def segment(context: Context, options: PacketOptions, payload: bytes) -> list[by
     header = payload[:length]
     if mss == 0 or not 0 < length <= MAX_HEADER_BYTES or len(header) < length:
         return []
-    identification = int.from_bytes(_field(header, context.ipcss + 4, 2), "big")
-    sequence = int.from_bytes(_field(header, context.tucss + 4, 4), "big")
     frames = []
     data = payload[length : length + context.paylen]
     for n in range(max(1, -(-context.paylen // mss))):
-        left = context.paylen - n * mss
-        piece = data[n * mss : n * mss + min(mss, left)]
-        if len(piece) < min(mss, left):
+        piece = data[n * mss : (n + 1) * mss]
+        if len(piece) < min(mss, context.paylen - n * mss):
             break
-        total = len(piece) + length
-        edited = bytearray(header)
-        if context.tcp:
-            _put(edited, context.tucss + 4, sequence + n * mss, 4)
-            if left > mss and context.tucss + 13 < length:
-                edited[context.tucss + 13] &= ~_FIN_PSH & 0xFF
-        else:
-            _put(edited, context.tucss + 4, total - context.tucss, 2)
-        if context.ip:
-            _put(edited, context.ipcss + 2, total - context.ipcss, 2)
-            _put(edited, context.ipcss + 4, identification + n, 2)
-        else:
-            _put(edited, context.ipcss + 4, total - context.ipcss - _IPV6_HEADER_BYTES, 2)
-        if total <= MAX_PACKET_BYTES:
-            frames.append(insert_checksums(context, options, bytes(edited) + piece))
+        frame = segment_frame(context, options, header, piece, n)
+        if len(frame) <= MAX_PACKET_BYTES:
+            frames.append(frame)
     return frames
+
+
+def segment_frame(context: Context, options: PacketOptions, header: bytes, piece: bytes, n: int) -> bytes:
+    """Frame ``n`` of a segmented packet, made of its header and of a piece of its payload."""
+    length, mss = context.hdrlen, context.mss
+    total = len(piece) + length
+    edited = bytearray(header)
+    if context.tcp:
+        sequence = int.from_bytes(_field(header, context.tucss + 4, 4), "big")
+        _put(edited, context.tucss + 4, sequence + n * mss, 4)
+        if context.paylen - n * mss > mss and context.tucss + 13 < length:
+            edited[context.tucss + 13] &= ~_FIN_PSH & 0xFF
+    else:
+        _put(edited, context.tucss + 4, total - context.tucss, 2)
+    if context.ip:
+        identification = int.from_bytes(_field(header, context.ipcss + 4, 2), "big")
+        _put(edited, context.ipcss + 2, total - context.ipcss, 2)
+        _put(edited, context.ipcss + 4, identification + n, 2)
+    else:
+        _put(edited, context.ipcss + 4, total - context.ipcss - _IPV6_HEADER_BYTES, 2)
+    return insert_checksums(context, options, bytes(edited) + piece)
 
 
 def _field(header: bytes, position: int, width: int) -> bytes:

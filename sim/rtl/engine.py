@@ -10,20 +10,13 @@ from typing import Any, TypeVar
 from cocotb.handle import LogicObject
 from cocotb.triggers import ValueChange
 
+from sim.clock import CYCLE_NS, cycle_at
 from sim.engine import Scheduler
 from sim.rtl.shared import NEVER, Bench
 
-__all__ = ["CYCLE_NS", "RtlEngine", "cycle_at"]
+__all__ = ["RtlEngine"]
 
 T = TypeVar("T")
-
-CYCLE_NS = 8
-"""One cycle of the 125 MHz clock."""
-
-
-def cycle_at(time: int) -> int:
-    """The first clock cycle at or after a time in nanoseconds."""
-    return -(-time // CYCLE_NS)
 
 
 class RtlEngine(Scheduler):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from sim.rtl.engine import CYCLE_NS, RtlEngine, cycle_at
+from sim.clock import CYCLE_NS, cycle_at
+from sim.rtl.engine import RtlEngine
 from sim.wire import PREAMBLE_BYTES, Direction
 
 __all__ = ["GmiiPort"]
@@ -23,7 +24,7 @@ class GmiiPort:
         self.malformed = 0
         self._outgoing = outgoing
         self._byte_time = incoming.byte_time
-        self._frames_sent = 0
+        self._frames_sent = env.bench.state.frames_sent
         incoming.whole = False
         incoming.deliver = self._deliver
         env.observers.append(self._observe)

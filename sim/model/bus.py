@@ -1,0 +1,149 @@
+"""The host and the wire edge on the model of the NIC: ``driver.bus.Bus`` and a port, as ``sim/rtl`` has them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from hw.interrupt import Semantics
+from sim.clock import CYCLE_NS, cycle_at
+from sim.engine import Scheduler
+from sim.host import HostCpu
+from sim.host_bus import HostBus, PendingRead
+from sim.memory import HostMemory
+from sim.model.events import Events
+from sim.model.nic import Nic
+from sim.model.timing import Calibration, Timing
+from sim.wire import PREAMBLE_BYTES, Direction
+from stack.environment import Timer
+
+__all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
+
+MEMORY_BYTES = 16 << 20
+"""Size of host memory, as in ``sim/rtl/bench.cpp``."""
+
+
+class _Memory(HostMemory):
+    """Host memory that brings the NIC up to the present before anyone looks at it, or changes it."""
+
+    def __init__(self, array: npt.NDArray[np.uint8], synchronise: Callable[[], None]) -> None:
+        super().__init__(array)
+        self._synchronise = synchronise
+
+    def read(self, address: int, size: int) -> bytes:
+        self._synchronise()
+        return super().read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        self._synchronise()
+        super().write(address, data)
+
+
+class ModelBus(HostBus):
+    """Registers, host memory and the interrupt line of the NIC's model.
+
+    The model's own events are made when they are due, by one timer of the scheduler. ``timing`` replaces what is
+    calibrated. Raises ``UserError`` if the calibration is of another NIC.
+    """
+
+    def __init__(
+        self,
+        env: Scheduler,
+        cpu: HostCpu,
+        *,
+        timing: Timing | None = None,
+        memory_bytes: int = MEMORY_BYTES,
+        semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
+    ) -> None:
+        array = np.zeros(memory_bytes, np.uint8)
+        super().__init__(env, cpu, _Memory(array, self.synchronise))
+        costs = cpu.costs
+        self._return = cycle_at(costs.mmio_read_latency - self._read_request)
+        self.events = Events()
+        self.frames: Callable[[int, bytes], None] = lambda begin, frame: None
+        """Called with the begin, in cycles, and the bytes of each frame that the NIC has sent."""
+        self._timer: Timer | None = None
+        self._timer_due = 0
+        self.nic = Nic(
+            self.events,
+            memoryview(array.data).cast("B"),
+            timing or Calibration.load().timing,
+            read_latency=cycle_at(costs.dma_read_latency),
+            write_latency=cycle_at(costs.dma_write_latency),
+            width=costs.dma_width,
+            on_interrupt=lambda: self._rise(self.events.now),
+            on_frame=lambda begin, frame: self.frames(begin, frame),
+            semantics=semantics,
+        )
+        self._arm()
+
+    def interrupt(self) -> bool:
+        self.synchronise()
+        return self.nic.interrupts.pin
+
+    def _post_write(self, cycle: int, offset: int, value: int) -> None:
+        self.nic.write(cycle, offset, value)
+        self._arm()
+
+    def _post_read(self, cycle: int, offset: int, read: PendingRead) -> None:
+        def answer(value: int, cycle: int) -> None:
+            read.value = value
+            due = max(cycle + self._return, self.nic.port.flushed(cycle))
+            self.env.call_at(due * CYCLE_NS, read.done.set)
+
+        self.nic.read(cycle, offset, answer)
+        self._arm()
+
+    def arrive(self, begin: int, frame: bytes) -> None:
+        """A frame comes whose preamble begins in a cycle."""
+        self.nic.arrive(begin, frame)
+        self._arm()
+
+    def synchronise(self) -> None:
+        """Bring the NIC and memory up to the present."""
+        cycle = cycle_at(self.env.now)
+        self.events.advance(cycle)
+        self.nic.port.land(cycle)
+
+    def _rise(self, cycle: int) -> None:
+        self.env.call_at(cycle * CYCLE_NS, self._rose)
+
+    def _arm(self) -> None:
+        """Have the scheduler wake the NIC for what is next."""
+        due = self.events.due()
+        if due is None or (self._timer is not None and self._timer_due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self.env.call_at(due * CYCLE_NS, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.synchronise()
+        self._arm()
+
+
+class ModelPort:
+    """The NIC's end of a link.
+
+    ``arrivals`` are called with ``(time of the last bit, frame)`` for each frame that reaches the NIC.
+    """
+
+    def __init__(self, bus: ModelBus, *, outgoing: Direction, incoming: Direction) -> None:
+        self.bus = bus
+        self.arrivals: list[Callable[[int, bytes], None]] = []
+        self._outgoing = outgoing
+        self._byte_time = incoming.byte_time
+        incoming.whole = False
+        incoming.deliver = self._deliver
+        bus.frames = self._sent
+
+    def _deliver(self, start: int, frame: bytes) -> None:
+        self.bus.arrive(cycle_at(start), frame)
+        end = start + (PREAMBLE_BYTES + len(frame)) * self._byte_time
+        for observer in self.arrivals:
+            observer(end, frame)
+
+    def _sent(self, begin: int, frame: bytes) -> None:
+        self._outgoing.carry(begin * CYCLE_NS, frame)

@@ -1,0 +1,50 @@
+"""What is going to happen inside the NIC, by clock cycle."""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+__all__ = ["Events"]
+
+_BEHIND = 1 << 62
+
+
+class Events:
+    """A heap of calls that are due in a cycle of 125 MHz; of those in the same cycle the first asked for is first."""
+
+    __slots__ = ("_heap", "_running", "_sequence", "now")
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._sequence = 0
+        self._running = False
+
+    def at(self, cycle: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Call ``action`` in a cycle, at the earliest in the present one."""
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (cycle if cycle > self.now else self.now, sequence, action, arguments))
+
+    def at_end(self, cycle: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Call ``action`` behind all others of a cycle."""
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (cycle if cycle > self.now else self.now, _BEHIND + sequence, action, arguments))
+
+    def due(self) -> int | None:
+        """The cycle of the next call."""
+        return self._heap[0][0] if self._heap else None
+
+    def advance(self, cycle: int) -> None:
+        """Make all calls up to and in a cycle. No effect from within a call."""
+        if self._running:
+            return
+        self._running = True
+        heap = self._heap
+        try:
+            while heap and heap[0][0] <= cycle:
+                self.now, _, action, arguments = heappop(heap)
+                action(*arguments)
+        finally:
+            self._running = False
+        if cycle > self.now:
+            self.now = cycle

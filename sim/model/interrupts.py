@@ -1,0 +1,163 @@
+"""Interrupt causes, mask and throttle (``hw.interrupt``), and the delay timers before them (``hw.moderation``)."""
+
+from collections.abc import Callable
+
+from hw.interrupt import CAUSES, InterruptThrottle
+from hw.moderation import CYCLES_PER_UNIT
+from hw.registers import BY_NAME
+from sim.model.events import Events
+from sim.model.timing import Timing
+
+__all__ = ["CAUSE", "DelayTimers", "Interrupts"]
+
+CAUSE = {field.name: field.mask for field in BY_NAME["ICR"].fields}
+"""Bits of ICR by name."""
+
+_ALL = (1 << CAUSES) - 1
+
+
+class Interrupts:
+    """ICR, IMS and ITR, and the pin.
+
+    ``on_rise`` is called in the cycle in which the pin is seen to rise.
+    """
+
+    def __init__(
+        self, events: Events, timing: Timing, throttle: InterruptThrottle, on_rise: Callable[[], None]
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._throttle = throttle
+        self._on_rise = on_rise
+        self.last_rise: int | None = None
+        self._rise_at: int | None = None
+        self.pin = False
+        self.reset()
+
+    def reset(self) -> None:
+        self.causes = 0
+        self.mask = 0
+        self.interval = 0
+        self.last_rise = None
+        self._pending_since: int | None = None
+        self._rise_at = None
+        self.pin = False
+
+    def set(self, causes: int) -> None:
+        """Causes come: they are in ICR from the present cycle on."""
+        before = self.causes
+        self.causes = before | causes
+        if causes & ~before & self.mask:
+            self._follow()
+
+    def read_causes(self) -> int:
+        """Software reads ICR."""
+        causes, self.causes = self.causes, 0
+        self.pin = False
+        self._pending_since = self._rise_at = None
+        return causes
+
+    def clear_causes(self, bits: int) -> None:
+        """Software writes ICR."""
+        self.causes &= ~bits
+        self._follow()
+
+    def change_mask(self, *, set: int = 0, clear: int = 0) -> None:
+        """Software writes IMS or IMC."""
+        self.mask = (self.mask | set) & ~clear & _ALL
+        self._follow()
+
+    def change_interval(self, interval: int) -> None:
+        """Software writes ITR."""
+        self.interval = interval
+        self._follow()
+
+    def may_rise(self) -> int | None:
+        """The earliest cycle in which the pin could rise whatever causes come, or None if software has to act first."""
+        if self.pin or not self.mask:
+            return None
+        now = self._events.now
+        earliest: int = self._throttle.earliest(pending_since=now, last_rise=self.last_rise, interval=self.interval)
+        return earliest
+
+    def _follow(self) -> None:
+        if not self.causes & self.mask:
+            self.pin = False
+            self._pending_since = self._rise_at = None
+            return
+        now = self._events.now
+        if self._pending_since is None:
+            self._pending_since = now
+        if self.pin:
+            return
+        rise = self._throttle.earliest(
+            pending_since=self._pending_since, last_rise=self.last_rise, interval=self.interval
+        )
+        rise = max(rise, now + 1)
+        if rise != self._rise_at:
+            self._rise_at = rise
+            self._events.at(rise, self._rise, rise)
+
+    def _rise(self, rise: int) -> None:
+        if rise != self._rise_at:
+            return
+        self._rise_at = None
+        self.pin = True
+        self.last_rise = rise
+        self._events.at(rise + self._timing.interrupt_pin, self._seen, rise)
+
+    def _seen(self, rise: int) -> None:
+        if self.pin and rise == self.last_rise:
+            self._on_rise()
+
+
+class DelayTimers:
+    """The packet and the absolute timer of one direction. ``on_expired`` is called when the cause is due."""
+
+    def __init__(self, events: Events, on_expired: Callable[[], None]) -> None:
+        self._events = events
+        self._on_expired = on_expired
+        self.packet_delay = 0
+        self.absolute_delay = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self.packet_delay = self.absolute_delay = 0
+        self._packet_due: int | None = None
+        self._absolute_due: int | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._packet_due is not None or self._absolute_due is not None
+
+    def event(self) -> None:
+        """A packet has been stored, or a descriptor with RS and IDE written back."""
+        if not self.packet_delay:
+            self.expire()
+            return
+        now = self._events.now
+        due = self._packet_due
+        self._packet_due = now + CYCLES_PER_UNIT * self.packet_delay
+        if due is None:
+            self._events.at(self._packet_due, self._packet_over)
+        if self.absolute_delay and self._absolute_due is None:
+            self._absolute_due = now + CYCLES_PER_UNIT * self.absolute_delay
+            self._events.at(self._absolute_due, self._absolute_over, self._absolute_due)
+
+    def expire(self) -> None:
+        """The cause is due at once."""
+        self._packet_due = self._absolute_due = None
+        self._on_expired()
+
+    def _packet_over(self) -> None:
+        due = self._packet_due
+        if due is None:
+            return
+        if due > self._events.now:
+            self._events.at(due, self._packet_over)
+        else:
+            self.expire()
+
+    def _absolute_over(self, due: int) -> None:
+        if due == self._absolute_due:
+            self.expire()

@@ -1,0 +1,209 @@
+"""The transmit packet buffer and the MAC (``hw.transmit.buffer``, ``hw.mac.transmit``, ``hw.mac.pause``)."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hw.frame_records import Transmitted, transmit_increments
+from hw.mac.fcs import PREAMBLE_BYTES
+from hw.mac.transmit import GAP_OFFSET, MINIMUM_BYTES
+from hw.vlan import insert
+from sim.model.events import Events
+from sim.model.timing import Timing
+from sim.wire import fcs
+
+__all__ = ["BUFFER_WORDS", "MacSettings", "MacTransmit", "Outgoing", "TransmitTally"]
+
+_PACKETS = 64 + 1
+"""Packets that wait: in the queue of ``TransmitBuffer``, and the one that it offers to the MAC."""
+BUFFER_WORDS = 2048
+"""Words of 8 bytes in the packet buffer (``hw.transmit.path.TransmitPath``)."""
+
+_WORDS = BUFFER_WORDS - 2
+_LINE_PREAMBLE = PREAMBLE_BYTES + 1
+
+
+class Outgoing(NamedTuple):
+    """A packet on its way to the MAC: its bytes without tag, padding and FCS, and ``hw.interfaces.TransmitInfo``."""
+
+    data: bytes
+    ifcs: bool
+    vle: bool
+    special: int
+    pause: int | None = None
+    """Quanta of a pause frame that the NIC made."""
+
+
+@dataclass
+class MacSettings:
+    """Register fields: TCTL.PSP, TIPG.IPGT, CTRL.VME, VET."""
+
+    pad: bool = False
+    gap: int = 8
+    vme: bool = False
+    vet: int = 0
+
+
+class TransmitTally:
+    """Frames that are to be counted (``hw.frame_records``)."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[int, bool, bool, int | None], int] = {}
+
+    def add(self, frame: bytes, pause: int | None) -> None:
+        broadcast = frame[:6] == b"\xff" * 6
+        key = (len(frame), broadcast, bool(frame[0] & 1) and not broadcast, pause)
+        self._frames[key] = self._frames.get(key, 0) + 1
+
+    def clear(self) -> None:
+        self._frames.clear()
+
+    def increments(self) -> dict[str, int]:
+        """What they add to which counter; they are forgotten then."""
+        total: dict[str, int] = {}
+        for (length, broadcast, multicast, pause), count in self._frames.items():
+            frame = Transmitted(
+                length=length,
+                broadcast=broadcast,
+                multicast=multicast,
+                xon=pause == 0,
+                xoff=bool(pause),
+            )
+            for name, amount in transmit_increments(frame).items():
+                total[name] = total.get(name, 0) + count * amount
+        self._frames.clear()
+        return total
+
+
+class MacTransmit:
+    """Packets in, frames on the wire.
+
+    ``on_frame`` is given each frame with FCS and the cycle in which its preamble began, when its end has passed;
+    ``on_room`` is called when there may be room for a packet that found none.
+    """
+
+    def __init__(
+        self, events: Events, timing: Timing, on_frame: Callable[[int, bytes], None], on_room: Callable[[], None]
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._on_frame = on_frame
+        self._on_room = on_room
+        self.settings = MacSettings()
+        self.tally = TransmitTally()
+        self._epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self._epoch += 1
+        self.settings = MacSettings()
+        self.tally.clear()
+        self.enabled = False
+        self.paused = False
+        self._waiting: deque[Outgoing] = deque()
+        self.words = 0
+        """Of the buffer, in use."""
+        self._free = self._events.now
+        self.busy = False
+        """A frame is on the wire."""
+        self._starting = False
+        self.control: Callable[[], Outgoing | None] = lambda: None
+        """Gives a pause frame that is to go first, if there is one."""
+        self.on_control_sent: Callable[[], None] = lambda: None
+        self._head = self._tail = self._head_saved = self._tail_saved = 0
+
+    def pointers(self) -> tuple[int, int, int, int, int]:
+        """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets."""
+        return self._head, self._tail, self._head_saved, self._tail_saved, max(len(self._waiting) - 1, 0)
+
+    @property
+    def packets(self) -> int:
+        return len(self._waiting)
+
+    def full(self) -> bool:
+        """There are as many packets as can wait."""
+        return len(self._waiting) >= _PACKETS
+
+    def room_at(self, words: int) -> int | None:
+        """The cycle in which the last of ``words`` finds room, or None if that is not known yet."""
+        now = self._events.now
+        excess = self.words + words - _WORDS
+        if excess <= 0:
+            return now
+        if self.busy and excess <= self._reading_words:
+            return max(now, self._reading_since + 8 * excess)
+        return None
+
+    def put(self, packet: Outgoing) -> None:
+        """A packet is in the buffer, whole."""
+        words = len(packet.data) + 7 >> 3
+        self._waiting.append(packet)
+        self.words += words
+        self._tail_saved = self._tail
+        self._tail = (self._tail + words) % BUFFER_WORDS
+        self.look(self._timing.mac_start)
+
+    def enable(self, on: bool) -> None:
+        """TCTL.EN and the link."""
+        self.enabled = on
+        self.look(self._timing.mac_enable)
+
+    def pause(self, on: bool) -> None:
+        self.paused = on
+        self.look(self._timing.mac_enable)
+
+    def look(self, delay: int) -> None:
+        """There may be a frame to begin."""
+        if not self.busy and not self._starting and self.enabled:
+            self._starting = True
+            now = self._events.now
+            start = now + delay
+            self._events.at(start if start > self._free else self._free, self._start, self._epoch)
+
+    def _start(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            return
+        self._starting = False
+        if not self.enabled or self.busy:
+            return
+        packet = self.control()
+        if packet is None:
+            if not self._waiting or self.paused:
+                return
+            packet = self._waiting.popleft()
+            self._reading_words = len(packet.data) + 7 >> 3
+        else:
+            self._reading_words = 0
+        now = self._events.now
+        self._reading_since = now + self._timing.mac_read
+        self.busy = True
+        frame = self._frame(packet)
+        end = now + _LINE_PREAMBLE + len(frame)
+        self._events.at(end, self._end, self._epoch, now, frame, packet.pause)
+        self._on_room()
+
+    def _frame(self, packet: Outgoing) -> bytes:
+        """With tag, padding and FCS (``hw.mac.transmit.line_bytes``)."""
+        settings = self.settings
+        data, with_fcs = packet.data, packet.ifcs
+        if packet.vle and settings.vme:
+            data, with_fcs = insert(data, settings.vet, packet.special), True
+        if settings.pad and len(data) < MINIMUM_BYTES:
+            data = data.ljust(MINIMUM_BYTES, b"\0")
+        return data + fcs(data) if with_fcs else data
+
+    def _end(self, epoch: int, start: int, frame: bytes, pause: int | None) -> None:
+        if epoch != self._epoch:
+            return
+        self.busy = False
+        self.words -= self._reading_words
+        self._head_saved = self._head
+        self._head = (self._head + self._reading_words) % BUFFER_WORDS
+        self._free = self._events.now + self.settings.gap + GAP_OFFSET
+        self.tally.add(frame, pause)
+        self._on_frame(start, frame)
+        if pause is not None:
+            self.on_control_sent()
+        self._on_room()
+        self.look(self.settings.gap + GAP_OFFSET)

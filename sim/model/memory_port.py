@@ -1,0 +1,139 @@
+"""The NIC's way to host memory: the arbiter (``hw.dma``) and the bus behind it (``sim/rtl/bench.cpp``).
+
+Reads: requests one every two cycles, answered in order after a latency, at the bus's width. Writes: a burst's words one
+every two cycles at most, posted; what is written is seen in memory after a latency, in order.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from hw.interfaces import MAX_BURST_BYTES
+from sim.model.timing import Timing
+
+__all__ = ["MemoryPort", "ReadTimes"]
+
+_WORD = 8
+
+
+class ReadTimes(NamedTuple):
+    """Cycles in which the first and the last word of an answer come."""
+
+    first: int
+    last: int
+
+
+class _Landing(NamedTuple):
+    """A write on its way: the cycle in which the bus took it, that from which memory shows it, and what it is."""
+
+    taken: int
+    due: int
+    address: int
+    data: bytes
+
+
+class MemoryPort:
+    """Reads and writes ``view``, as the bus takes them.
+
+    Latencies are in cycles, ``width`` in bytes per cycle.
+    """
+
+    def __init__(self, view: memoryview, timing: Timing, *, read_latency: int, write_latency: int, width: int) -> None:
+        self._view = view
+        self._size = len(view)
+        self._timing = timing
+        self._read_latency = read_latency
+        self._write_latency = write_latency
+        self._width = width
+        self._word_eighths = _WORD * _WORD // width
+        self._request_free = 0
+        self._read_free = 0  # in eighths of a cycle
+        self._write_free = 0
+        self._landings: deque[_Landing] = deque()
+        self.read_bytes = 0
+        self.write_bytes = 0
+        self.bad_reads = 0
+        self.bad_writes = 0
+
+    # Reads
+
+    def request(self, cycle: int, address: int, length: int) -> ReadTimes:
+        """Ask for ``length`` bytes in a cycle, at most ``MAX_BURST_BYTES``; ``load`` has them in the cycle of the first
+        word."""
+        taken = cycle if cycle > self._request_free else self._request_free
+        self._request_free = taken + 2
+        self.read_bytes += length
+        words = (address + length + _WORD - 1 >> 3) - (address >> 3)
+        due = taken + self._timing.arbiter_read + self._read_latency
+        free, step = self._read_free, self._word_eighths
+        first = due if due * _WORD > free else -(-free // _WORD)
+        start = free if free + _WORD > first * _WORD else first * _WORD
+        self._read_free = start + words * step
+        return ReadTimes(first, -(-(start + (words - 1) * step) // _WORD))
+
+    def load(self, cycle: int, address: int, length: int) -> bytes:
+        """What is in memory in a cycle; all ones outside of it (a PCI master abort)."""
+        if address + length > self._size:
+            self.bad_reads += 1
+            return b"\xff" * length
+        if self._landings:
+            self.land(cycle)
+        return bytes(self._view[address : address + length])
+
+    # Writes
+
+    def write(self, cycle: int, address: int, data: bytes) -> int:
+        """Offer a burst in a cycle; returns that in which its last word has been handed over."""
+        done = cycle
+        while True:
+            piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
+            done = self._burst(done, address, data[:piece])
+            if piece == len(data):
+                return done
+            address, data = address + piece, data[piece:]
+            done += self._timing.receive_dma_burst
+
+    def _burst(self, cycle: int, address: int, data: bytes) -> int:
+        taken = cycle if cycle > self._write_free else self._write_free
+        self.write_bytes += len(data)
+        words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
+        first = taken + self._timing.arbiter_write
+        if self._width == _WORD:
+            last = first + 2 * (words - 1)
+        else:
+            last = self._ready(first)
+            for _ in range(words - 1):
+                last = self._ready(last + 2)
+        self._write_free = last
+        end = address + len(data)
+        if end <= self._size:
+            self._landings.append(_Landing(last, last + self._write_latency, address, data))
+        else:
+            inside = max(0, self._size - (address & -_WORD)) // _WORD
+            self.bad_writes += words - inside
+            if inside:
+                kept = data[: self._size - address]
+                self._landings.append(_Landing(last, last + self._write_latency, address, kept))
+        return last
+
+    def _ready(self, cycle: int) -> int:
+        """The first cycle from one on in which a bus of less than a word per cycle takes a word."""
+        turn = -(-(cycle - 2) * self._width // _WORD)
+        return 2 - (-_WORD * turn // self._width)
+
+    def land(self, cycle: int) -> None:
+        """Let memory show what is due."""
+        landings, view = self._landings, self._view
+        while landings and landings[0].due <= cycle:
+            _, _, address, data = landings.popleft()
+            view[address : address + len(data)] = data
+
+    def flushed(self, cycle: int) -> int:
+        """The cycle from which memory shows all that the bus has taken until ``cycle``."""
+        for landing in reversed(self._landings):
+            if landing.taken <= cycle:
+                return landing.due
+        return cycle
+
+    def busy_until(self) -> int:
+        """The cycle in which nothing is on its way any more."""
+        return max(-(-self._read_free // _WORD), self._write_free)

@@ -1,0 +1,289 @@
+"""The receive path: from the wire to host memory (``hw.receive``)."""
+
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hw.descriptors import RECEIVE
+from hw.mac.fcs import FCS_BYTES, PREAMBLE_BYTES
+from hw.receive.checksum import receive_checksum
+from hw.receive.dma import WRITTEN_BACK
+from hw.receive.filter import FilterSettings
+from hw.vlan import strip
+from sim.model.events import Events
+from sim.model.memory_port import MemoryPort
+from sim.model.receive_filter import ReceiveFilter, ReceiveTally, Verdict
+from sim.model.ring import Prefetch
+from sim.model.timing import Timing
+from sim.model.write_back import Used, WriteBack
+
+__all__ = ["BUFFER_WORDS", "Receive"]
+
+BUFFER_WORDS = 6144
+"""Words of 8 bytes in the packet buffer (``hw.receive.path.ReceivePath``)."""
+
+_LINE_PREAMBLE = PREAMBLE_BYTES + 1
+_GAP = 12
+_GOOD_RESIDUE = 0x2144DF1C
+"""CRC-32 over a frame with its FCS, if that is right."""
+
+
+class _Stored(NamedTuple):
+    """A frame in the packet buffer: its bytes as they are to be in memory, the upper half of its last descriptor but
+    the length, the packet checksum, and the words that it takes."""
+
+    data: bytes
+    status: int
+    checksum: int
+    words: int
+
+
+def _place(name: str) -> int:
+    """The lowest bit of a field in a descriptor's upper half."""
+    lowest: int = RECEIVE.fields[name][0]
+    return lowest - 8 * int(WRITTEN_BACK)
+
+
+_DD, _EOP = 1 << _place("dd"), 1 << _place("eop")
+_CHECKSUM, _SPECIAL = _place("checksum"), _place("special")
+_BITS = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "pif", "vp")}
+
+
+class Receive:
+    """Frames in, descriptors out.
+
+    ``on_control`` is told of each pause frame's quanta, ``on_lost`` of each frame for which there was no room,
+    ``on_fill`` that the buffer's fill may have changed, ``on_decided`` of every frame with its verdict, received or
+    not.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        timing: Timing,
+        port: MemoryPort,
+        prefetch: Prefetch,
+        write_back: WriteBack,
+        settings: FilterSettings,
+        *,
+        on_control: Callable[[int], None],
+        on_lost: Callable[[], None],
+        on_fill: Callable[[], None],
+        on_decided: Callable[[bytes, bool, bool], None],
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._port = port
+        self._prefetch = prefetch
+        self._write_back = write_back
+        self._on_control = on_control
+        self._on_lost = on_lost
+        self._on_fill = on_fill
+        self._on_decided = on_decided
+        self.filter = ReceiveFilter(settings)
+        self.tally = ReceiveTally()
+        self._wire_free = 0
+        self._epoch = 0
+        self.reset(settings)
+
+    def reset(self, settings: FilterSettings) -> None:
+        self._epoch += 1
+        self.filter.set(settings)
+        self.tally.clear()
+        self.strip_crc = False
+        self.strip_tag = False
+        self.buffer_size = 2048
+        self.pcss = 0
+        self.ip_offload = self.tcp_offload = False
+        self.stored_bytes = 0
+        self._enabled = False
+        self._enabled_before = False
+        self._enabled_since = 0
+        self._queue: deque[_Stored] = deque()
+        self.fill = 0
+        """Words of the buffer in use."""
+        self._current: _Stored | None = None
+        self._done = 0
+        self._first = False
+        self._waiting_for_descriptor = False
+        self._waiting_used: Used | None = None
+        self._head = self._tail = self._head_saved = self._tail_saved = 0
+
+    def pointers(self) -> tuple[int, int, int, int, int]:
+        """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets."""
+        return self._head, self._tail, self._head_saved, self._tail_saved, len(self._queue)
+
+    def enable(self, on: bool) -> None:
+        """RCTL.EN and the link; counts at a frame's first word."""
+        if on != self._enabled:
+            self._enabled_before, self._enabled = self._enabled, on
+            self._enabled_since = self._events.now
+
+    # The wire
+
+    def arrive(self, begin: int, frame: bytes) -> int:
+        """A frame with FCS whose preamble begins in a cycle, or as soon as the wire is free; returns when it does."""
+        if begin < self._wire_free:
+            begin = self._wire_free
+        length = len(frame)
+        end = begin + _LINE_PREAMBLE + length
+        self._wire_free = end + _GAP
+        timing = self._timing
+        # A word is passed on every four cycles; the last one waits for that if it holds fewer bytes than four.
+        rest = (length - 1) % 8 + 1
+        last = end + timing.mac_receive + (4 - rest if rest < 4 and length > 8 else 0)
+        decided = last + timing.receive_decide
+        searched = begin + min(length, 16) + timing.receive_search
+        self._events.at(decided if decided > searched else searched, self._decide, self._epoch, begin, frame)
+        return begin
+
+    def _decide(self, epoch: int, begin: int, frame: bytes) -> None:
+        if epoch != self._epoch or not frame:
+            return
+        crc_error = zlib.crc32(frame) != _GOOD_RESIDUE
+        first_word = begin + self._timing.receive_first_word
+        enabled = self._enabled if first_word >= self._enabled_since else self._enabled_before
+        self._on_decided(frame, crc_error, enabled)
+        if not enabled:
+            return
+        verdict = self.filter.judge(frame, crc_error=crc_error)
+        length = len(frame)
+        if verdict.control in ("xon", "xoff"):
+            self._on_control(verdict.quanta)
+        no_buffer = verdict.keep and self._write_back.left() == 0
+        if not verdict.keep:
+            self.tally.add(verdict, length, lost=False, no_buffer=False)
+            return
+        stored = self._store(frame, verdict)
+        if self.fill + stored.words >= BUFFER_WORDS + self._timing.receive_read_ahead:
+            self.tally.add(verdict, length, lost=True, no_buffer=no_buffer)
+            self._on_lost()
+            return
+        self.tally.add(verdict, length, lost=False, no_buffer=no_buffer)
+        self._queue.append(stored)
+        self.fill += stored.words
+        self._tail_saved = self._tail
+        self._tail = (self._tail + stored.words) % BUFFER_WORDS
+        self._on_fill()
+        if self._current is None and len(self._queue) == 1:
+            self._events.at(self._events.now + self._timing.receive_commit, self._begin, self._epoch)
+
+    def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
+        """The frame as the buffer holds it."""
+        settings = self.filter.settings
+        sums = receive_checksum(
+            frame,
+            pcss=self.pcss,
+            ip_offload=self.ip_offload,
+            tcp_offload=self.tcp_offload,
+            strip_crc=self.strip_crc,
+            strip_tag=self.strip_tag,
+            vet=settings.vet,
+        )
+        bits = _BITS
+        status = (
+            bits["ixsm"] * sums.ixsm
+            | bits["ipcs"] * sums.ipcs
+            | bits["ipe"] * sums.ipe
+            | bits["tcpcs"] * sums.tcpcs
+            | bits["tcpe"] * sums.tcpe
+            | bits["ce"] * verdict.crc_error
+            | bits["pif"] * verdict.inexact
+        )
+        data = frame
+        if self.strip_tag and verdict.tag is not None:
+            data = strip(frame, settings.vet)
+            status |= bits["vp"] | verdict.tag << _SPECIAL
+        if self.strip_crc:
+            data = data[: max(len(data) - FCS_BYTES, 0)]
+        # One word of information beside the data.
+        return _Stored(data, status, sums.checksum, (len(data) + 7 >> 3) + 1)
+
+    # Memory
+
+    def _begin(self, epoch: int) -> None:
+        """The DMA engine takes the next frame."""
+        if epoch != self._epoch or self._current is not None or not self._queue:
+            return
+        self._current = self._queue.popleft()
+        self._done = 0
+        self._first = True
+        self._want(self._timing.receive_dma_frame)
+
+    def _want(self, delay: int) -> None:
+        """The DMA engine asks for a descriptor after some cycles."""
+        self._waiting_for_descriptor = True
+        self._events.at(self._events.now + delay, self._take, self._epoch)
+
+    def offered(self) -> None:
+        """The prefetch has a descriptor to offer."""
+        if self._waiting_for_descriptor:
+            self._events.at(self._events.now, self._take, self._epoch)
+
+    def _take(self, epoch: int) -> None:
+        if epoch != self._epoch or not self._waiting_for_descriptor:
+            return
+        offer = self._prefetch.next_offer()
+        if offer is None:
+            return
+        now = self._events.now
+        if offer > now:
+            self._events.at(offer, self._take, epoch)
+            return
+        self._waiting_for_descriptor = False
+        index, raw = self._prefetch.take(now)
+        self._fill_buffer(index, int.from_bytes(raw[:8], "little"))
+
+    def _fill_buffer(self, index: int, address: int) -> None:
+        current, timing = self._current, self._timing
+        assert current is not None
+        upper, end = _DD, False
+        cycle = self._events.now + timing.receive_dma_descriptor
+        if address:
+            left = len(current.data) - self._done
+            piece = min(left, self.buffer_size)
+            end = left <= self.buffer_size
+            if piece:
+                data = current.data if end and not self._done else current.data[self._done : self._done + piece]
+                cycle = self._port.write(cycle + timing.receive_dma_request, address, data)
+            upper |= piece
+            if self._first:
+                upper |= current.checksum << _CHECKSUM
+            if end:
+                upper |= _EOP | current.status
+            self._done += piece
+            self._first = False
+        used = Used(index, address.to_bytes(8, "little") + upper.to_bytes(8, "little"), True, end, False)
+        self._events.at(cycle + timing.receive_dma_status, self._report, self._epoch, used)
+
+    def _report(self, epoch: int, used: Used) -> None:
+        """A descriptor is used."""
+        if epoch != self._epoch:
+            return
+        write_back = self._write_back
+        if not write_back.ready():
+            self._waiting_used = used
+            if write_back.free > self._events.now:
+                self._events.at(write_back.free, self.write_back_ready)
+            return
+        self._waiting_used = None
+        write_back.use(used)
+        current = self._current
+        assert current is not None
+        if not used.event:
+            self._want(self._timing.receive_dma_next)
+            return
+        self.stored_bytes = len(current.data)
+        self.fill -= current.words
+        self._head_saved = self._head
+        self._head = (self._head + current.words) % BUFFER_WORDS
+        self._on_fill()
+        self._current = None
+        if self._queue:
+            self._events.at(self._events.now + self._timing.receive_dma_next, self._begin, self._epoch)
+
+    def write_back_ready(self) -> None:
+        """The write-back takes a descriptor again."""
+        if self._waiting_used is not None:
+            self._report(self._epoch, self._waiting_used)

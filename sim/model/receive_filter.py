@@ -1,0 +1,109 @@
+"""Which frames are received, and as what they count: the golden filter (``hw.receive.filter``), and a memory for it."""
+
+from typing import NamedTuple
+
+from hw.frame_records import Received, receive_increments
+from hw.receive.filter import LONGEST, LONGEST_JUMBO, SHORTEST, FilterSettings, control_frame, drop_reason, is_inexact
+from hw.vlan import tag_of
+
+__all__ = ["ReceiveFilter", "ReceiveTally", "Verdict"]
+
+_HEADER = 18
+"""Bytes of a good frame that the filter looks at."""
+_REMEMBERED = 1024
+
+
+class Verdict(NamedTuple):
+    """What the filter says of a frame."""
+
+    keep: bool
+    reason: str | None
+    """The field of ``hw.receive.layouts.Drops``."""
+    inexact: bool
+    tag: int | None
+    """VLAN tag control information."""
+    control: str | None
+    """The field of ``hw.receive.layouts.MacControl``."""
+    quanta: int
+    crc_error: bool
+    broadcast: bool
+    multicast: bool
+
+
+class ReceiveFilter:
+    """``settings`` are to be replaced, not changed."""
+
+    def __init__(self, settings: FilterSettings) -> None:
+        self.set(settings)
+
+    def set(self, settings: FilterSettings) -> None:
+        self.settings = settings
+        self._longest = LONGEST_JUMBO if settings.rctl["lpe"] else LONGEST
+        self._known: dict[bytes, Verdict] = {}
+
+    def judge(self, frame: bytes, *, crc_error: bool) -> Verdict:
+        """What to do with a frame with FCS."""
+        if crc_error or not SHORTEST <= len(frame) <= self._longest:
+            return self._judge(frame, crc_error=crc_error)
+        header = frame[:_HEADER]
+        verdict = self._known.get(header)
+        if verdict is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            verdict = self._known[header] = self._judge(frame, crc_error=False)
+        return verdict
+
+    def _judge(self, frame: bytes, *, crc_error: bool) -> Verdict:
+        settings = self.settings
+        reason = drop_reason(frame, crc_error=crc_error, rx_error=False, overrun=False, settings=settings)
+        control = control_frame(frame, crc_error=crc_error, settings=settings)
+        address = frame[:6].ljust(6, b"\0")
+        broadcast = address == b"\xff" * 6
+        return Verdict(
+            keep=reason is None,
+            reason=reason,
+            inexact=is_inexact(frame, crc_error=crc_error, rx_error=False, settings=settings),
+            tag=tag_of(frame, settings.vet),
+            control=control.kind if control else None,
+            quanta=control.quanta if control else 0,
+            crc_error=crc_error,
+            broadcast=broadcast,
+            multicast=bool(address[0] & 1) and not broadcast,
+        )
+
+
+class ReceiveTally:
+    """Frames that are to be counted, by what they count as (``hw.frame_records``)."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[Verdict, int, bool, bool], int] = {}
+
+    def add(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> None:
+        key = (verdict, length, lost, no_buffer)
+        self._frames[key] = self._frames.get(key, 0) + 1
+
+    def clear(self) -> None:
+        self._frames.clear()
+
+    def increments(self) -> dict[str, int]:
+        """What they add to which counter; they are forgotten then."""
+        total: dict[str, int] = {}
+        for (verdict, length, lost, no_buffer), count in self._frames.items():
+            frame = Received(
+                length=length,
+                crc_error=verdict.crc_error,
+                long=verdict.reason in ("oversize", "jabber"),
+                kept=verdict.keep and not lost,
+                lost=lost,
+                no_buffer=no_buffer and verdict.keep,
+                unwanted=verdict.reason in ("vlan", "no_match"),
+                broadcast=verdict.broadcast,
+                multicast=verdict.multicast,
+                xon=verdict.control == "xon",
+                xoff=verdict.control == "xoff",
+                unsupported=verdict.control == "unsupported",
+            )
+            for name, amount in receive_increments(frame).items():
+                total[name] = total.get(name, 0) + count * amount
+        self._frames.clear()
+        return total

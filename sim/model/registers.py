@@ -1,0 +1,60 @@
+"""The register window, from the one table (``hw.registers``; what accesses do is told in ``hw.register_file``)."""
+
+from collections.abc import Callable
+
+from hw.registers import REGISTERS, Access, Register
+
+__all__ = ["RegisterWindow"]
+
+
+class RegisterWindow:
+    """Holds the fields that software alone changes; for all else engines give functions.
+
+    ``on_read`` gives what fields that live elsewhere read as, by the register's name and the element's number;
+    ``on_write`` is told what was written. Both may be missing for a register.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[int, tuple[Register, int]] = {}
+        for register in REGISTERS:
+            for number, offset in enumerate(register.offsets()):
+                self._at[offset] = (register, number if register.count > 1 else 0)
+        self._stored_mask = {
+            register.name: sum(item.mask for item in register.fields if item.access is Access.RW and not item.updated)
+            for register in REGISTERS
+        }
+        self.on_read: dict[str, Callable[[int], int]] = {}
+        self.on_write: dict[str, Callable[[int, int], None]] = {}
+        self.values: dict[str, list[int]] = {register.name: [0] * register.count for register in REGISTERS}
+        self.reset(arrays=True)
+
+    def reset(self, *, arrays: bool = False) -> None:
+        """Stored fields take their reset values; the memories that hold arrays do so at power-up only."""
+        for register in REGISTERS:
+            if register.count == 1 or arrays:
+                value = register.reset & self._stored_mask[register.name]
+                self.values[register.name] = [value] * register.count
+
+    def __getitem__(self, name: str) -> int:
+        """The stored fields of a register."""
+        return self.values[name][0]
+
+    def read(self, offset: int) -> int:
+        """Software reads. A hole in the map reads 0."""
+        found = self._at.get(offset)
+        if found is None:
+            return 0
+        register, number = found
+        live = self.on_read.get(register.name)
+        return self.values[register.name][number] | (live(number) if live else 0)
+
+    def write(self, offset: int, value: int) -> None:
+        """Software writes."""
+        found = self._at.get(offset)
+        if found is None:
+            return
+        register, number = found
+        self.values[register.name][number] = value & self._stored_mask[register.name]
+        told = self.on_write.get(register.name)
+        if told:
+            told(number, value)

@@ -1,0 +1,174 @@
+"""A descriptor ring's registers, and its prefetch (``hw.ring``)."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hw.descriptors import DESCRIPTOR_BYTES
+from hw.ring import bursts, fetch
+from hw.thresholds import ON_CHIP, threshold
+from sim.model.events import Events
+from sim.model.memory_port import MemoryPort
+from sim.model.timing import Timing
+
+__all__ = ["Prefetch", "Ring"]
+
+
+class Ring:
+    """What software says of a ring: address, length, tail and thresholds, the last three in descriptors."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.base = 0
+        self.size = 0
+        self.tail = 0
+        self.pthresh = self.hthresh = self.wthresh = 0
+        self.wthresh_field = 0
+        """WTHRESH as it was written: 0 means that status alone is written back."""
+
+    def set_thresholds(self, *, pthresh: int, hthresh: int, wthresh: int, gran: int) -> None:
+        self.pthresh = threshold(pthresh, gran=gran)
+        self.hthresh = threshold(hthresh, gran=gran)
+        self.wthresh = threshold(wthresh, gran=gran)
+        self.wthresh_field = wthresh
+
+
+class _Cached(NamedTuple):
+    place: int
+    """In the ring."""
+    raw: bytes
+    ready: int
+    """The cycle from which the engine could be offered it, were it the first."""
+
+
+class Prefetch:
+    """Fetches descriptors ahead of the engine that works on them, which ``take`` s them in order.
+
+    ``on_offer`` is called in a cycle from which on there is one to take.
+    """
+
+    def __init__(
+        self, events: Events, timing: Timing, port: MemoryPort, ring: Ring, on_offer: Callable[[], None]
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._port = port
+        self._ring = ring
+        self._on_offer = on_offer
+        self.enabled = False
+        self._epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self.enabled = False
+        self._restart(0)
+
+    def _restart(self, head: int) -> None:
+        """All that was fetched is dropped, and what is on its way too."""
+        self._epoch += 1
+        self._following = head
+        self._on_chip = 0
+        self._cache: deque[_Cached] = deque()
+        self._free = 0
+        self._deciding = False
+        self._fetching = False
+
+    def head_written(self, head: int) -> None:
+        self._restart(head)
+        self.consider()
+
+    def enable(self, on: bool) -> None:
+        self.enabled = on
+        if on:
+            self.consider()
+            if self._cache:
+                self._on_offer()
+
+    def consider(self) -> None:
+        """Something that decides about fetching has changed in the present cycle."""
+        if self.enabled and not self._deciding and not self._fetching and self._count():
+            self._deciding = True
+            self._events.at(self._events.now + self._timing.prefetch_decide, self._decide, self._epoch)
+
+    def _count(self) -> int:
+        ring = self._ring
+        following, end, size = self._following, ring.tail, ring.size
+        if following == end or following >= size or end >= size:
+            return 0
+        count: int = fetch(
+            on_chip=self._on_chip,
+            available=(end - following) % size,
+            prefetch=ring.pthresh,
+            host=ring.hthresh,
+            depth=ON_CHIP,
+        )
+        return count
+
+    def _decide(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            return
+        self._deciding = False
+        count = self._count()
+        if not count or not self.enabled:
+            return
+        self._fetching = True
+        self._request(epoch, [*bursts(self._following, count, base=self._ring.base, size=self._ring.size)])
+
+    def _request(self, epoch: int, waiting: list[tuple[int, int]]) -> None:
+        if epoch != self._epoch:
+            return
+        if not self.enabled:
+            self._fetching = False
+            return
+        now, ring = self._events.now, self._ring
+        address, length = waiting.pop(0)
+        count = length // DESCRIPTOR_BYTES
+        times = self._port.request(now, address, length)
+        self._events.at(times.first, self._answer, epoch, self._following, address, length, times.last)
+        self._following = (self._following + count) % ring.size if ring.size else 0
+        self._on_chip += count
+        if waiting:
+            self._events.at(now + self._timing.prefetch_burst, self._request, epoch, waiting)
+        else:
+            self._fetching = False
+            self._events.at(now + self._timing.prefetch_again, self._look_again, epoch)
+
+    def _look_again(self, epoch: int) -> None:
+        if epoch == self._epoch:
+            self.consider()
+
+    def _answer(self, epoch: int, index: int, address: int, length: int, last: int) -> None:
+        """A burst begins to come."""
+        data = self._port.load(self._events.now, address, length)
+        if epoch != self._epoch:
+            return
+        empty = not self._cache
+        count = length // DESCRIPTOR_BYTES
+        offer, step = self._timing.prefetch_offer, max(2 * (last - self._events.now), 1)
+        words = max(2 * count - 1, 1)
+        size = self._ring.size
+        for number in range(count):
+            # The words come evenly; a descriptor has two.
+            came = self._events.now + (2 * number + 1) * step // (2 * words)
+            place = DESCRIPTOR_BYTES * number
+            self._cache.append(_Cached((index + number) % size, data[place : place + DESCRIPTOR_BYTES], came + offer))
+        if empty and self.enabled:
+            self._on_offer()
+
+    def next_offer(self) -> int | None:
+        """The cycle in which the next descriptor is offered, or None if there is none in the cache."""
+        if not self._cache or not self.enabled:
+            return None
+        ready = self._cache[0].ready
+        return ready if ready > self._free else self._free
+
+    def take(self, cycle: int) -> tuple[int, bytes]:
+        """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""
+        index, raw, _ = self._cache.popleft()
+        self._free = cycle + self._timing.prefetch_period
+        self._on_chip -= 1
+        if not self._on_chip or self._on_chip < self._ring.pthresh:
+            self._events.at(cycle + self._timing.prefetch_taken, self._look_again, self._epoch)
+        return index, raw

@@ -1,0 +1,413 @@
+"""The transmit path: from descriptors to packets for the MAC (``hw.transmit``)."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hw.interfaces import MAX_BURST_BYTES
+from hw.transmit.gather import Context, Packet, PacketGatherer, PacketOptions
+from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
+from hw.transmit.segment import segment, segment_frame
+from sim.model.events import Events
+from sim.model.mac_transmit import MacTransmit, Outgoing
+from sim.model.memory_port import MemoryPort
+from sim.model.ring import Prefetch
+from sim.model.timing import Timing
+from sim.model.write_back import Used, WriteBack
+
+__all__ = ["Transmit"]
+
+_ITEMS = 32
+"""Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
+_DATA_WORDS = 512
+
+_EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
+"""Of a descriptor's upper half."""
+_DD_BYTE = 12
+
+
+@dataclass(slots=True)
+class _Item:
+    """A descriptor between the requester and the gatherer."""
+
+    index: int
+    raw: bytes
+    upper: int
+    address: int
+    left: int
+    """Bytes that have not been asked for."""
+
+
+@dataclass(slots=True)
+class _Burst:
+    """Bytes of an item that have been asked for, or the news that it has none."""
+
+    item: _Item
+    data: bytes
+    first: int
+    last: int
+    final: bool
+    words: int
+    come: bool = False
+
+
+@dataclass(slots=True)
+class _Segmentation:
+    """A packet that is being cut."""
+
+    context: Context
+    options: PacketOptions
+    header: bytearray = field(default_factory=bytearray)
+    piece: bytearray = field(default_factory=bytearray)
+    number: int = 0
+    """Frames made."""
+    over: bool = False
+    """Nothing more is made of what comes."""
+
+    def wanted(self) -> int:
+        """Bytes of payload of the frame at hand."""
+        wanted: int = min(self.context.mss, self.context.paylen - self.number * self.context.mss)
+        return wanted
+
+
+class Transmit:
+    """Descriptors in, packets out.
+
+    ``on_segmented`` and ``on_cut_short`` are called when all frames of a segmented packet have been made, or not.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        timing: Timing,
+        port: MemoryPort,
+        prefetch: Prefetch,
+        write_back: WriteBack,
+        mac: MacTransmit,
+        *,
+        on_segmented: Callable[[], None],
+        on_cut_short: Callable[[], None],
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._port = port
+        self._prefetch = prefetch
+        self._write_back = write_back
+        self._mac = mac
+        self._on_segmented = on_segmented
+        self._on_cut_short = on_cut_short
+        self._epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self._epoch += 1
+        self._asking: _Item | None = None
+        self._waits_for_room = False
+        self._items = 0
+        self._room = _DATA_WORDS
+        self._taking = False
+        self._requester_free = self._events.now
+        self._gatherer = PacketGatherer()
+        self._inbox: deque[_Burst] = deque()
+        self._time = self._events.now
+        """How far gatherer and segmenter have come."""
+        self._next_packet = self._time
+        """When they can begin another packet."""
+        self._item_begun = False
+        self._completing: _Item | None = None
+        self._burst: _Burst | None = None
+        self._position = 0
+        self._data = bytearray()
+        self._packet: Packet | None = None
+        self._cutting: _Segmentation | None = None
+        self._pending: deque[Outgoing] = deque()
+        self._fitted = False
+        self._rest = False
+        """There are bytes left of the burst at hand."""
+
+    # Requester
+
+    def offered(self) -> None:
+        """The prefetch has a descriptor to offer."""
+        if not self._taking and self._asking is None and self._items < _ITEMS:
+            self._taking = True
+            now = self._events.now
+            self._events.at(max(now, self._requester_free), self._take, self._epoch)
+
+    def _take(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            return
+        self._taking = False
+        offer = self._prefetch.next_offer()
+        if offer is None or self._asking is not None or self._items >= _ITEMS:
+            return
+        now = self._events.now
+        if offer > now:
+            self._taking = True
+            self._events.at(offer, self._take, epoch)
+            return
+        index, raw = self._prefetch.take(now)
+        upper = int.from_bytes(raw[8:], "little")
+        address = int.from_bytes(raw[:8], "little")
+        length = upper & 0xFFFF
+        if upper & _DEXT:
+            length = upper & 0xFFFFF if upper >> 20 & 0xF == 1 else 0
+        item = _Item(index, raw, upper, address, length if address else 0)
+        self._items += 1
+        timing = self._timing
+        if not item.left:
+            came = now + timing.gather_empty
+            burst = _Burst(item, b"", came, came, True, 0)
+            self._inbox.append(burst)
+            self._events.at(came, self._come, epoch, burst)
+            self._next_descriptor(now + 1)
+            return
+        self._asking = item
+        self._events.at(now + timing.requester_burst, self._ask, epoch)
+
+    def _next_descriptor(self, cycle: int) -> None:
+        self._requester_free = cycle
+        if self._items < _ITEMS and not self._taking:
+            self._taking = True
+            self._events.at(cycle, self._take, self._epoch)
+
+    def _ask(self, epoch: int) -> None:
+        """Ask for the next burst of the item at hand, if there is room for the answer."""
+        item = self._asking
+        if epoch != self._epoch or item is None:
+            return
+        length = min(item.left, MAX_BURST_BYTES - item.address % MAX_BURST_BYTES)
+        words = (item.address + length + 7 >> 3) - (item.address >> 3)
+        if words > self._room:
+            self._waits_for_room = True
+            return
+        now = self._events.now
+        self._waits_for_room = False
+        self._room -= words
+        times = self._port.request(now, item.address, length)
+        item.left -= length
+        burst = _Burst(item, b"", times.first, times.last, item.left == 0, words)
+        self._inbox.append(burst)
+        self._events.at(times.last, self._load, epoch, burst, item.address, length)
+        item.address += length
+        if item.left:
+            self._events.at(now + self._timing.requester_burst, self._ask, epoch)
+        else:
+            self._asking = None
+            self._next_descriptor(now + self._timing.requester_next)
+
+    def _load(self, epoch: int, burst: _Burst, address: int, length: int) -> None:
+        if epoch == self._epoch:
+            burst.data = self._port.load(self._events.now, address, length)
+            self._come(epoch, burst)
+
+    # Gatherer and segmenter
+
+    def _come(self, epoch: int, burst: _Burst) -> None:
+        """Bytes of an item have come, or an item without any."""
+        if epoch == self._epoch:
+            burst.come = True
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Work on what has come, as far as the buffer lets it."""
+        while self._completing is None and self._fits():
+            burst = self._burst
+            if burst is None or self._rest:
+                if self._pending:
+                    return
+                if burst is None:
+                    if not self._inbox or not self._inbox[0].come:
+                        return
+                    burst = self._burst = self._inbox.popleft()
+                    self._position = 0
+                if not self._item_begun:
+                    self._begin_item(burst)
+                self._rest = self._use(burst)
+                if not self._rest and burst.final and self._packet is not None:
+                    self._end_packet(self._packet)
+                continue
+            self._burst = None
+            self._room += burst.words
+            if self._waits_for_room:
+                self._waits_for_room = False
+                self._events.at(self._time, self._ask, self._epoch)
+            if burst.final:
+                self._end_item(burst.item)
+
+    def _fits(self) -> bool:
+        """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
+        if not self._pending or self._fitted:
+            return True
+        words = (len(self._pending[0].data) + 7 >> 3) - self._timing.segment_words
+        room = self._mac.room_at(words)
+        if room is None:
+            return False
+        self._time = max(self._time, room)
+        self._fitted = True
+        return True
+
+    def _begin_item(self, burst: _Burst) -> None:
+        timing, item = self._timing, burst.item
+        self._item_begun = True
+        begins = self._gatherer.begun is None
+        self._packet = self._gatherer.take(item.raw, b"")
+        carries = not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
+        if not carries:
+            self._time = max(self._time, burst.first)
+            return
+        if begins:
+            self._time = max(self._time, self._next_packet)
+            context, options = (
+                (self._packet.context, self._packet.options) if self._packet else self._gatherer.begun or (None, None)
+            )
+            assert context is not None
+            assert options is not None
+            self._data = bytearray()
+            self._cutting = _Segmentation(context, options) if options.tse else None
+            if self._cutting:
+                self._check(self._cutting)
+        self._time += timing.gather_item
+
+    def _check(self, cutting: _Segmentation) -> None:
+        context = cutting.context
+        if not context.mss or not 0 < context.hdrlen <= MAX_HEADER_BYTES:
+            cutting.over = True
+            self._on_cut_short()
+
+    def _use(self, burst: _Burst) -> bool:
+        """Use a burst's bytes, all or up to the end of a frame. Returns whether some are left."""
+        rest = len(burst.data) - self._position
+        if rest:
+            self._time = max(self._time, burst.first + self._timing.gather_word)
+            cutting = self._cutting
+            if cutting is None or cutting.over:
+                if cutting is None:
+                    self._data += burst.data
+                self._time = max(self._time + burst.words, burst.last + self._timing.gather_word)
+                self._position = len(burst.data)
+            elif len(cutting.header) < cutting.context.hdrlen:
+                self._use_header(burst, cutting)
+                return True
+            elif cutting.wanted() > 0:
+                return self._use_payload(burst, cutting)
+        return False
+
+    def _use_header(self, burst: _Burst, cutting: _Segmentation) -> None:
+        """Header bytes go one per cycle."""
+        count = min(cutting.context.hdrlen - len(cutting.header), len(burst.data) - self._position)
+        cutting.header += burst.data[self._position : self._position + count]
+        self._position += count
+        self._time += count
+        if len(cutting.header) == cutting.context.hdrlen:
+            self._begin_frame(cutting)
+            if not cutting.wanted():
+                self._make_frame(cutting)
+
+    def _begin_frame(self, cutting: _Segmentation) -> None:
+        self._time += self._timing.segment_header + cutting.context.hdrlen
+
+    def _use_payload(self, burst: _Burst, cutting: _Segmentation) -> bool:
+        wanted = cutting.wanted() - len(cutting.piece)
+        piece = burst.data[self._position : self._position + wanted]
+        cutting.piece += piece
+        self._position += len(piece)
+        end = burst.last + self._timing.gather_word - (len(burst.data) - self._position >> 3)
+        self._time = max(self._time + (len(piece) + 7 >> 3), end)
+        if len(piece) == wanted:
+            self._make_frame(cutting)
+        return self._position < len(burst.data)
+
+    def _make_frame(self, cutting: _Segmentation) -> None:
+        """A frame of a segmented packet is whole."""
+        context, options = cutting.context, cutting.options
+        frame = segment_frame(context, options, bytes(cutting.header), bytes(cutting.piece), cutting.number)
+        ready = self._time + self._timing.segment_frame
+        cutting.piece.clear()
+        cutting.number += 1
+        if cutting.number * context.mss >= context.paylen:
+            cutting.over = True
+            self._on_segmented()
+        if len(frame) <= MAX_PACKET_BYTES:
+            self._commit(ready, frame, options)
+        self._time += self._timing.segment_drain
+        if not cutting.over:
+            self._begin_frame(cutting)
+
+    def _end_item(self, item: _Item) -> None:
+        """The last byte of a descriptor has been used."""
+        if self._packet is not None:
+            self._next_packet = self._time + self._timing.segment_next
+        self._packet = None
+        self._completing = item
+        self._item_begun = False
+        self._events.at(self._time + self._timing.gather_complete, self._complete, self._epoch)
+
+    def _end_packet(self, packet: Packet) -> None:
+        cutting, self._cutting = self._cutting, None
+        if cutting is not None:
+            if not cutting.over:
+                self._on_cut_short()
+            return
+        for frame in segment(packet.context, packet.options, bytes(self._data)):
+            self._commit(self._time + self._timing.segment_plain, frame, packet.options)
+
+    def _complete(self, epoch: int) -> None:
+        """Hand a descriptor to the write-back."""
+        item = self._completing
+        if epoch != self._epoch or item is None:
+            return
+        write_back = self._write_back
+        now = self._events.now
+        if not write_back.ready():
+            if write_back.free > now:
+                self._events.at(write_back.free, self._complete, epoch)
+            return
+        report = bool(item.upper & _RS)
+        data = item.raw
+        if report:
+            data = data[:_DD_BYTE] + b"\x01" + data[_DD_BYTE + 1 :]
+        delayed = bool(item.upper & _IDE)
+        write_back.use(Used(item.index, data, report, report and delayed, report and not delayed))
+        self._completing = None
+        self._items -= 1
+        if self._asking is None:
+            self._next_descriptor(max(now, self._requester_free))
+        self._time = max(self._time, now + 1)
+        self._go_on()
+
+    def write_back_ready(self) -> None:
+        """The write-back takes a descriptor again."""
+        if self._completing is not None:
+            self._events.at(self._write_back.free, self._complete, self._epoch)
+
+    # To the buffer
+
+    def _commit(self, ready: int, frame: bytes, options: PacketOptions) -> None:
+        packet = Outgoing(frame, bool(options.ifcs), bool(options.vle), options.special)
+        self._pending.append(packet)
+        self._fitted = False
+        self._events.at(ready, self._put, self._epoch)
+
+    def _put(self, epoch: int) -> None:
+        if epoch != self._epoch or not self._pending:
+            return
+        packet = self._pending[0]
+        room = self._mac.room_at(len(packet.data) + 7 >> 3)
+        now = self._events.now
+        if room is None or self._mac.full():
+            return
+        if room > now:
+            self._events.at(room, self._put, epoch)
+            return
+        self._pending.popleft()
+        self._time = max(self._time, now + self._timing.segment_resume)
+        self._next_packet = max(self._next_packet, self._time)
+        self._mac.put(packet)
+        self._go_on()
+
+    def room(self) -> None:
+        """The buffer may have room for what waits."""
+        if self._pending:
+            self._events.at(self._events.now, self._put, self._epoch)
+            self._go_on()

@@ -1,0 +1,203 @@
+"""Used descriptors back to memory, and the head (``hw.write_back``)."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hw.descriptors import DESCRIPTOR_BYTES
+from hw.thresholds import ON_CHIP
+from hw.write_back import WriteBackRule
+from sim.model.events import Events
+from sim.model.memory_port import MemoryPort
+from sim.model.ring import Ring
+from sim.model.timing import Timing
+
+__all__ = ["Used", "WriteBack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
+
+    index: int
+    data: bytes
+    report: bool
+    event: bool
+    prompt: bool
+
+
+class WriteBack:
+    """Takes used descriptors one after the other.
+
+    ``status`` is the range of bytes that is written at WTHRESH = 0. ``on_event`` and ``on_prompt`` are for the delay
+    timers, ``on_flushed`` for what follows a timer, ``on_head`` is called when the head has moved on, ``on_left`` when
+    there is one descriptor less, with how many are left.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        timing: Timing,
+        port: MemoryPort,
+        ring: Ring,
+        *,
+        status: range,
+        timer_running: Callable[[], bool],
+        on_event: Callable[[], None],
+        on_prompt: Callable[[], None],
+        on_flushed: Callable[[], None],
+        on_head: Callable[[], None],
+        on_left: Callable[[int], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._events = events
+        self._timing = timing
+        self._port = port
+        self._ring = ring
+        self._status = status
+        self._timer_running = timer_running
+        self._on_event = on_event
+        self._on_prompt = on_prompt
+        self._on_flushed = on_flushed
+        self._on_head = on_head
+        self._on_left = on_left
+        self._on_ready = on_ready
+        self._epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self._restart(0)
+        self.free = 0
+
+    def _restart(self, head: int) -> None:
+        self._epoch += 1
+        self.head = head
+        self.following = head
+        """The next descriptor to be used."""
+        self._rule = WriteBackRule()
+        self._data: deque[bytes] = deque()
+        self._prompt = False
+        self._flushing = False
+        self._joining = False
+        self._writing = False
+
+    def head_written(self, head: int) -> None:
+        self._restart(head)
+        self.free = max(self.free, self._events.now + 1)
+
+    def left(self) -> int:
+        """Descriptors from the next one to be used up to the tail."""
+        return self._ring.tail - self.following + (self._ring.size if self._ring.tail < self.following else 0)
+
+    def ready(self) -> bool:
+        """Whether a descriptor is taken now."""
+        return not self._writing and self._events.now >= self.free
+
+    def use(self, used: Used) -> None:
+        """A descriptor is taken in the present cycle."""
+        if self._rule.group and used.index != self.following:
+            # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
+            self._write(self._rule.flush())
+        self._joining = True
+        self._events.at(self._events.now + self._timing.write_back_use, self._joined, self._epoch, used)
+        self.free = self._events.now + self._timing.write_back_period
+
+    def _joined(self, epoch: int, used: Used) -> None:
+        if epoch != self._epoch:
+            return
+        self._joining = False
+        size = self._ring.size
+        self.following = used.index + 1 if used.index + 1 != size else 0
+        self._on_left(self.left())
+        group = self._rule.group
+        if not group and not used.report:
+            self.head = self.following
+            self._on_head()
+            self._end_flush()
+            return
+        if self._ring.wthresh_field == 0 and not group:
+            self._write_status(used)
+            return
+        self._data.append(used.data)
+        self._prompt |= used.prompt
+        written = self._rule.use(used.index, report=used.report, wthresh=self._ring.wthresh)
+        if used.event:
+            self._on_event()
+        if not written and (self._flushing or len(group) == ON_CHIP):
+            written = self._rule.flush()
+        if written:
+            self._write(written)
+        else:
+            self.look()
+
+    def look(self) -> None:
+        """Something that decides about waiting descriptors has changed: the tail, or a timer."""
+        if self._rule.group and not self._writing and self.following == self._ring.tail:
+            written = self._rule.dry(timer_running=self._timer_running())
+            if written:
+                self._write(written)
+
+    def flush(self) -> None:
+        """A delay timer runs out: what waits is written, then ``on_flushed`` is called."""
+        self._flushing = True
+        if self._rule.group and not self._writing and not self._joining:
+            self._write(self._rule.flush())
+        else:
+            self._end_flush()
+
+    def _end_flush(self) -> None:
+        if self._flushing and not (self._writing or self._joining or self._rule.group):
+            self._flushing = False
+            self._on_flushed()
+
+    def _write_status(self, used: Used) -> None:
+        """One descriptor's status alone."""
+        self._writing = True
+        address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
+        data = used.data[self._status.start : self._status.stop]
+        done = self._port.write(self._events.now + self._timing.write_back_request, address, data)
+        done += self._timing.write_back_report
+        self.free = done + self._timing.write_back_idle
+        self._events.at(done, self._written_status, self._epoch, used)
+
+    def _written_status(self, epoch: int, used: Used) -> None:
+        if epoch != self._epoch:
+            return
+        self._writing = False
+        self._move_head(used.index)
+        if used.event:
+            self._on_event()
+        if used.prompt:
+            self._on_prompt()
+        self._end()
+
+    def _write(self, written: list[int]) -> None:
+        """A group, whole."""
+        self._writing = True
+        cycle = self._events.now + self._timing.write_back_request
+        for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
+            data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
+            cycle = self._port.write(cycle, address, data) + self._timing.write_back_burst
+        done = cycle - self._timing.write_back_burst + self._timing.write_back_report
+        self.free = done + self._timing.write_back_idle
+        self._events.at(done, self._written, self._epoch, written[-1])
+
+    def _written(self, epoch: int, last: int) -> None:
+        if epoch != self._epoch:
+            return
+        self._writing = False
+        self._move_head(last)
+        if self._prompt:
+            self._prompt = False
+            self._on_prompt()
+        self._end()
+
+    def _move_head(self, last: int) -> None:
+        self.head = last + 1 if last + 1 != self._ring.size else 0
+        self._on_head()
+
+    def _end(self) -> None:
+        self._end_flush()
+        self.look()
+        if not self._writing:
+            self._on_ready()
