@@ -130,7 +130,7 @@ def feature_name(name: str) -> str:
 def get_features(device: "E1000") -> dict[str, bool]:
     """``ethtool -k``."""
     features = {name: bool(flag & device.features) for name, flag in FEATURES.items()}
-    return features | {_GRO: device.gro, _RX_ALL: device.receive_all}
+    return features | {_GRO: device.gro, _RX_ALL: device.rx_ring.receive_all}
 
 
 async def set_features(device: "E1000", changes: dict[str, bool]) -> None:
@@ -159,12 +159,12 @@ async def set_features(device: "E1000", changes: dict[str, bool]) -> None:
         device.set_gro(wanted[_GRO])
     changed = before ^ device.features
     if changed & (Features.HW_VLAN_CTAG_RX | Features.HW_VLAN_CTAG_FILTER):
-        device.configure_vlans()
-    if changed & Features.RXCSUM or device.receive_all is not wanted[_RX_ALL]:
+        device.filters.vlans_changed()
+    if changed & Features.RXCSUM or device.rx_ring.receive_all is not wanted[_RX_ALL]:
 
         def change() -> None:
             device.rx_ring.checksum = Features.RXCSUM in device.features
-            device.receive_all = wanted[_RX_ALL]
+            device.rx_ring.receive_all = wanted[_RX_ALL]
 
         await device.reinit(change)
 
@@ -262,8 +262,8 @@ def get_wol(device: "E1000") -> tuple[str, str]:
 
 
 def set_wol(device: "E1000", wol: str) -> None:
-    """``ethtool -s ... wol``; takes effect with the next ``suspend``. Raises ``ValueError`` for a letter that is
-    none."""
+    """``ethtool -s ... wol``; takes effect with the next ``driver.power.suspend``. Raises ``ValueError`` for a letter
+    that is none."""
     device.wake_on = parse_wake_on(wol)
 
 

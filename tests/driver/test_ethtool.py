@@ -7,6 +7,7 @@ import pytest
 from driver import ethtool, self_test
 from driver.flow_control import FlowControl
 from driver.itr import ThrottleMode
+from driver.power import resume, suspend
 from driver.register_dump import DUMPED, PHY_DUMPED, get_regs
 from driver.wake import WakeOn, letters, parse_wake_on
 from hw.registers import BY_NAME
@@ -84,6 +85,14 @@ def test_features() -> None:
         assert nic.counters.resets == 1
         assert not rig.device.has("RXCSUM", "TUOFL")
         assert rig.device.has("RCTL", "SBP")
+        rig.device.receive(frame(60, 1), ce=1)
+        await rig.until(lambda: len(rig.received) == 1)
+        await ethtool.set_features(nic, {"rx-all": False})
+        await rig.until(lambda: nic.carrier)
+        rig.device.receive(frame(60, 2), ce=1)
+        await rig.settled()
+        assert len(rig.received) == 1
+        assert nic.stats.rx_crc_errors == 1
 
     rig = Rig()
     rig.run(main())
@@ -199,21 +208,21 @@ def test_suspend_arms_what_is_wanted_and_resume_tells_what_came() -> None:
             ethtool.set_wol(nic, "gx")
         ethtool.set_wol(nic, "gm")
         assert ethtool.get_wol(nic) == ("pumbg", "mg")
-        await nic.suspend()
+        await suspend(nic)
         assert not nic.up
         assert rig.device.get("WUFC") == BY_NAME["WUFC"].mask("MAG", "MC")
         assert rig.device.has("WUC", "PME_EN")
         assert rig.device.has("RCTL", "MPE")
         rig.device.registers[BY_NAME["WUS"].offset] = BY_NAME["WUS"].mask("MAG")
-        assert await nic.resume() is WakeOn.MAGIC
+        assert await resume(nic) is WakeOn.MAGIC
         await rig.until(lambda: nic.carrier)
         assert rig.device.get("WUFC") == 0
         await nic.stop()
         ethtool.set_wol(nic, "d")
         rig.bus.accesses.clear()
-        await nic.suspend()
+        await suspend(nic)
         assert rig.bus.accesses == []
-        await nic.resume()
+        await resume(nic)
         assert not nic.up
 
     rig = Rig()

@@ -4,6 +4,7 @@ from typing import Any
 
 from driver import ethtool
 from driver.flow_control import FlowControl
+from driver.power import resume, suspend
 from driver.register_dump import get_regs
 from driver.self_test import self_test
 from driver.wake import WakeOn
@@ -209,10 +210,10 @@ async def wake(station: Station) -> dict[str, Any]:
         ethtool.set_wol(device, armed)
         woken = []
         for letter, data in causes.items():
-            await device.suspend()
+            await suspend(device)
             station.link.b_to_a.send(data + fcs(data))
             await station.env.sleep(50_000)
-            if await device.resume() != WakeOn.NONE:
+            if await resume(device) != WakeOn.NONE:
                 woken.append(letter)
         result[armed] = woken
     await station.until(lambda: device.carrier, "no link after the sleep")
