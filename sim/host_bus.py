@@ -73,6 +73,14 @@ class HostBus(ABC):
         await self.cpu.stall(Cause.MMIO, read.done)
         return read.value
 
+    async def inspect32(self, offset: int) -> int:
+        """Read a register as an instrument on the bus does: no processor takes part."""
+        self._check(offset)
+        read = PendingRead(self.env.event())
+        self._post_read(cycle_at(self.env.now + self._read_request), offset, read)
+        await read.done.wait()
+        return read.value
+
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
         self._line.request(handler)
 

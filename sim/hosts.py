@@ -9,19 +9,19 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from driver.bus import Bus
 from driver.e1000 import E1000, E1000Parameters, probe
 from hw.registers import BY_NAME
 from sim.engine import Scheduler, Task
 from sim.errors import RunFailedError
 from sim.host import IDEAL, HostCpu
+from sim.host_bus import HostBus
 from sim.results import RingSample
 from sim.switch import Switch
 from sim.wire import Direction, Link
 from sim.wire_device import WireDevice
 from stack.arp import ArpParameters
 from stack.counters import DropReason
-from stack.environment import Cause, Context
+from stack.environment import Cause
 from stack.host import NetworkStack
 from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
@@ -132,7 +132,7 @@ class Hosts:
         """A's MAC address."""
         return self.device.address
 
-    async def up(self, bus: Bus) -> None:
+    async def up(self, bus: HostBus) -> None:
         """Bring both sides up; A's link is up when this returns."""
         env, link, parameters = self.env, self.link, self._parameters
         self._bus = bus
@@ -240,14 +240,9 @@ class Hosts:
             interval *= 2
         self.env.call_at(self.env.now + interval, lambda: self._sample(phase, interval))
 
-    async def _read_counters(self) -> None:
-        # As an interrupt: a process may never have its turn, and what shall be measured is just that.
-        self.cpu.enter(Context.INTERRUPT)
-        for name, offset in _COUNTED_BY_NIC.items():
-            self._nic_counted[name] += await self._bus.read32(offset)
-
     async def _moment(self) -> Moment:
-        await self.env.spawn(self._read_counters(), name="measuring")
+        for name, offset in _COUNTED_BY_NIC.items():
+            self._nic_counted[name] += await self._bus.inspect32(offset)
         device, counters, stack = self.device, self.device.counters, self.stack
         socket = stack.counters.drops[DropReason.SOCKET_RCVBUFF]
         return Moment(

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from driver.bus import Bus
 from driver.itr import ThrottleMode, parse_interrupt_throttle_rate
 from sim.capture import Capture
 from sim.engine import Scheduler
 from sim.errors import RunFailedError
 from sim.host import HostCpu
+from sim.host_bus import HostBus
 from sim.hosts import Hosts, Moment, Phase
 from sim.outputs import Outputs
 from sim.results import QUANTILES, ItrWrite, Row
@@ -49,7 +49,7 @@ class Laboratory:
         )
         self._capture = Capture(folder / "capture.pcapng", interface=run.name) if outputs.capture else None
 
-    async def run(self, bus: Bus) -> None:
+    async def run(self, bus: HostBus) -> None:
         """Bring the hosts up, run the workload, take the hosts down. Raises ``RunFailedError``."""
         limit = self.specification.time_limit
         deadline = self.env.call_at(self.env.now + limit, lambda: self._give_up(limit))
