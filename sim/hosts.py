@@ -177,6 +177,10 @@ class Hosts:
         """A program that runs until the end of the run."""
         self._tasks.append(self.cpu.spawn(program, name, processor=self._program_affinity))
 
+    def stall(self, duration: int) -> None:
+        """A's processor does something else for ``duration`` ns, before all but interrupts."""
+        self.cpu.spend(Cause.PROGRAM, duration)
+
     async def begin(self, phase: str, *, latency_of: str = "") -> None:
         """A phase starts, ``latency_of`` as in ``sim.results.Row``. None may be open."""
         assert self._open is None
