@@ -135,7 +135,7 @@ class Hosts:
     async def up(self, bus: HostBus) -> None:
         """Bring both sides up; A's link is up when this returns."""
         env, link, parameters = self.env, self.link, self._parameters
-        self._bus = bus
+        self.bus = bus
         self._memory_before = bus.memory.allocated()
         self._softirq = SoftIrq(env, self.cpu)
         self.device = device = await probe(bus, self.cpu, self._softirq, name="eth0", parameters=parameters)
@@ -169,7 +169,7 @@ class Hosts:
         await self.device.stop()
         for peer in self._ideal:
             await peer.stop()
-        kept = self._bus.memory.allocated() - self._memory_before
+        kept = self.bus.memory.allocated() - self._memory_before
         if kept:
             raise RunFailedError(f"the driver kept {kept} bytes of host memory after stop")
 
@@ -246,7 +246,7 @@ class Hosts:
 
     async def _moment(self) -> Moment:
         for name, offset in _COUNTED_BY_NIC.items():
-            self._nic_counted[name] += await self._bus.inspect32(offset)
+            self._nic_counted[name] += await self.bus.inspect32(offset)
         device, counters, stack = self.device, self.device.counters, self.stack
         socket = stack.counters.drops[DropReason.SOCKET_RCVBUFF]
         return Moment(

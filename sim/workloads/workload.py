@@ -51,7 +51,7 @@ class TimedWorkload(Workload):
     warm_up: Duration = 1_000_000
     """Before it."""
     stall: Duration = 0
-    """Once, in the middle of the phase, A's processor is away for so long, as a system management interrupt takes it."""
+    """Once, in the middle of the phase, A's processor is away for so long (a system management interrupt)."""
 
     async def run(self, hosts: Hosts) -> None:
         await self.start(hosts)
