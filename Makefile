@@ -18,6 +18,7 @@ quote = '$(subst ','\'',$(1))'
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
+	@echo "make report  EXPERIMENT='a.toml b.toml' [JOBS=n]   the same from experiments (docs/experiments.md)"
 	@echo "make test    all tests"
 	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
@@ -44,7 +45,7 @@ $(INSTALLED): requirements.lock pyproject.toml | tools
 setup: $(INSTALLED)
 
 report: $(INSTALLED) | tools
-	@$(RUN) sim.cli report $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
+	@$(RUN) sim.cli report $(EXPERIMENT) $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
 test: $(FORMAL_INSTALLED) | tools
