@@ -9,18 +9,23 @@ PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
 
+# The order of things in generated Verilog follows that of Python's sets: were it another in each process of the tests,
+# each would build its simulators anew.
+export PYTHONHASHSEED := 0
+
 # An argument in single quotes, whatever is in it.
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test check fuzz bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz bench coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
 	@echo "make report  EXPERIMENT='a.toml b.toml' [JOBS=n]   the same from experiments (docs/experiments.md)"
 	@echo "make test    all tests"
-	@echo "make check   lint, types, import rules and the fast tests (under a minute)"
+	@echo "make lint    lint, types and import rules"
+	@echo "make check   the same, and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
@@ -51,11 +56,13 @@ report: $(INSTALLED) | tools
 test: $(FORMAL_INSTALLED) | tools
 	@$(RUN) pytest -q -n auto --dist loadfile
 
-check: $(FORMAL_INSTALLED) | tools
+lint: $(INSTALLED) | tools
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
+
+check: lint $(FORMAL_INSTALLED) | tools
 	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
 
 fuzz: $(INSTALLED) | tools

@@ -133,11 +133,12 @@ class DelayTimer(wiring.Component):
         m = Module()
         running = self.running
         left = Signal(len(self.delay) + _PRESCALER_BITS)  # cycles, of no meaning unless it is running
-        m.d.comb += self.expired.eq(running & (left == 1))
+        last = Signal()  # ``left`` is 1: told in advance, since much hangs on it
+        m.d.comb += self.expired.eq(running & last)
         startable = 1 if self._restarts else ~running | self.stop | self.expired
-        m.d.sync += left.eq(left - 1)
+        m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
         with m.If(self.event & startable):
-            m.d.sync += [left.eq(Cat(Const(0, _PRESCALER_BITS), self.delay)), running.eq(self.delay.any())]
+            m.d.sync += [left.eq(Cat(Const(0, _PRESCALER_BITS), self.delay)), running.eq(self.delay.any()), last.eq(0)]
         with m.Elif(self.stop | self.expired):
             m.d.sync += running.eq(0)
         return m

@@ -3,7 +3,19 @@
 registers -> engines;  memory <-> arbiter <-> rings, transmit path, receive path;  GMII <-> MAC <-> paths
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Module,
+    Mux,
+    ResetInserter,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import wiring
 from amaranth.lib.cdc import AsyncFFSynchronizer, FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -137,9 +149,15 @@ class Nic(wiring.Component):
         reset_begun = Signal()  # from a register: it sets others asynchronously
         m.d.sync += reset_begun.eq(reset)
         m.submodules.reset_gmii_rx = AsyncFFSynchronizer(reset_begun, reset_gmii_rx, o_domain="gmii_rx")
+        # A domain of its own: from its reset the FIFO in there learns that all its words are gone.
+        m.domains.gmii_rx_engine = receive_clock = ClockDomain(local=True)
+        m.d.comb += [
+            receive_clock.clk.eq(ClockSignal("gmii_rx")),
+            receive_clock.rst.eq(ResetSignal("gmii_rx") | reset_gmii_rx),
+        ]
 
         # The bus side is not reset by CTRL.RST; every engine is.
-        engine = ResetInserter({"sync": reset, "gmii_rx": reset_gmii_rx})
+        engine = ResetInserter(reset)
         m.submodules.file = file = RegisterFile()
         m.submodules.arbiter = arbiter = DmaArbiter(clients=4)
         m.submodules.interrupts = interrupts = engine(InterruptController(throttle=self._throttle))
@@ -150,7 +168,7 @@ class Nic(wiring.Component):
         m.submodules.transmit_delay = transmit_delay = engine(InterruptDelay().create())
         m.submodules.receive_delay = receive_delay = engine(InterruptDelay().create())
         m.submodules.mac_transmit = mac_transmit = engine(MacTransmit())
-        m.submodules.mac_receive = mac_receive = engine(MacReceive())
+        m.submodules.mac_receive = mac_receive = DomainRenamer({"gmii_rx": "gmii_rx_engine"})(engine(MacReceive()))
         m.submodules.flow_control = flow_control = engine(FlowControl())
         m.submodules.line = line = Reconciliation()  # it is the wire's, and not reset either
         m.submodules.transmit_watch = transmit_watch = engine(TransmitWatch())

@@ -204,8 +204,10 @@ class RegisterFile(wiring.Component):
         # A register needs a select line if it is built, or reads as anything but 0.
         selected = [r for r in self._registers if r.status is not Status.NOT_BUILT or r.reset]
         select = Signal(len(selected))
+        # Registers, high in ACCESS: what they reach is all over the chip.
         reading = Signal()
         writing = Signal()
+        m.d.sync += [reading.eq(0), writing.eq(0)]
 
         words: list[Value] = []
         for index, register in enumerate(selected):
@@ -240,10 +242,10 @@ class RegisterFile(wiring.Component):
                 with m.If(port.request.valid):
                     m.next = "DECODE"
             with m.State("DECODE"), m.If(~self.reset & ~self.hold):
+                m.d.sync += [reading.eq(~access.write), writing.eq(access.write)]
                 m.next = "ACCESS"
             with m.State("ACCESS"):
-                m.d.comb += [reading.eq(~access.write), writing.eq(access.write)]
-                with m.If(access.write):
+                with m.If(writing):
                     m.next = "IDLE"
                 with m.Elif(asked):
                     m.next = "BLOCK"

@@ -68,7 +68,7 @@ class DescriptorWriteBack(wiring.Component):
     """Writes used descriptors back, and keeps the head.
 
     A descriptor counts as used, for ``event``, when it has joined a group; at WTHRESH = 0, and for ``prompt`` always,
-    when it has been handed to the memory port.
+    when it has been handed to the memory port. The pulses come a cycle after that.
 
     Parameters
     ----------
@@ -145,6 +145,7 @@ class DescriptorWriteBack(wiring.Component):
         drawn = Signal.like(filled)
 
         used = Signal(UsedDescriptor)
+        held = Signal()  # ``used`` is one that has not been looked at yet
         size = Signal(16)
         following = Signal(16)  # the next to be used
         after = Signal(16)
@@ -173,9 +174,9 @@ class DescriptorWriteBack(wiring.Component):
         m.d.sync += flushing.eq((self.flush | flushing) & waiting)
 
         enough = count >= in_descriptors(self.thresholds.wthresh, gran=self.thresholds.gran)
-        dry = (following == self.tail) & ~self.timer_running
+        dry = (following == self.tail) & ~self.timer_running & ~self.event  # which starts it
         # Only software that moves the head under a running NIC makes a gap.
-        gap = self.used.valid & (self.used.payload.index != following)
+        gap = held & (used.index != following)
 
         contiguous = Signal(16)
         aligned = Signal(range(_BURST + 1))
@@ -198,18 +199,21 @@ class DescriptorWriteBack(wiring.Component):
             self.write_data.payload.last.eq(words == 1),
         ]
 
-        m.d.sync += self.advanced.eq(0)
+        m.d.sync += [self.advanced.eq(0), self.event.eq(0), self.prompt.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [used.eq(self.used.payload), alone.eq(0)]
+                # Looked at a cycle after it is taken, so that no comparison stands before ``ready``.
+                m.d.comb += self.used.ready.eq(~held & ~dropped)
+                m.d.sync += alone.eq(0)
+                with m.If(~held):
+                    m.d.sync += [used.eq(self.used.payload), held.eq(self.used.valid)]
                 with m.If(dropped):
-                    m.d.sync += [dropped.eq(0), count.eq(0), prompt.eq(0), filled.eq(drawn)]
+                    m.d.sync += [dropped.eq(0), held.eq(0), count.eq(0), prompt.eq(0), filled.eq(drawn)]
                 with m.Elif((count != 0) & (flushing | enough | (count == ON_CHIP) | dry | gap)):
                     m.next = "BOUND"
-                with m.Else():
-                    m.d.comb += self.used.ready.eq(1)
-                    with m.If(self.used.valid):
-                        m.next = "LOW"
+                with m.Elif(held):
+                    m.d.sync += held.eq(0)
+                    m.next = "LOW"
 
             with m.State("LOW"):
                 m.d.comb += [joining.eq(1), write.data.eq(used.data[:64]), write.en.eq(joins)]
@@ -230,7 +234,7 @@ class DescriptorWriteBack(wiring.Component):
                         m.d.sync += alone.eq(1)
                         m.next = "BOUND"
                     with m.Else():
-                        m.d.comb += self.event.eq(used.event)
+                        m.d.sync += self.event.eq(used.event)
 
             with m.State("BOUND"):
                 m.d.sync += [contiguous.eq(size - start), aligned.eq(_BURST - position)]
@@ -270,8 +274,7 @@ class DescriptorWriteBack(wiring.Component):
                         with m.Elif(count == number):
                             m.next = "REPORT"
             with m.State("REPORT"):
-                m.d.comb += [self.event.eq(alone & used.event), self.prompt.eq(prompt)]
-                m.d.sync += prompt.eq(0)
+                m.d.sync += [self.event.eq(alone & used.event), self.prompt.eq(prompt), prompt.eq(0)]
                 m.next = "IDLE"
 
         with m.If(self.head_written):

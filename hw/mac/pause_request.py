@@ -110,11 +110,12 @@ class PauseRequester(wiring.Component):
         stopped = Signal()
         running = Signal()
         left = Signal(16 + exact_log2(_HALF))
+        last = Signal()  # ``left`` is 1
         again = Signal()
         xoff, xon = Signal(), Signal()
         reached, low = above & ~was_above, below & ~above
         m.d.comb += [
-            again.eq(running & self.tick & (left == 1)),
+            again.eq(running & self.tick & last),
             xoff.eq(reached | self.software | (stopped & (self.overflow | (again & above)))),
             xon.eq(stopped & low & control.xone),
         ]
@@ -125,9 +126,10 @@ class PauseRequester(wiring.Component):
             m.d.sync += [
                 running.eq(~is_xon & control.ttv.any()),
                 left.eq(Cat(Const(0, exact_log2(_HALF)), control.ttv)),
+                last.eq(0),
             ]
         with m.Elif(self.tick & running):
-            m.d.sync += [left.eq(left - 1), running.eq(~again)]
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2), running.eq(~last)]
 
         with m.If(xoff | xon):
             m.d.sync += [self.wanted.eq(1), is_xon.eq(~xoff)]

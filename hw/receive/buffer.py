@@ -85,12 +85,19 @@ class ReceiveBuffer(wiring.Component):
         self._write(m, banks, start, reading)
         begins = self._read(m, banks, start, reading)
         pointers = self.pointers
-        m.d.comb += [pointers.head.eq(reading), pointers.tail.eq(start)]
-        with m.If(self.commit):
-            m.d.sync += pointers.tail_saved.eq(start)
-        with m.If(begins):
-            m.d.sync += pointers.head_saved.eq(reading)
-        m.d.sync += pointers.packets.eq(pointers.packets + self.commit - begins)
+        # All a cycle late: who reads them does not mind.
+        committed, begun = Signal(), Signal()
+        m.d.sync += [
+            committed.eq(self.commit),
+            begun.eq(begins),
+            pointers.head.eq(reading),
+            pointers.tail.eq(start),
+            pointers.packets.eq(pointers.packets + committed - begun),
+        ]
+        with m.If(committed):
+            m.d.sync += pointers.tail_saved.eq(pointers.tail)
+        with m.If(begun):
+            m.d.sync += pointers.head_saved.eq(pointers.head)
         return m
 
     def _split(self, place: Signal) -> tuple[Value, Value]:

@@ -73,8 +73,8 @@ class ReceivePath(wiring.Component):
     pointers : ``Out(BufferPointers)``
         Those of the packet buffer.
     watched : ``In(1)``
-        The wake-up unit keeps up: while low no word is taken, nor is it decided of a frame that has ended. Once high
-        it stays so until a word is taken. High unless connected.
+        The wake-up unit keeps up: while low no word is taken, nor is it decided of a frame that has ended. High unless
+        connected.
     taken : ``Out(1)``
         A word is taken.
     decided : ``Out(1)``, verdict : ``Out(WakeVerdict)``, frame_length : ``Out(15)``
@@ -145,8 +145,9 @@ class ReceivePath(wiring.Component):
             self.frame_length.eq(filter_.length),
             self.pointers.eq(buffer.pointers),
             checksum.words.payload.eq(self.words.payload),
-            checksum.words.valid.eq(self.words.valid & passing & self.watched),
-            self.words.ready.eq(checksum.words.ready),
+            # The checksum is at a word's last quarter when the wake-up unit is through with the word before.
+            checksum.words.valid.eq(self.words.valid & passing & (self.watched | ~checksum.words.ready)),
+            self.words.ready.eq(checksum.words.ready & self.watched),
             checksum.pcss.eq(self.rxcsum.pcss),
             checksum.ip_offload.eq(self.rxcsum.ipofl),
             checksum.tcp_offload.eq(self.rxcsum.tuofl),
@@ -173,12 +174,14 @@ class ReceivePath(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, table)), getattr(filter_, table))
 
         m.d.sync += [self.missed.eq(filter_.drops.overrun), self.decided.eq(0)]
-        with m.FSM():
+        settled = Signal()
+        with m.FSM() as fsm:
+            m.d.sync += settled.eq(fsm.ongoing("DECIDE") & filter_.decided & checksum.done & self.watched)
             with m.State("PASS"):
                 m.d.comb += passing.eq(1)
                 with m.If(taken & self.words.payload.last):
                     m.next = "DECIDE"
-            with m.State("DECIDE"), m.If(filter_.decided & checksum.done & self.watched):
+            with m.State("DECIDE"), m.If(settled):
                 m.d.sync += self.decided.eq(1)
                 m.next = "PASS"
                 with m.If(filter_.keep & ~buffer.overflowed):

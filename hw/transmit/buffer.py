@@ -88,6 +88,7 @@ class TransmitBuffer(wiring.Component):
         word = self.words.payload
         limit = min(self._words - 2, MAX_PACKET_BYTES // 8)
         stored = Signal(range(limit + 1))
+        at_limit = Signal()  # ``stored`` is ``limit``
         dropping = Signal()
         used = Signal.like(write_pointer)
         full = Signal()
@@ -99,16 +100,21 @@ class TransmitBuffer(wiring.Component):
             write.data.eq(word.packet.data),
             committed.w_data.eq(self.frames.payload),
         ]
-        rewind = [write_pointer.eq(packet_start), stored.eq(0), dropping.eq(0)]
+        empty = [stored.eq(0), at_limit.eq(0), dropping.eq(0)]
+        rewind = [write_pointer.eq(packet_start), *empty]
         with m.FSM(name="write_state"):
             with m.State("WORDS"):
-                m.d.comb += self.words.ready.eq(~full | dropping | (stored == limit))
+                m.d.comb += self.words.ready.eq(~full | dropping | at_limit)
                 with m.If(self.words.valid & self.words.ready):
-                    with m.If(stored == limit):
+                    with m.If(at_limit):
                         m.d.sync += dropping.eq(1)
                     with m.Else():
                         m.d.comb += write.en.eq(1)
-                        m.d.sync += [write_pointer.eq(write_pointer + 1), stored.eq(stored + 1)]
+                        m.d.sync += [
+                            write_pointer.eq(write_pointer + 1),
+                            stored.eq(stored + 1),
+                            at_limit.eq(stored == limit - 1),
+                        ]
                     with m.If(word.packet.last):
                         with m.If(word.abort):
                             m.d.sync += rewind
@@ -120,7 +126,7 @@ class TransmitBuffer(wiring.Component):
                     self.frames.ready.eq(dropping | committed.w_rdy),
                 ]
                 with m.If(self.frames.valid & self.frames.ready):
-                    m.d.sync += [stored.eq(0), dropping.eq(0)]
+                    m.d.sync += empty
                     with m.If(dropping):
                         m.d.comb += self.oversize.eq(1)
                         m.d.sync += rewind

@@ -137,9 +137,12 @@ class TransmitSegmenter(wiring.Component):
         loaded = Signal()
         taken = Signal()
         ended = Signal()
-        m.d.comb += self.chunks.ready.eq(~loaded | taken)
-        with m.If(self.chunks.ready):
+        # A chunk every second cycle is four times what the wire takes, and ``ready`` waits for nothing.
+        m.d.comb += self.chunks.ready.eq(~loaded)
+        with m.If(~loaded):
             m.d.sync += [loaded.eq(self.chunks.valid), chunk.eq(self.chunks.payload)]
+        with m.Elif(taken):
+            m.d.sync += loaded.eq(0)
         with m.If(taken & chunk.last):
             m.d.sync += ended.eq(1)
 

@@ -81,7 +81,7 @@ class WakeUp(wiring.Component):
     """The unit.
 
     While it is armed and looks at frames, it wants the receive path to take no more than one word in 8 cycles, which
-    is line rate.
+    is line rate. A write of WUC or WUS arms it 2 cycles later.
 
     Members
     -------
@@ -101,7 +101,7 @@ class WakeUp(wiring.Component):
         taken.
     judge : ``In(1)``, verdict : ``In(WakeVerdict)``, length : ``In(15)``
         Pulse: what the receive filter says of the frame of which the last word was taken, and its bytes. The verdict is
-        there from the cycle before, the length from 2 before.
+        there from the cycle before, the length from 2 before until the one behind.
     link : ``In(1)``
         The PHY has a link.
     pme : ``Out(1)``
@@ -148,19 +148,29 @@ class WakeUp(wiring.Component):
             with m.If(getattr(self, member).written):
                 m.d.sync += stored.as_value().eq(getattr(self, member).write_data & register.writable_mask)
 
+        # Both late, which is soon enough for the next frame: ``ready``, and with it the receive path, hangs on them.
         waiting = Signal()  # for software, with a frame that woke
-        m.d.comb += waiting.eq((status.as_value() & ~BY_NAME["WUS"].mask("LNKC")) != 0)
+        armed = Signal()
+        m.d.sync += [
+            waiting.eq((status.as_value() & ~BY_NAME["WUS"].mask("LNKC")) != 0),
+            armed.eq((control.pme_en | control.apme) & ~waiting),
+        ]
         m.submodules.octets = octets = ResetInserter(self.reset)(OctetStream())
-        happened = self._happened(m, octets, (control.pme_en | control.apme) & ~waiting, valid)
+        stores = Signal()  # software writes WUPM: then no byte of a frame does
+        m.d.sync += stores.eq(self.wupm.write)
+        m.d.comb += octets.hold.eq(self.wupm.write)
+        happened = self._happened(m, octets, armed, valid)
 
-        # Two steps: which bits, then what follows from them.
+        # Two steps: which bits, and in the next cycle what follows from them.
         acpi, apm = Signal.like(status.as_value()), Signal()
         wakes = Signal()
         link_before = Signal()
         changed = Signal()
-        m.d.comb += [
+        m.d.sync += [
             acpi.eq(Mux(self.judge & control.pme_en & ~waiting, happened & enabled.as_value(), 0)),
             apm.eq(self.judge & control.apme & ~waiting & happened[BY_NAME["WUS"]["MAG"].lsb]),
+        ]
+        m.d.comb += [
             wakes.eq(acpi.any() | apm),
             changed.eq((self.link != link_before) & control.pme_en & enabled.lnkc & ~status.lnkc),
         ]
@@ -170,7 +180,7 @@ class WakeUp(wiring.Component):
         m.d.sync += status.as_value().eq((status.as_value() & ~cleared) | events)
         with m.If(wakes):
             m.d.sync += length.len.eq(Mux(self.length > LONGEST_LENGTH, LONGEST_LENGTH, self.length))
-        self._memory(m, octets.octet, wakes)
+        self._memory(m, octets.octet, wakes, stores)
         self._control(m, control, acpi.any() | changed | (apm & control.apmpme))
         return m
 
@@ -211,7 +221,6 @@ class WakeUp(wiring.Component):
             octets.word.eq(self.word),
             octets.taken.eq(self.taken),
             octets.enable.eq(enable),
-            octets.hold.eq(self.wupm.write),
             self.ready.eq(octets.ready),
             magic.address.eq(self.station),
             network.vet.eq(self.vet),
@@ -236,7 +245,7 @@ class WakeUp(wiring.Component):
             m.d.sync += bits[BY_NAME["WUS"][name].lsb].eq(there & whole)
         return bits
 
-    def _memory(self, m: Module, octet: Value, wakes: Value) -> None:
+    def _memory(self, m: Module, octet: Value, wakes: Value, stores: Signal) -> None:
         """WUPM: one half is software's, the other takes each frame that goes by; a frame that wakes changes them."""
         m.submodules.memory = memory = Memory(
             shape=32, depth=2 * STORED_BYTES // 4, init=[], attrs={"ram_style": "block"}
@@ -255,11 +264,9 @@ class WakeUp(wiring.Component):
             read.addr.eq(Cat(self.wupm.address, half)),
             self.wupm.read_data.eq(read.data),
         ]
-        with m.If(self.wupm.write):
-            m.d.comb += [
-                write.addr.eq(Cat(self.wupm.address, half)),
-                write.data.eq(self.wupm.write_data),
-                write.en.eq(0xF),
-            ]
+        address, word = Signal.like(self.wupm.address), Signal.like(self.wupm.write_data)
+        m.d.sync += [address.eq(self.wupm.address), word.eq(self.wupm.write_data)]
+        with m.If(stores):
+            m.d.comb += [write.addr.eq(Cat(address, half)), write.data.eq(word), write.en.eq(0xF)]
         with m.If(wakes):
             m.d.sync += half.eq(~half)

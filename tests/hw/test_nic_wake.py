@@ -144,6 +144,7 @@ async def link_change_and_reset(dut: Any) -> None:
     """LNKC both ways; CTRL.RST leaves the wake-up unit alone, so a driver sees what woke the host."""
     bench = NicBench(dut)
     await bench.start()
+    await bench.wait(100)  # the PHY makes its link
     await bench.write_fields("WUFC", LNKC=1)
     await bench.write_fields("WUC", PME_EN=1)
     for link in (0, 1):

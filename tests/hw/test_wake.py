@@ -61,6 +61,7 @@ class Bench:
         self.context.set(member.written, 1)
         await self.context.tick()
         self.context.set(member.written, 0)
+        await self.context.tick().repeat(2)  # until it is armed or not
 
     async def write_array(self, name: str, index: int, value: int) -> None:
         member = getattr(self.dut, name.lower())
@@ -127,6 +128,7 @@ class Bench:
         context.set(dut.judge, 1)
         await context.tick()
         context.set(dut.judge, 0)
+        await context.tick()
 
     async def memory(self, length: int) -> bytes:
         """The first bytes of WUPM."""
@@ -365,6 +367,7 @@ def test_memory_is_written_while_a_frame_goes_by() -> None:
         context.set(dut.judge, 1)
         await context.tick()
         context.set(dut.judge, 0)
+        await context.tick()
         assert BENCH.status() == {"EX"}
         assert await BENCH.memory(100) == frame
 
@@ -400,6 +403,7 @@ def test_status_is_kept_until_cleared() -> None:
         assert await BENCH.memory(STORED_BYTES) == second[:STORED_BYTES]
         for index in (0, 31):
             await BENCH.write_array("WUPM", index, 0x1234_5678 + index)
+            await context.tick()  # the register file's next access is some cycles away
             assert await BENCH.read_array("WUPM", index) == 0x1234_5678 + index
         await BENCH.write("WUPL", 0xFFFF_FABC)
         assert BENCH.read("WUPL") == 0xABC
