@@ -64,6 +64,10 @@ class HostBus(ABC):
         for observer in self.rises:
             observer(self.env.now)
 
+    @abstractmethod
+    def dma_read_bytes(self) -> int:
+        """Bytes that the NIC has asked memory for so far."""
+
     def write32(self, offset: int, value: int) -> None:
         self._check(offset)
         self.cpu.charge(Cause.MMIO)
