@@ -59,6 +59,8 @@ class AdapterCounters:
     """Times that the device had a packet too long (Linux's tx_timeout_count)."""
     resets: int = 0
     """Resets with everything kept, since the probe."""
+    tx_fifo_lost: int = 0
+    """Packets that hung in the device, reported as sent, when it was reset."""
     tx_queue_stops: int = 0
     tx_queue_wakes: int = 0
     rx_csum_good: int = 0

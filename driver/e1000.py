@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from driver.bus import Bus
 from driver.counters import AdapterCounters, ItrChange, PollTotals
+from driver.filters import Filters
 from driver.flow_control import FlowControl, offer_flow_control, write_flow_control
 from driver.hardware import (
     check_eeprom,
@@ -26,11 +27,9 @@ from driver.offload import plan_transmit
 from driver.parameters import E1000Parameters, check_mtu
 from driver.poll import E1000Napi
 from driver.receive import ReceiveRing
-from driver.rx_mode import receive_filter, write_rx_mode
 from driver.statistics import DeviceStatistics
 from driver.transmit import TX_WAKE_THRESHOLD, TransmitRing
-from driver.vlan import ETHERTYPE_VLAN, write_filter
-from driver.wake import WakeOn, arm, disarm, woken_by
+from driver.wake import WakeOn
 from driver.watchdog import Watchdog
 from hw.registers import BY_NAME
 from stack.environment import Cpu
@@ -43,16 +42,12 @@ ITR_LOG_ENTRIES = 65536
 """Writes of ITR that are kept, the latest ones."""
 
 _HEADER_AND_FCS = 18
-_LONGEST_STANDARD = 1518
 _PACKET_BUFFER, _PACKET_BUFFER_JUMBO = 48, 40
 """KiB of the packet buffer for receiving; frames beyond 8 KiB leave more to transmit (Linux's e1000_reset)."""
 
-_CTRL = BY_NAME["CTRL"]
 _ICS = BY_NAME["ICS"]
 _ITR = BY_NAME["ITR"]
-_RCTL = BY_NAME["RCTL"]
 _STATUS = BY_NAME["STATUS"]
-_VET = BY_NAME["VET"].offset
 
 
 async def probe(
@@ -104,10 +99,10 @@ class E1000(NetDevice):
         """From ``open`` to ``stop``."""
         self.active = False
         """The device works: it is up, and not being reset."""
-        self.receive_all = False
-        """Frames with a wrong FCS are received too (``ethtool -K ... rx-all``)."""
         self.wake_on = WakeOn.NONE
         """What wakes the host when it is suspended (``ethtool -s ... wol``)."""
+        self.resumes_up = False
+        """Whether the interface was up when the host was suspended."""
         self.flow_control = parameters.flow_control
         self.pause = (False, False)
         """Whether pause frames are heeded and sent, as forced or negotiated."""
@@ -149,9 +144,9 @@ class E1000(NetDevice):
         self.napi = E1000Napi(self, softirq)
         self.watchdog = Watchdog(self)
         self._interrupt = InterruptHandler(self)
-        self._ctrl = ctrl
-        self._active_vlans: set[int] = set()
-        self._resume_up = False
+        self.filters = Filters(self)
+        self.ctrl = ctrl
+        """CTRL as the last reset left it."""
         self._busy = bus.env.event()
         self._busy.set()
 
@@ -173,7 +168,7 @@ class E1000(NetDevice):
         try:
             self.bus.request_irq(self._interrupt)
         except ValueError:
-            await self._reset()
+            await self.reset()
             self._free_rings()
             raise
         self.up = True
@@ -190,7 +185,7 @@ class E1000(NetDevice):
         self.purge_queue()
         await self._quiesce()
         await self.watchdog.end()
-        await self._reset()
+        await self.reset()
         self.bus.free_irq()
         self._free_rings()
 
@@ -208,12 +203,14 @@ class E1000(NetDevice):
         with self._exclusive():
             self.counters.resets += 1
             self.stop_queue()
+            if self.carrier:
+                await self.tx_ring.drain(self.link_speed)
             await self._quiesce()
             await self.rx_ring.clean(None, self.netif_receive_skb)
             self.gro_flush()
             await self.tx_ring.clean()
             change()
-            await self._reset()
+            await self.reset()
             self.rx_ring.restart()
             self.requeue(self.tx_ring.restart())
             await self._configure()
@@ -236,53 +233,16 @@ class E1000(NetDevice):
         write_flow_control(self)
         await offer_flow_control(self)
 
-    async def suspend(self) -> None:
-        """The host goes to sleep: take the interface down, and let it wake the host by what ``wake_on`` says
-        (e1000_suspend). The device keeps what it is to receive."""
-        self._resume_up = self.up
-        await self.stop()
-        if not self.wake_on:
-            return
-        self._set_receive_control()
-        if WakeOn.MCAST in self.wake_on:
-            self.rx_ring.mode |= _RCTL.mask("MPE")
-        write_rx_mode(self.bus, unicast=self.unicast_list, multicast=self.multicast_list)
-        self.rx_ring.write_mode()
-        arm(self.bus, self.wake_on)
-        await flush(self.bus)
-
-    async def resume(self) -> WakeOn:
-        """The host is awake again: bring the interface up if it was. Returns what has woken the host (e1000_resume)."""
-        woken = await woken_by(self.bus)
-        disarm(self.bus)
-        await self._reset()
-        if self._resume_up:
-            await self.open()
-        return woken
-
     def set_rx_mode(self) -> None:
-        """What is to be received has changed."""
-        if not self.active:
-            return
-        self._set_receive_control()
-        self.rx_ring.write_mode()
-        write_rx_mode(self.bus, unicast=self.unicast_list, multicast=self.multicast_list)
+        self.filters.rx_mode_changed()
 
     def vlan_rx_add_vid(self, identifier: int) -> None:
-        self._active_vlans.add(identifier)
-        self.configure_vlans()
+        self.filters.vlans.add(identifier)
+        self.filters.vlans_changed()
 
     def vlan_rx_kill_vid(self, identifier: int) -> None:
-        self._active_vlans.discard(identifier)
-        self.configure_vlans()
-
-    def configure_vlans(self) -> None:
-        """VLANs or their features have changed."""
-        if not self.active:
-            return
-        self._write_vlans()
-        self._write_ctrl()
-        self.rx_ring.write_mode()
+        self.filters.vlans.discard(identifier)
+        self.filters.vlans_changed()
 
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         """Give one packet to the device. What it cannot send is dropped, and counted in ``tx_errors``."""
@@ -359,7 +319,7 @@ class E1000(NetDevice):
     def set_pause(self, *, rx: bool, tx: bool) -> None:
         """Heed pause frames, and send them, or not."""
         self.pause = (rx, tx)
-        self._write_ctrl()
+        self.filters.write_ctrl()
 
     @property
     def maximum_frame(self) -> int:
@@ -378,25 +338,19 @@ class E1000(NetDevice):
             return
         if await self.bus.read32(_STATUS.offset) & _STATUS.mask("TXOFF") or not self.active:
             return
-        self.counters.tx_hangs += 1
-        self.stop_queue()
         self.watchdog.transmitter_hangs()
 
-    async def _reset(self) -> None:
+    async def reset(self) -> None:
+        """Reset the device; it forgets all but what ``_configure`` writes again."""
         jumbo = self.packet_buffer if self.packet_buffer != _PACKET_BUFFER else None
-        self._ctrl = await reset(self.bus, self.parameters, self.name, packet_buffer=jumbo)
+        self.ctrl = await reset(self.bus, self.parameters, self.name, packet_buffer=jumbo)
 
     async def _configure(self) -> None:
         """Write all that a reset has forgotten (e1000_configure)."""
-        self._set_receive_control()
-        write_rx_mode(self.bus, unicast=self.unicast_list, multicast=self.multicast_list)
-        if self._active_vlans:
-            self._write_vlans()
+        self.filters.configure()
         if self.flow_control != FlowControl():
             write_flow_control(self)
             await offer_flow_control(self)
-        if self._active_vlans or any(self.pause):
-            self._write_ctrl()
         self.tx_ring.configure()
         await self.rx_ring.configure(self._configure_itr)
 
@@ -421,6 +375,8 @@ class E1000(NetDevice):
         await self.napi.disable()
         await disable_interrupts(self.bus)
         await self._interrupt.synchronize()
+        # The reset that follows clears the device's counters.
+        await self.statistics.update_stats()
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -429,22 +385,6 @@ class E1000(NetDevice):
             yield
         finally:
             self._busy.set()
-
-    def _set_receive_control(self) -> None:
-        filtered = bool(self._active_vlans) and not self.promiscuity and Features.HW_VLAN_CTAG_FILTER in self.features
-        self.rx_ring.mode = receive_filter(
-            promiscuous=self.promiscuity, all_multicast=self.all_multicast, unicast=len(self.unicast_list)
-        ) | _RCTL.value(LPE=int(self.maximum_frame > _LONGEST_STANDARD), VFE=int(filtered), SBP=int(self.receive_all))
-
-    def _write_vlans(self) -> None:
-        self.bus.write32(_VET, ETHERTYPE_VLAN)
-        write_filter(self.bus, self._active_vlans)
-        self._set_receive_control()
-
-    def _write_ctrl(self) -> None:
-        rx, tx = self.pause
-        stripped = bool(self._active_vlans) and Features.HW_VLAN_CTAG_RX in self.features
-        self.bus.write32(_CTRL.offset, self._ctrl | _CTRL.value(RFCE=int(rx), TFCE=int(tx), VME=int(stripped)))
 
     def _configure_itr(self) -> None:
         self.write_itr(self.itr.configure())

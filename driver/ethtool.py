@@ -15,6 +15,8 @@ __all__ = [
     "Coalesce",
     "PauseParam",
     "RingParam",
+    "coalesce_setting",
+    "feature_name",
     "get_coalesce",
     "get_features",
     "get_pauseparam",
@@ -101,23 +103,34 @@ def set_coalesce(device: "E1000", *, rx_usecs: int | None = None, adaptive_rx: b
         rx_usecs = 3 if adaptive_rx else 0
     if rx_usecs is None:
         return
-    setting = rx_usecs
-    if rx_usecs not in (0, 1, 3, 4):
-        if not MINIMUM_ITR_USECS <= rx_usecs <= MAXIMUM_ITR_USECS:
-            raise ValueError(
-                f"rx-usecs takes 0, 1, 3, 4 or {MINIMUM_ITR_USECS}..{MAXIMUM_ITR_USECS} us, not {rx_usecs!r}"
-            )
-        setting = 1_000_000 // rx_usecs
+    setting = coalesce_setting(rx_usecs)
     device.itr = InterruptThrottleRate(setting, literal_figure=device.itr.literal_figure)
     if device.active:
         register = device.itr.configure()
         device.write_itr(0 if register is None else register)
 
 
+def coalesce_setting(rx_usecs: int) -> int:
+    """The driver's parameter InterruptThrottleRate for a value of ``rx-usecs``. Raises ``ValueError``."""
+    if rx_usecs in (0, 1, 3, 4):
+        return rx_usecs
+    if not MINIMUM_ITR_USECS <= rx_usecs <= MAXIMUM_ITR_USECS:
+        raise ValueError(f"rx-usecs takes 0, 1, 3, 4 or {MINIMUM_ITR_USECS}..{MAXIMUM_ITR_USECS} us, not {rx_usecs!r}")
+    return 1_000_000 // rx_usecs
+
+
+def feature_name(name: str) -> str:
+    """The long name of a feature. Raises ``ValueError`` if there is none."""
+    name = SHORT_FEATURES.get(name, name)
+    if name not in FEATURES and name not in (_GRO, _RX_ALL):
+        raise ValueError(f"there is no feature {name!r}; there are {', '.join([*FEATURES, _GRO, _RX_ALL])}")
+    return name
+
+
 def get_features(device: "E1000") -> dict[str, bool]:
     """``ethtool -k``."""
     features = {name: bool(flag & device.features) for name, flag in FEATURES.items()}
-    return features | {_GRO: device.gro, _RX_ALL: device.receive_all}
+    return features | {_GRO: device.gro, _RX_ALL: device.rx_ring.receive_all}
 
 
 async def set_features(device: "E1000", changes: dict[str, bool]) -> None:
@@ -126,12 +139,8 @@ async def set_features(device: "E1000", changes: dict[str, bool]) -> None:
     Raises ``ValueError`` for a feature that is not there, or one that needs another that is off.
     """
     wanted = get_features(device)
-    for name, on in changes.items():
-        name = SHORT_FEATURES.get(name, name)
-        if name not in wanted:
-            raise ValueError(f"there is no feature {name!r}; there are {', '.join(wanted)}")
-        wanted[name] = on
-    named = {SHORT_FEATURES.get(name, name) for name in changes}
+    named = {feature_name(name): on for name, on in changes.items()}
+    wanted |= named
     for name, needed in (
         ("tx-checksumming", "scatter-gather"),
         ("tcp-segmentation-offload", "tx-checksumming"),
@@ -150,12 +159,12 @@ async def set_features(device: "E1000", changes: dict[str, bool]) -> None:
         device.set_gro(wanted[_GRO])
     changed = before ^ device.features
     if changed & (Features.HW_VLAN_CTAG_RX | Features.HW_VLAN_CTAG_FILTER):
-        device.configure_vlans()
-    if changed & Features.RXCSUM or device.receive_all is not wanted[_RX_ALL]:
+        device.filters.vlans_changed()
+    if changed & Features.RXCSUM or device.rx_ring.receive_all is not wanted[_RX_ALL]:
 
         def change() -> None:
             device.rx_ring.checksum = Features.RXCSUM in device.features
-            device.receive_all = wanted[_RX_ALL]
+            device.rx_ring.receive_all = wanted[_RX_ALL]
 
         await device.reinit(change)
 
@@ -253,8 +262,8 @@ def get_wol(device: "E1000") -> tuple[str, str]:
 
 
 def set_wol(device: "E1000", wol: str) -> None:
-    """``ethtool -s ... wol``; takes effect with the next ``suspend``. Raises ``ValueError`` for a letter that is
-    none."""
+    """``ethtool -s ... wol``; takes effect with the next ``driver.power.suspend``. Raises ``ValueError`` for a letter
+    that is none."""
     device.wake_on = parse_wake_on(wol)
 
 

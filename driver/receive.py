@@ -65,6 +65,8 @@ class ReceiveRing:
         self._delays = (int_delay, abs_int_delay)
         self.checksum = checksum
         """Whether the device checks TCP's and UDP's checksums, from the next ``configure`` on."""
+        self.receive_all = False
+        """Frames with errors are received too, from the next ``configure`` on (``ethtool -K ... rx-all``)."""
         self._bus = bus
         self._cpu = cpu
         self._stats = stats
@@ -191,7 +193,7 @@ class ReceiveRing:
         data = b"".join(self._parts)
         bad_length = self._bad_length or len(data) < _ETHERNET_HEADER + _FCS
         self._start_packet()
-        if upper & _FRAME_ERRORS or bad_length:
+        if bad_length or (upper & _FRAME_ERRORS and not self.receive_all):
             self._stats.rx_errors += 1
             if upper & _CRC_ERROR:
                 self._stats.rx_crc_errors += 1

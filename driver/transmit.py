@@ -39,6 +39,11 @@ _TIDV = BY_NAME["TIDV"].offset
 _TADV = BY_NAME["TADV"].offset
 _TXDCTL = BY_NAME["TXDCTL"]
 _TDT = BY_NAME["TDT"].offset
+_TDH = BY_NAME["TDH"].offset
+_TDFPC = BY_NAME["TDFPC"].offset
+
+_LONGEST_PACKET = 16384
+"""Bytes."""
 
 # The command and status bits lie at the same places in legacy and data descriptors.
 _LAST = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
@@ -184,6 +189,22 @@ class TransmitRing:
             mapping.last = self.ring.give(lower, upper)
         self._in_flight.append(mapping)
         self._after_tso = mapping.after_tso
+
+    async def drain(self, link_speed: int) -> None:
+        """Wait while the device sends what it has; up to where it does not get on any more. ``link_speed`` in Mb/s."""
+        interval = _LONGEST_PACKET * 8 * 1000 // link_speed
+        before: tuple[int, int] | None = None
+        while True:
+            state = (await self._bus.read32(_TDH), await self._bus.read32(_TDFPC))
+            if state == (self.ring.next_to_use, 0):
+                # The last one may be on the wire.
+                await self._bus.env.sleep(interval)
+                return
+            if state == before:
+                self._counters.tx_fifo_lost += state[1]
+                return
+            before = state
+            await self._bus.env.sleep(interval)
 
     def restart(self) -> list[SkBuff]:
         """The device has been reset: give it again what it has not sent, from the first descriptor on. Returns the

@@ -27,6 +27,7 @@ class Watchdog:
         self._wanted = device.env.event()
         self._link_event = False
         self._reset_wanted = False
+        self._reset_timer: Timer | None = None
         self._timer: Timer | None = None
         self._task: Task[None] | None = None
         self._octets = (0, 0)
@@ -43,6 +44,9 @@ class Watchdog:
 
     async def end(self) -> None:
         """Let the watchdog see that the interface is down, and wait for its end."""
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+            self._reset_timer = None
         if self._task is not None:
             self._wanted.set()
             await self._task
@@ -56,12 +60,17 @@ class Watchdog:
     def transmitter_hangs(self) -> None:
         """The device has had a packet too long: after a while, reset it (Linux's dev_watchdog)."""
         device = self._device
+        if self._reset_timer is not None:
+            return
+        device.counters.tx_hangs += 1
+        device.stop_queue()
 
         def reset() -> None:
+            self._reset_timer = None
             self._reset_wanted = True
             self._wanted.set()
 
-        device.env.call_at(device.env.now + device.parameters.tx_timeout, reset)
+        self._reset_timer = device.env.call_at(device.env.now + device.parameters.tx_timeout, reset)
 
     async def _run(self) -> None:
         device = self._device

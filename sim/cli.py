@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sim import benchmarks, formal, synthesis
+from sim import benchmarks, ethtool_command, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.errors import RunFailedError, UserError
 from sim.experiment_commands import compare, report, run, sweep
@@ -26,6 +26,7 @@ _INTERRUPTED = 130
 """What typer returns after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+ethtool_command.register(app)
 
 
 for command in (report, run, sweep, compare):

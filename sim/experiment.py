@@ -29,7 +29,7 @@ DEFAULT_MODES = (0, 1, 3, 4, 8000)
 """InterruptThrottleRate of the main job's runs: off, dynamic, dynamic conservative, simplified, fixed 8000/s."""
 
 _SECTIONS: dict[str, type[BaseModel]] = {"driver": Driver, "link": LinkParameters, "host": Host}
-_TOP = ("backend", "seeds", "simplified_interval", "time_limit", "workload", *_SECTIONS)
+_TOP = ("backend", "seeds", "itr_semantics", "simplified_interval", "time_limit", "workload", *_SECTIONS)
 _KINDS = {kind.model_fields["kind"].default: kind for kind in WORKLOADS}
 _RANGE = {"from", "to", "points", "scale"}
 _UNVARIED = {"driver.interrupt_throttle_rate", "driver.offloads", "seed", "backend"}

@@ -91,8 +91,8 @@ def _simulate(
 ) -> tuple[list[Row], float]:
     """All rows, and the seconds that the runs took. Raises ``RunFailedError`` if a run has none."""
     outputs = outputs or Outputs()
-    if any(run.backend is Backend.RTL for run in runs):
-        build.bench(waves=outputs.waves, announce=lambda text: _announce(console, text))
+    for semantics in sorted({run.itr_semantics for run in runs if run.backend is Backend.RTL}):
+        build.bench(waves=outputs.waves, semantics=semantics, announce=lambda text: _announce(console, text))
     if any(run.backend is Backend.MODEL for run in runs):
         if outputs.waves:
             raise UserError("--waves shows signals of the RTL: it goes with --backend rtl")

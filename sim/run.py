@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from driver.parameters import E1000Parameters
-from sim.backend import Backend
+from sim.backend import Backend, ItrSemantics
 from sim.costs import HostCosts
 from sim.quantity import Duration
 from sim.workloads.registry import AnyWorkload
@@ -167,6 +167,8 @@ class Run(BaseModel):
     driver: Driver = Field(default_factory=Driver)
     link: LinkParameters = Field(default_factory=LinkParameters)
     host: Host = Field(default_factory=Host)
+    itr_semantics: ItrSemantics = ItrSemantics.SINCE_LAST_INTERRUPT
+    """What the NIC makes of ITR: the manual's meaning, or a hold-off from each cause on."""
     seed: int = Field(default=1, ge=0)
     simplified_interval: Duration = Field(default=1_000_000, ge=1)
     """Between two recomputations of mode 4. Linux takes 2 s, far longer than a run."""

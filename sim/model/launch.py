@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from hw.interrupt import Semantics
 from sim.clock import CYCLE_NS, cycle_at
 from sim.engine import EventEngine
 from sim.errors import RunFailedError
@@ -20,7 +21,7 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
     """The rows of a run, whose outputs lie in ``folder``. Raises ``RunFailedError``."""
     env = EventEngine(seed=run.seed)
     laboratory = Laboratory(env, run, folder=folder, outputs=outputs)
-    bus = ModelBus(env, laboratory.cpu)
+    bus = ModelBus(env, laboratory.cpu, semantics=Semantics(run.itr_semantics.value))
     port = ModelPort(bus, outgoing=laboratory.link.a_to_b, incoming=laboratory.link.b_to_a)
     port.arrivals.append(laboratory.hosts.on_wire)
     if outputs.timeline:

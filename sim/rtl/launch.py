@@ -27,7 +27,7 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
     (folder / "request.json").write_text(
         json.dumps({"run": run.model_dump(mode="json"), "outputs": asdict(outputs), "key": run.key})
     )
-    runner = build.bench(waves=outputs.waves)
+    runner = build.bench(waves=outputs.waves, semantics=run.itr_semantics)
     log = folder / "simulator.log"
     try:
         runner.test(

@@ -29,6 +29,10 @@ EEPROM_TIME = 7_000
 """ns that EERD takes to read a word."""
 
 
+MDIO_TIME = 26_000
+"""ns that MDIC takes to access a register."""
+
+
 def ones_complement_sum(data: bytes) -> int:
     """Sum of the 16-bit words, the last one padded with zero (RFC 1071), not inverted."""
     data += bytes(len(data) % 2)
@@ -77,7 +81,12 @@ class BehaviouralE1000:
         self.descriptors: list[tuple[str, dict[str, int]]] = []
         """Every transmit descriptor executed, decoded: format and fields."""
         self.missed = 0
+        self.phy = {1: 0x796D, 4: 0x0DE1, 5: 0xC1E1, 0: 0x1140, 16: 0x0360, 17: 0xAC00}
+        """Registers of the PHY that were written, or are read."""
+        self.masked_causes_interrupt = False
         self.link = True
+        self.paused = False
+        """STATUS tells that a pause frame holds the transmitter."""
         self.eeprom = image(mac_address)
         self.eeprom_answers = True
         self.reset_works = True
@@ -122,7 +131,9 @@ class BehaviouralE1000:
         assert register is not None, f"read of a hole at {offset:#x}"
         match register.name:
             case "STATUS":
-                return register.value(FD=1, LU=1, SPEED=2) if self.link and self.has("CTRL", "SLU") else 0
+                if not self.link or not self.has("CTRL", "SLU"):
+                    return 0
+                return register.value(FD=1, LU=1, SPEED=2, TXOFF=int(self.paused))
             case "ICR":
                 value, self._icr = self._icr, 0
                 self._update_line()
@@ -148,6 +159,13 @@ class BehaviouralE1000:
                 else:
                     self.registers[offset] |= register.mask("RST")
                 return
+            case "MDIC":
+                number = register["REG"].get(value)
+                if register["OP"].get(value) == 1:
+                    self.phy[number] = register["DATA"].get(value)
+                answer = (value & ~register["DATA"].mask) | self.phy.get(number, 0) | register.mask("READY")
+                self.registers[offset] = value & ~register.mask("READY")
+                self.env.call_at(self.env.now + MDIO_TIME, lambda: self.registers.update({offset: answer}))
             case "EERD":
                 address = register["ADDR"].get(value)
                 self.registers[offset] = register.value(ADDR=address)
@@ -181,7 +199,7 @@ class BehaviouralE1000:
 
     def _update_line(self) -> None:
         """Level of the pin, at most one rise per ITR x 256 ns (manual 13.4.18)."""
-        wanted = bool(self._icr & self._ims)
+        wanted = bool(self._icr & (self._ims or (0x7FFF if self.masked_causes_interrupt else 0)))
         if wanted and not self.line:
             earliest = 0 if self._last_interrupt is None else self._last_interrupt + self.get("ITR") * 256
             if self.env.now < earliest:
