@@ -154,5 +154,3 @@ def calibrate(*, announce: Callable[[str], None]) -> Calibration:
         announce(f"{name}: {len(events)} events differ, by at most {largest} cycles")
     calibration.save()
     return calibration
-
-

@@ -79,7 +79,7 @@ def test_experiments_that_come_along_are_valid(path: Path) -> None:
         ("seeds = 2", "seeds = [1, 1]", 2, "a list of different numbers"),
         ("seeds = 2", "seed = 2", 2, "unknown key 'seed'; backend, seeds"),
         ("offloads = true", "offloads = 3", 12, "offloads is true or false, not 3"),
-        ("offloads = true", "offloads = true\ntso = false", 10, "offloads stands for tso"),
+        ("offloads = true", "offloads = true\ntso = false", 12, "offloads stands for tso"),
         ("offloads = true", "rx_int_delay = 70000", 12, "rx_int_delay takes 0..65535 units of 1.024 us"),
         ("offloads = true", "offload = true", 12, "did you mean 'offloads'?"),
         ('"model"', '"paper"', 1, "should be 'rtl' or 'model'"),
@@ -169,6 +169,5 @@ def test_a_range_has_its_ends(first: int, last: int, points: int, logarithmic: b
     values = span(first, last, points, logarithmic=logarithmic)
     assert (values[0], values[-1]) == (first, last)
     assert len(values) <= points
-    steps = [abs(int(b) - int(a)) for a, b in zip(values, values[1:], strict=False)]  # type: ignore[call-overload]
-    assert all(steps)
-    assert span("1 us", "1 ms", 4, logarithmic=True)[0] == "1 us"
+    assert len(set(values)) == len(values)
+    assert span("1 us", "1000 us", 4, logarithmic=True)[0] == "1 us"

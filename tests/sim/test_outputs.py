@@ -1,5 +1,6 @@
 """What a run leaves beside its rows: captures with comments, a timeline, views of waveforms."""
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_one_packet_can_be_followed_through_the_timeline(tmp_path: Path) -> None
     # A processor does one thing at a time.
     [processor] = [number for number, name in tracks.items() if name == "processor 0"]
     spans = sorted(slices[processor])
-    assert all(end <= start + 1e-6 for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start + 1e-6 for (_, end), (start, _) in itertools.pairwise(spans))
 
 
 VERILOG = """

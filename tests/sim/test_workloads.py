@@ -74,9 +74,11 @@ def test_imix_is_seven_four_one() -> None:
 
 @pytest.mark.parametrize("way", ["send", "receive", "both"])
 def test_bulk_fills_the_wire(tmp_path: Path, way: str) -> None:
-    row = run(tmp_path, {"kind": "bulk", "way": way})
+    row = run(tmp_path, {"kind": "bulk", "way": way, "warm_up": 1_000_000})
     for direction, goodput in (("send", row.send_goodput), ("receive", row.receive_goodput)):
-        assert (goodput > 700e6) == (way in (direction, "both"))
+        # Both ways share the wire with each other's acknowledgments.
+        assert (goodput > 400e6) == (way in (direction, "both"))
+    assert row.goodput > 800e6
     assert row.retransmissions == 0
 
 
@@ -108,8 +110,8 @@ def test_datagrams_arrive_once_each(tmp_path: Path, kind: str) -> None:
 def test_modes_meet_the_same_arrivals(tmp_path: Path) -> None:
     rows = [run(tmp_path, {"kind": "poisson", "rate": 60_000.0}, interrupt_throttle_rate=mode) for mode in (0, 8000)]
     assert abs(rows[0].frames_received - rows[1].frames_received) <= 1
-    other = run(tmp_path, {"kind": "poisson", "rate": 60_000.0}, seed=2)
-    assert other.frames_received != rows[0].frames_received
+    other = run(tmp_path, {"kind": "poisson", "rate": 60_000.0}, seed=2, interrupt_throttle_rate=0)
+    assert other.latencies != rows[0].latencies
 
 
 def test_mixed_and_incast_measure_their_requests(tmp_path: Path) -> None:
