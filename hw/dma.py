@@ -65,15 +65,16 @@ class DmaArbiter(wiring.Component):
         m = Module()
         numbers = range(len(self.clients))
         unanswered = [Signal(range(self._outstanding + 1), name=f"unanswered_{number}") for number in numbers]
+        full = Signal(len(numbers))  # no more may be
         asked = Signal(len(numbers))
-        self._read_requests(m, unanswered, asked)
-        self._read_data(m, unanswered, asked)
+        self._read_requests(m, full, asked)
+        self._read_data(m, unanswered, full, asked)
         writing = self._writes(m)
         reading = Cat(*unanswered).any() | Cat(client.read_data.valid for client in self.clients).any()
         m.d.comb += self.idle.eq(~(reading | writing))
         return m
 
-    def _read_requests(self, m: Module, unanswered: Sequence[Signal], asked: Signal) -> None:
+    def _read_requests(self, m: Module, full: Signal, asked: Signal) -> None:
         """Sets the bits of ``asked`` of the client whose request is taken in this cycle."""
         offer = self.memory.read_request
         requests = [client.read_request for client in self.clients]
@@ -83,7 +84,7 @@ class DmaArbiter(wiring.Component):
         taking = Signal()
         for number, request in enumerate(requests):
             m.d.comb += [
-                waiting[number].eq(request.valid & (unanswered[number] != self._outstanding)),
+                waiting[number].eq(request.valid & ~full[number]),
                 asked[number].eq(taking & (following == number)),
                 request.ready.eq(asked[number]),
             ]
@@ -98,15 +99,18 @@ class DmaArbiter(wiring.Component):
         with m.Elif(offer.ready):
             m.d.sync += offer.valid.eq(0)
 
-    def _read_data(self, m: Module, unanswered: Sequence[Signal], asked: Signal) -> None:
+    def _read_data(self, m: Module, unanswered: Sequence[Signal], full: Signal, asked: Signal) -> None:
         word = self.memory.read_data
         for number, client in enumerate(self.clients):
             count = unanswered[number]
             stale = Signal.like(count, name=f"stale_{number}")  # of those, made before the last flush
             here = word.valid & (word.payload.tag == number)
             done = here & word.payload.last
+            following = Signal.like(count, name=f"following_{number}")
+            m.d.comb += following.eq(count + asked[number] - done)
             m.d.sync += [
-                count.eq(count + asked[number] - done),
+                count.eq(following),
+                full[number].eq(following == self._outstanding),
                 client.read_data.payload.eq(word.payload),
                 client.read_data.valid.eq(here & (stale == 0) & ~self.flush),
             ]

@@ -225,7 +225,8 @@ class PhyLink(wiring.Component):
             Speed.MEGABIT_100: page[_HUNDRED_FULL],
             Speed.GIGABIT: gigabit[_GIGABIT_FULL],
         }
-        negotiated = Signal(data.StructLayout({"speed": Speed, "valid": 1}))
+        # Out of reset it is not 10 Mb/s for a moment: the MAC would need an octet's time, 100 cycles, to leave that.
+        negotiated = Signal(data.StructLayout({"speed": Speed, "valid": 1}), init={"speed": Speed.GIGABIT})
         with m.If(left == _SETTLE_CYCLES):
             m.d.sync += negotiated.eq(0)
             for speed in sorted(self._partner.speeds):

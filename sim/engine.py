@@ -29,17 +29,12 @@ class Steppable(Protocol):
 
 
 class _Call:
-    """A call that is due at a time; cancelled by taking its function away."""
+    """A call that is to be made; cancelled by taking its function away."""
 
-    __slots__ = ("function", "sequence", "when")
+    __slots__ = ("function",)
 
-    def __init__(self, when: int, sequence: int, function: Callable[[], None]) -> None:
-        self.when = when
-        self.sequence = sequence
+    def __init__(self, function: Callable[[], None]) -> None:
         self.function: Callable[[], None] | None = function
-
-    def __lt__(self, other: "_Call") -> bool:
-        return (self.when, self.sequence) < (other.when, other.sequence)
 
     def cancel(self) -> None:
         self.function = None
@@ -55,7 +50,8 @@ class _Sleep:
         self.when = when
 
     def __await__(self) -> Generator["_Sleep", None, None]:
-        yield self
+        if not self.scheduler.jump(self.when):
+            yield self
 
     def arm(self, task: "Steppable") -> Callable[[], None]:
         return self.scheduler.call_at(self.when, task.step).cancel
@@ -195,15 +191,21 @@ class Scheduler:
         self.random = random.Random(seed)
         self.current: Task[Any] | None = None
         """The task that runs at this moment; None in a timed call."""
-        self._heap: list[_Call] = []
+        self._heap: list[tuple[int, int, _Call]] = []
+        """Time, a number that keeps calls of the same time in their order, and the call."""
         self._sequence = 0
         self._failure: BaseException | None = None
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
-        call = _Call(max(when, self.now), self._sequence, function)
-        heapq.heappush(self._heap, call)
+        call = _Call(function)
+        heapq.heappush(self._heap, (when if when > self.now else self.now, self._sequence, call))
         return call
+
+    def jump(self, when: int) -> bool:
+        """Let time pass until ``when`` for the task that runs, if its clock can do so and nothing else is due by then.
+        Returns whether it has."""
+        return False
 
     def sleep(self, duration: int) -> _Sleep:
         return _Sleep(self, self.now + duration)
@@ -221,18 +223,19 @@ class Scheduler:
     def next_call(self) -> int | None:
         """Time of the earliest call, or None if there is none."""
         heap = self._heap
-        while heap and heap[0].function is None:
+        while heap and heap[0][2].function is None:
             heapq.heappop(heap)
-        return heap[0].when if heap else None
+        return heap[0][0] if heap else None
 
     def run_until(self, time: int) -> None:
         """Make every call that is due at or before ``time``, then stand at ``time``."""
         heap = self._heap
-        while heap and heap[0].when <= time:
-            call = heapq.heappop(heap)
+        while heap and heap[0][0] <= time:
+            when, _, call = heapq.heappop(heap)
             if call.function is None:
                 continue
-            self.now = max(self.now, call.when)
+            if when > self.now:
+                self.now = when
             call.function()
             if self._failure is not None:
                 raise self._failure
@@ -241,6 +244,13 @@ class Scheduler:
 
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
+
+    def jump(self, when: int) -> bool:
+        heap = self._heap
+        if (heap and heap[0][0] <= when) or self._failure is not None:
+            return False
+        self.now = when
+        return True
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""

@@ -102,16 +102,27 @@ def load(path: Path, *, backend: Backend | None = None) -> list[Run]:
     if not workloads or not all(isinstance(workload, dict) for workload in workloads):
         raise document.fail(("workload",), f"[workload] or several [[workload]] must stand, each with kind: {_kinds()}")
     runs: dict[str, Run] = {}
+    distinct = _distinct(workloads)
     for index, workload in enumerate(workloads):
         tree = {key: value for key, value in content.items() if key != "workload"} | {"workload": workload}
-        for run in _grid(document, tree, index):
+        for run in _grid(document, tree, index, distinct.get(workload.get("kind"), set())):
             if runs.setdefault(run.name, run) != run:
                 raise document.fail(("workload",), f"two runs have the name {run.name}", workload=index)
     return list(runs.values())
 
 
-def _grid(document: _Document, tree: dict[str, Any], index: int) -> Iterator[Run]:
-    """All runs of one workload."""
+def _distinct(workloads: list[dict[str, Any]]) -> dict[Any, set[str]]:
+    """By kind, the parameters in which several workloads of the kind differ: they tell those apart."""
+    found: dict[Any, set[str]] = {}
+    for kind in {str(workload.get("kind")) for workload in workloads}:
+        members = [workload for workload in workloads if str(workload.get("kind")) == kind]
+        names = {name for member in members for name in member}
+        found[kind] = {name for name in names if len({json.dumps(member.get(name)) for member in members}) > 1}
+    return found
+
+
+def _grid(document: _Document, tree: dict[str, Any], index: int, distinct: set[str]) -> Iterator[Run]:
+    """All runs of one workload; ``distinct`` are the parameters that tell it from others of its kind."""
     axes: list[_Axis] = [(("seed",), _seeds(document, tree.pop("seeds", 1)))]
     fixed: dict[str, Any] = {}
     for key, value in tree.items():
@@ -131,6 +142,7 @@ def _grid(document: _Document, tree: dict[str, Any], index: int) -> Iterator[Run
     # Modes and seeds turn fastest: what is compared comes together.
     axes.sort(key=lambda axis: (axis[0] == ("seed",), axis[0] == ("driver", "interrupt_throttle_rate")))
     names = [".".join(place) for place, values in axes if len(values) > 1]
+    names += [name for name in sorted(f"workload.{key}" for key in distinct) if name not in names]
     for combination in itertools.product(*(values for _, values in axes)):
         content = {key: dict(value) if isinstance(value, dict) else value for key, value in fixed.items()}
         for (place, _), value in zip(axes, combination, strict=True):
@@ -139,7 +151,8 @@ def _grid(document: _Document, tree: dict[str, Any], index: int) -> Iterator[Run
                 target = target[part]
             target[place[-1]] = value
         chosen = {".".join(place): value for (place, _), value in zip(axes, combination, strict=True)}
-        yield _run(document, content, {name: chosen[name] for name in names}, index)
+        given = {name: chosen.get(name, fixed["workload"].get(name.removeprefix("workload."))) for name in names}
+        yield _run(document, content, {name: value for name, value in given.items() if value is not None}, index)
 
 
 def _place(

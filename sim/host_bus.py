@@ -38,6 +38,10 @@ class HostBus(ABC):
             raise ValueError(f"dma_width is 1..8 bytes per cycle, not {costs.dma_width}")
         self._read_request = costs.mmio_read_latency // 2
         self._write_latency = costs.mmio_write_latency
+        self.accesses: list[Callable[[int, int, bool, int], None]] = []
+        """Called with time, offset, whether it writes, and value of each access of the processor, when it is done."""
+        self.dma: list[Callable[[str, int, int, int], None]] = []
+        """Called with "read" or "write", start and duration in ns, and bytes, of each burst that the NIC tells."""
         self.rises: list[Callable[[int], None]] = []
         """Called with the time of each rise of the interrupt line."""
         self._line = InterruptLine(env, cpu, self.interrupt)
@@ -60,10 +64,17 @@ class HostBus(ABC):
         for observer in self.rises:
             observer(self.env.now)
 
+    @abstractmethod
+    def dma_read_bytes(self) -> int:
+        """Bytes that the NIC has asked memory for so far."""
+
     def write32(self, offset: int, value: int) -> None:
         self._check(offset)
         self.cpu.charge(Cause.MMIO)
-        self._post_write(cycle_at(self.cpu.post(offset) + self._write_latency), offset, value)
+        left = self.cpu.post(offset)
+        self._post_write(cycle_at(left + self._write_latency), offset, value)
+        for observer in self.accesses:
+            observer(left, offset, True, value)
 
     async def read32(self, offset: int) -> int:
         self._check(offset)
@@ -71,6 +82,16 @@ class HostBus(ABC):
         read = PendingRead(self.env.event())
         self._post_read(cycle_at(self.env.now + self._read_request), offset, read)
         await self.cpu.stall(Cause.MMIO, read.done)
+        for observer in self.accesses:
+            observer(self.env.now, offset, False, read.value)
+        return read.value
+
+    async def inspect32(self, offset: int) -> int:
+        """Read a register as an instrument on the bus does: no processor takes part."""
+        self._check(offset)
+        read = PendingRead(self.env.event())
+        self._post_read(cycle_at(self.env.now + self._read_request), offset, read)
+        await read.done.wait()
         return read.value
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:

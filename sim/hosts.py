@@ -9,19 +9,19 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from driver.bus import Bus
 from driver.e1000 import E1000, E1000Parameters, probe
 from hw.registers import BY_NAME
 from sim.engine import Scheduler, Task
 from sim.errors import RunFailedError
 from sim.host import IDEAL, HostCpu
+from sim.host_bus import HostBus
 from sim.results import RingSample
 from sim.switch import Switch
 from sim.wire import Direction, Link
 from sim.wire_device import WireDevice
 from stack.arp import ArpParameters
 from stack.counters import DropReason
-from stack.environment import Cause, Context
+from stack.environment import Cause
 from stack.host import NetworkStack
 from stack.net_device import SoftIrq
 from stack.skbuff import SkBuff
@@ -132,10 +132,10 @@ class Hosts:
         """A's MAC address."""
         return self.device.address
 
-    async def up(self, bus: Bus) -> None:
+    async def up(self, bus: HostBus) -> None:
         """Bring both sides up; A's link is up when this returns."""
         env, link, parameters = self.env, self.link, self._parameters
-        self._bus = bus
+        self.bus = bus
         self._memory_before = bus.memory.allocated()
         self._softirq = SoftIrq(env, self.cpu)
         self.device = device = await probe(bus, self.cpu, self._softirq, name="eth0", parameters=parameters)
@@ -169,13 +169,17 @@ class Hosts:
         await self.device.stop()
         for peer in self._ideal:
             await peer.stop()
-        kept = self._bus.memory.allocated() - self._memory_before
+        kept = self.bus.memory.allocated() - self._memory_before
         if kept:
             raise RunFailedError(f"the driver kept {kept} bytes of host memory after stop")
 
     def spawn(self, program: Coroutine[Any, Any, None], name: str) -> None:
         """A program that runs until the end of the run."""
         self._tasks.append(self.cpu.spawn(program, name, processor=self._program_affinity))
+
+    def stall(self, duration: int) -> None:
+        """A's processor does something else for ``duration`` ns, before all but interrupts."""
+        self.cpu.spend(Cause.PROGRAM, duration)
 
     async def begin(self, phase: str, *, latency_of: str = "") -> None:
         """A phase starts, ``latency_of`` as in ``sim.results.Row``. None may be open."""
@@ -240,14 +244,9 @@ class Hosts:
             interval *= 2
         self.env.call_at(self.env.now + interval, lambda: self._sample(phase, interval))
 
-    async def _read_counters(self) -> None:
-        # As an interrupt: a process may never have its turn, and what shall be measured is just that.
-        self.cpu.enter(Context.INTERRUPT)
-        for name, offset in _COUNTED_BY_NIC.items():
-            self._nic_counted[name] += await self._bus.read32(offset)
-
     async def _moment(self) -> Moment:
-        await self.env.spawn(self._read_counters(), name="measuring")
+        for name, offset in _COUNTED_BY_NIC.items():
+            self._nic_counted[name] += await self.bus.inspect32(offset)
         device, counters, stack = self.device, self.device.counters, self.stack
         socket = stack.counters.drops[DropReason.SOCKET_RCVBUFF]
         return Moment(

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from driver.bus import Bus
 from driver.itr import ThrottleMode, parse_interrupt_throttle_rate
 from sim.capture import Capture
 from sim.engine import Scheduler
 from sim.errors import RunFailedError
 from sim.host import HostCpu
+from sim.host_bus import HostBus
 from sim.hosts import Hosts, Moment, Phase
 from sim.outputs import Outputs
 from sim.results import QUANTILES, ItrWrite, Row
 from sim.run import Run, mode_name
+from sim.timeline import Timeline
 from sim.wire import Faults, Link
 from stack.environment import Cause
 
@@ -47,9 +48,11 @@ class Laboratory:
             peers=run.workload.peers,
             latency_of=run.workload.latency_of,
         )
+        self._folder = folder
+        self._timeline = Timeline() if outputs.timeline else None
         self._capture = Capture(folder / "capture.pcapng", interface=run.name) if outputs.capture else None
 
-    async def run(self, bus: Bus) -> None:
+    async def run(self, bus: HostBus) -> None:
         """Bring the hosts up, run the workload, take the hosts down. Raises ``RunFailedError``."""
         limit = self.specification.time_limit
         deadline = self.env.call_at(self.env.now + limit, lambda: self._give_up(limit))
@@ -57,12 +60,16 @@ class Laboratory:
             self.link.taps.append(self._capture)
         try:
             await self.hosts.up(bus)
+            if self._timeline:
+                self._timeline.attach(self.hosts)
             await self.specification.workload.run(self.hosts)
             await self.hosts.down()
         finally:
             if self._capture:
                 self._capture.close()
         deadline.cancel()
+        if self._timeline:
+            self._timeline.write(self._folder / "timeline.json")
 
     def _give_up(self, limit: int) -> None:
         self.env.fail(RunFailedError(f"no end after {limit / _NANOSECONDS:g} s of simulated time"))

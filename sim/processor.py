@@ -62,6 +62,8 @@ class Processor:
         self.env = env
         self.busy = [0] * len(Cause)
         """Nanoseconds by number of the cause, up to the last change."""
+        self.observers: list[Callable[[int, int, int], None]] = []
+        """Called with number of the cause, start and duration of work that is done, in ns."""
         self.switches = 0
         """Processes that took the processor from another one, or after sleep."""
         self._switch_cost = switch_cost
@@ -151,11 +153,16 @@ class Processor:
         if self._running is None:
             return
         if self._stalled is not None:
-            self.busy[CAUSES[self._stalled]] += now - self._started
+            self._done(CAUSES[self._stalled], self._started, now - self._started)
             self._had(self._running, now - self._started)
         elif self._timer is not None:
             self._consume(self._running, now - self._started)
         self._started = now
+
+    def _done(self, cause: int, start: int, duration: int) -> None:
+        self.busy[cause] += duration
+        for observer in self.observers:
+            observer(cause, start, duration)
 
     def _had(self, flow: Flow, duration: int) -> None:
         if flow.context in _FAIR:
@@ -165,15 +172,16 @@ class Processor:
     def _consume(self, flow: Flow, duration: int) -> None:
         flow.pending -= duration
         self._had(flow, duration)
-        parts, busy = flow.parts, self.busy
+        parts, start = flow.parts, self._started
         while duration:
-            part = parts[0]
-            if part[1] > duration:
+            cause, length = part = parts[0]
+            if length > duration:
                 part[1] -= duration
-                busy[part[0]] += duration
+                self._done(cause, start, duration)
                 return
-            busy[part[0]] += part[1]
-            duration -= part[1]
+            self._done(cause, start, length)
+            start += length
+            duration -= length
             parts.popleft()
 
     def _place(self, flow: Flow) -> None:

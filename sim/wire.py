@@ -51,7 +51,8 @@ class Direction:
     """One way of the link.
 
     ``deliver(start, frame)`` is set by the receiving station. It is called when the frame's last bit has arrived
-    (``whole=True``), or, for a station that plays the bits itself, when the first one arrives.
+    (``whole=True``), or, for a station that plays the bits itself, when the first one arrives, or for one that does so
+    in a time of its own (``ahead``) as soon as it is known when that will be.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Direction:
         self.taps = taps
         self.deliver: Callable[[int, bytes], None] | None = None
         self.whole = True
+        self.ahead = False
         self.frames = 0
         self.lost = 0
         self.corrupted = 0
@@ -74,6 +76,12 @@ class Direction:
     def send(self, frame: bytes) -> int:
         """Queue a frame behind those on their way; returns the time at which its gap is over."""
         return self.carry(max(self.env.now, self._free_at), frame)
+
+    def send_burst(self, frames: list[bytes]) -> int:
+        """Queue frames back to back; returns the time at which the last one's gap is over."""
+        for frame in frames:
+            self.send(frame)
+        return self._free_at
 
     def carry(self, start: int, frame: bytes) -> int:
         """A frame whose preamble starts (or, from a station that serialises by itself, started) at ``start``."""
@@ -91,6 +99,9 @@ class Direction:
             damaged = bytearray(frame)
             damaged[bit // 8] ^= 1 << bit % 8
             frame = bytes(damaged)
+        if self.ahead:
+            self._arrive(start + self.delay, frame)
+            return self._free_at
         arrival = (end if self.whole else start) + self.delay
         self.env.call_at(arrival, lambda: self._arrive(start + self.delay, frame))
         return self._free_at

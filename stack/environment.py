@@ -63,6 +63,8 @@ class Random(Protocol):
 class Cause(Enum):
     """What a processor spends its time on. The host model puts a price on each."""
 
+    __hash__ = object.__hash__  # that of ``Enum`` hashes the name, at the price of a call in Python
+
     INTERRUPT = "interrupt"
     """Entry to and exit from a hardware interrupt handler."""
     MMIO = "mmio"

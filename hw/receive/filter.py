@@ -183,8 +183,8 @@ class ReceiveFilter(wiring.Component):
     link : ``In(1)``
         Without a link nothing is received.
     decided : ``Out(1)``
-        From the decision until the next frame's first word; at most 24 cycles after the second word (or the only
-        one), or 8 after the last if that is later.
+        From the decision until the next frame's first word; at most 25 cycles after the second word (or the only
+        one), or 9 after the last if that is later.
     keep, length, ce, alignment, rxe, pif, vp : ``Out``
         While ``decided``: whether to keep the frame, its bytes with FCS, its error bits (``alignment`` says which error
         CE is), whether it was found in the multicast hash table alone, and whether it has a tag and CTRL.VME asks to
@@ -282,7 +282,8 @@ class ReceiveFilter(wiring.Component):
             self.quanta.eq(decoder.quanta),
         ]
 
-        # Registered once more, since the decision is a long chain.
+        # Registered in several steps, since the decision is a long chain: what the frame is, what the tables say of
+        # it, its fate.
         short, long, good, passes, judge = (Signal(name=name) for name in ("short", "long", "good", "passes", "judge"))
         with m.If(self.rctl.lpe):
             m.d.sync += long.eq(self.length > LONGEST_JUMBO)
@@ -294,12 +295,14 @@ class ReceiveFilter(wiring.Component):
             m.d.sync += passes.eq(self.rctl.mpe)
         with m.Else():
             m.d.sync += passes.eq(self.rctl.upe)
-        settled = Signal(5)  # a one comes through it when the tables have answered for the last word, too
+        settled = Signal(6)  # a one has come through it when the fate is that of the last word, too
+        listed = Signal(2)  # and likewise, when it is that of the address table's answer
         m.d.sync += [
             short.eq(self.length < SHORTEST),
             good.eq(~(short | long | self.ce | self.rxe)),
             settled.eq(Cat(ended, settled)),
-            judge.eq(ended & table.done & settled.all() & ~judge),
+            listed.eq(Cat(table.done, listed)),
+            judge.eq(ended & table.done & listed.all() & settled.all() & ~judge),
         ]
 
         passed, discarded = good & decoder.passed, good & decoder.discarded
@@ -315,42 +318,45 @@ class ReceiveFilter(wiring.Component):
             unwanted.eq(tagged & ~vlan_wanted & ~passed),
         ]
         m.d.comb += missed.eq(overrun | discarded | unwanted)
+        fate, kept = Signal(Drops), Signal()
+        m.d.sync += [fate.eq(0), kept.eq(0)]
+        with m.If(~enabled):
+            pass
+        with m.Elif(overrun):
+            m.d.sync += fate.overrun.eq(1)
+        with m.Elif(discarded):
+            m.d.sync += fate.mac_control.eq(1)
+        with m.Elif(unwanted):
+            m.d.sync += fate.vlan.eq(1)
+        with m.Elif(~matched):
+            m.d.sync += fate.no_match.eq(1)
+        with m.Elif(short & ~self.rctl.sbp):
+            m.d.sync += [fate.fragment.eq(self.ce), fate.undersize.eq(~self.ce)]
+        with m.Elif(long):
+            m.d.sync += [fate.jabber.eq(self.ce), fate.oversize.eq(~self.ce)]
+        with m.Elif(self.rxe & ~self.rctl.sbp):
+            m.d.sync += fate.rx_error.eq(1)
+        with m.Elif(self.ce & ~self.rctl.sbp):
+            m.d.sync += fate.crc_error.eq(1)
+        with m.Else():
+            m.d.sync += kept.eq(1)
         with m.If(judge):
             m.d.sync += [
                 ended.eq(0),
                 settled.eq(0),
+                self.drops.eq(fate),
+                self.keep.eq(kept),
                 self.decided.eq(1),
                 self.verdict.passes.eq(good & ~missed & matched),
                 self.verdict.broadcast.eq(good & ~missed & broadcast),
                 self.verdict.exact.eq(good & ~missed & matched & table.exact),
                 self.verdict.multicast.eq(good & ~missed & matched & group),
-                self.keep.eq(0),
                 self.pif.eq(~passes & ~table.listed & ~passed),
                 self.vp.eq(tagged & self.types.vme),
                 self.tag.eq(Mux(tagged & self.types.vme, information, 0)),
                 self.control.eq(Mux(good & ~overrun, decoder.kind.as_value(), 0)),
                 self.pause.eq(enabled & good & ~overrun & (decoder.kind.xon | decoder.kind.xoff)),
             ]
-            with m.If(~enabled):
-                pass
-            with m.Elif(overrun):
-                m.d.sync += self.drops.overrun.eq(1)
-            with m.Elif(discarded):
-                m.d.sync += self.drops.mac_control.eq(1)
-            with m.Elif(unwanted):
-                m.d.sync += self.drops.vlan.eq(1)
-            with m.Elif(~matched):
-                m.d.sync += self.drops.no_match.eq(1)
-            with m.Elif(short & ~self.rctl.sbp):
-                m.d.sync += [self.drops.fragment.eq(self.ce), self.drops.undersize.eq(~self.ce)]
-            with m.Elif(long):
-                m.d.sync += [self.drops.jabber.eq(self.ce), self.drops.oversize.eq(~self.ce)]
-            with m.Elif(self.rxe & ~self.rctl.sbp):
-                m.d.sync += self.drops.rx_error.eq(1)
-            with m.Elif(self.ce & ~self.rctl.sbp):
-                m.d.sync += self.drops.crc_error.eq(1)
-            with m.Else():
-                m.d.sync += self.keep.eq(1)
         return m
 
     def _tag(self, m: Module, first: Signal, second: Signal) -> tuple[Signal, Signal]:

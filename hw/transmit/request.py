@@ -112,9 +112,11 @@ class TransmitRequester(wiring.Component):
                 m.next = "WORDS"
             with m.State("WORDS"):
                 m.d.sync += burst_words.eq((address[:3] + burst + 7) >> 3)
+                m.next = "ROOM"
+            with m.State("ROOM"), m.If(room >= burst_words):
                 m.next = "REQUEST"
             with m.State("REQUEST"):
-                m.d.comb += self.read_request.valid.eq(room >= burst_words)
+                m.d.comb += self.read_request.valid.eq(1)
                 with m.If(asked):
                     # A burst that is not the final one ends on a boundary.
                     m.d.sync += [

@@ -11,8 +11,8 @@ __all__ = ["FrameByte", "OctetStream"]
 FrameByte = data.StructLayout({"data": 8, "valid": 1, "begin": 1})
 """``begin`` is high in a cycle before a frame's first byte; in each cycle of ``valid`` the next byte of it goes by."""
 
-_DRAIN_CYCLES = 8
-"""What the slowest of the filters needs behind a frame's last byte."""
+_DRAIN_CYCLES = 9
+"""What the slowest of the filters needs behind a frame's last byte, which goes by a cycle after it leaves."""
 
 
 class OctetStream(wiring.Component):
@@ -25,7 +25,7 @@ class OctetStream(wiring.Component):
     enable : ``In(1)``
         While low words are not looked at, and never waited for.
     hold : ``In(1)``
-        No byte goes by in this cycle.
+        No byte goes by in the next cycle.
     octet : ``Out(FrameByte)``
     ready : ``Out(1)``
         The next word may be taken; behind a frame's last: all of it has gone by, and every filter has seen it. Once
@@ -46,15 +46,19 @@ class OctetStream(wiring.Component):
         left = Signal(4)
         drain = Signal(range(_DRAIN_CYCLES + 1))
         idle = Signal()
-        m.d.comb += [
+        leaves = Signal()
+        m.d.sync += [
             self.octet.data.eq(shift[:8]),
-            self.octet.valid.eq((left != 0) & ~self.hold),
-            self.octet.begin.eq(self.taken & first),
+            self.octet.valid.eq(leaves),
+            self.octet.begin.eq(self.taken & first & self.enable),
+        ]
+        m.d.comb += [
+            leaves.eq((left != 0) & ~self.hold),
             idle.eq((left == 0) & (drain == 0)),
             # Within a frame the next word may come in the cycle of this one's last byte: 8 bytes in 8 cycles.
             self.ready.eq(~self.enable | Mux(first, idle, (left == 0) | ((left == 1) & ~self.hold))),
         ]
-        with m.If(self.octet.valid):
+        with m.If(leaves):
             m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1), drain.eq(_DRAIN_CYCLES)]
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)

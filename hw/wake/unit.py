@@ -101,7 +101,7 @@ class WakeUp(wiring.Component):
         taken.
     judge : ``In(1)``, verdict : ``In(WakeVerdict)``, length : ``In(15)``
         Pulse: what the receive filter says of the frame of which the last word was taken, and its bytes. The verdict is
-        there from the cycle before, the length from 2 before.
+        there from the cycle before, the length from 2 before until the one behind.
     link : ``In(1)``
         The PHY has a link.
     pme : ``Out(1)``
@@ -156,18 +156,21 @@ class WakeUp(wiring.Component):
             armed.eq((control.pme_en | control.apme) & ~waiting),
         ]
         m.submodules.octets = octets = ResetInserter(self.reset)(OctetStream())
-        stores = Signal()  # software writes WUPM
+        stores = Signal()  # software writes WUPM: then no byte of a frame does
         m.d.sync += stores.eq(self.wupm.write)
-        happened = self._happened(m, octets, armed, valid, stores)
+        m.d.comb += octets.hold.eq(self.wupm.write)
+        happened = self._happened(m, octets, armed, valid)
 
-        # Two steps: which bits, then what follows from them.
+        # Two steps: which bits, and in the next cycle what follows from them.
         acpi, apm = Signal.like(status.as_value()), Signal()
         wakes = Signal()
         link_before = Signal()
         changed = Signal()
-        m.d.comb += [
+        m.d.sync += [
             acpi.eq(Mux(self.judge & control.pme_en & ~waiting, happened & enabled.as_value(), 0)),
             apm.eq(self.judge & control.apme & ~waiting & happened[BY_NAME["WUS"]["MAG"].lsb]),
+        ]
+        m.d.comb += [
             wakes.eq(acpi.any() | apm),
             changed.eq((self.link != link_before) & control.pme_en & enabled.lnkc & ~status.lnkc),
         ]
@@ -198,7 +201,7 @@ class WakeUp(wiring.Component):
         with m.If(event):
             m.d.sync += [control.pme_status.eq(1), self.pme.eq(1)]
 
-    def _happened(self, m: Module, octets: OctetStream, enable: Value, valid: Value, stores: Signal) -> Value:
+    def _happened(self, m: Module, octets: OctetStream, enable: Value, valid: Value) -> Value:
         """The filters; returns the bits of WUS that the frame asks for, registered, in the cycle of ``judge``."""
         engine = ResetInserter(self.reset)
         m.submodules.magic = magic = engine(MagicMatcher())
@@ -218,7 +221,6 @@ class WakeUp(wiring.Component):
             octets.word.eq(self.word),
             octets.taken.eq(self.taken),
             octets.enable.eq(enable),
-            octets.hold.eq(stores),
             self.ready.eq(octets.ready),
             magic.address.eq(self.station),
             network.vet.eq(self.vet),

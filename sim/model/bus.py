@@ -79,7 +79,11 @@ class ModelBus(HostBus):
 
     def interrupt(self) -> bool:
         self.synchronise()
-        return self.nic.interrupts.pin
+        return self.nic.interrupts.level
+
+    def dma_read_bytes(self) -> int:
+        self.synchronise()
+        return self.nic.port.read_bytes_until(cycle_at(self.env.now))
 
     def _post_write(self, cycle: int, offset: int, value: int) -> None:
         self.nic.write(cycle, offset, value)
@@ -135,7 +139,7 @@ class ModelPort:
         self.arrivals: list[Callable[[int, bytes], None]] = []
         self._outgoing = outgoing
         self._byte_time = incoming.byte_time
-        incoming.whole = False
+        incoming.ahead = True
         incoming.deliver = self._deliver
         bus.frames = self._sent
 

@@ -6,7 +6,6 @@ from hw.interrupt import CAUSES, InterruptThrottle
 from hw.moderation import CYCLES_PER_UNIT
 from hw.registers import BY_NAME
 from sim.model.events import Events
-from sim.model.timing import Timing
 
 __all__ = ["CAUSE", "DelayTimers", "Interrupts"]
 
@@ -15,6 +14,9 @@ CAUSE = {field.name: field.mask for field in BY_NAME["ICR"].fields}
 
 _ALL = (1 << CAUSES) - 1
 
+_SEEN = 1
+"""Cycles from a change of the pin to the edge of the clock at which the host sees it."""
+
 
 class Interrupts:
     """ICR, IMS and ITR, and the pin.
@@ -22,16 +24,14 @@ class Interrupts:
     ``on_rise`` is called in the cycle in which the pin is seen to rise.
     """
 
-    def __init__(
-        self, events: Events, timing: Timing, throttle: InterruptThrottle, on_rise: Callable[[], None]
-    ) -> None:
+    def __init__(self, events: Events, throttle: InterruptThrottle, on_rise: Callable[[], None]) -> None:
         self._events = events
-        self._timing = timing
         self._throttle = throttle
         self._on_rise = on_rise
         self.last_rise: int | None = None
         self._rise_at: int | None = None
-        self.pin = False
+        self._fall = -1
+        self._pin = False
         self.reset()
 
     def reset(self) -> None:
@@ -42,6 +42,25 @@ class Interrupts:
         self._pending_since: int | None = None
         self._rise_at = None
         self.pin = False
+
+    @property
+    def pin(self) -> bool:
+        """The pin, from the cycle in which it changes."""
+        return self._pin
+
+    @pin.setter
+    def pin(self, high: bool) -> None:
+        if self._pin and not high:
+            self._fall = self._events.now + 1
+        self._pin = high
+
+    @property
+    def level(self) -> bool:
+        """What the host sees of the pin."""
+        since = self._events.now - _SEEN
+        if self._pin:
+            return self.last_rise is not None and self.last_rise <= since
+        return self._fall > since
 
     def set(self, causes: int) -> None:
         """Causes come: they are in ICR from the present cycle on."""
@@ -104,7 +123,7 @@ class Interrupts:
         self._rise_at = None
         self.pin = True
         self.last_rise = rise
-        self._events.at(rise + self._timing.interrupt_pin, self._seen, rise)
+        self._events.at(rise + _SEEN, self._seen, rise)
 
     def _seen(self, rise: int) -> None:
         if self.pin and rise == self.last_rise:

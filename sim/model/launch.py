@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 from hw.interrupt import Semantics
-from sim.clock import cycle_at
+from sim.clock import CYCLE_NS, cycle_at
 from sim.engine import EventEngine
 from sim.errors import RunFailedError
 from sim.laboratory import Laboratory
 from sim.model.bus import ModelBus, ModelPort
+from sim.model.memory_port import ReadTimes
 from sim.outputs import Outputs
 from sim.results import Row
 from sim.run import Run
@@ -23,6 +24,8 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
     bus = ModelBus(env, laboratory.cpu, semantics=Semantics(run.itr_semantics.value))
     port = ModelPort(bus, outgoing=laboratory.link.a_to_b, incoming=laboratory.link.b_to_a)
     port.arrivals.append(laboratory.hosts.on_wire)
+    if outputs.timeline:
+        _tell_dma(bus)
     started = time.perf_counter()
     try:
         env.run(laboratory.run(bus))
@@ -39,3 +42,24 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
         simulated_cycles=cycle_at(env.now),
         wall_time=time.perf_counter() - started,
     )
+
+
+def _tell_dma(bus: ModelBus) -> None:
+    """Let the bus's observers see each burst: what the RTL's bench does not tell."""
+    port = bus.nic.port
+    request, write = port.request, port.write
+
+    def watched_request(cycle: int, address: int, length: int) -> ReadTimes:
+        times = request(cycle, address, length)
+        for observer in bus.dma:
+            observer("read", cycle * CYCLE_NS, (times.last - cycle + 1) * CYCLE_NS, length)
+        return times
+
+    def watched_write(cycle: int, address: int, data: bytes) -> int:
+        last = write(cycle, address, data)
+        for observer in bus.dma:
+            observer("write", cycle * CYCLE_NS, (last - cycle + 1) * CYCLE_NS, len(data))
+        return last
+
+    setattr(port, "request", watched_request)  # noqa: B010
+    setattr(port, "write", watched_write)  # noqa: B010

@@ -15,8 +15,8 @@ from sim.wire import fcs
 
 __all__ = ["BUFFER_WORDS", "MacSettings", "MacTransmit", "Outgoing", "TransmitTally"]
 
-_PACKETS = 64 + 1
-"""Packets that wait: in the queue of ``TransmitBuffer``, and the one that it offers to the MAC."""
+_PACKETS = 64
+"""Packets in the queue of ``TransmitBuffer``; it offers one more to the MAC."""
 BUFFER_WORDS = 2048
 """Words of 8 bytes in the packet buffer (``hw.transmit.path.TransmitPath``)."""
 
@@ -105,6 +105,8 @@ class MacTransmit:
         self.words = 0
         """Of the buffer, in use."""
         self._free = self._events.now
+        self._reading_words = 0
+        self._began = 0
         self.busy = False
         """A frame is on the wire."""
         self._starting = False
@@ -121,18 +123,24 @@ class MacTransmit:
     def packets(self) -> int:
         return len(self._waiting)
 
-    def full(self) -> bool:
-        """There are as many packets as can wait."""
-        return len(self._waiting) >= _PACKETS
+    def slot_at(self) -> int | None:
+        """The cycle in which one more packet can wait, or None if that is not known yet. The next one leaves the queue
+        with the last word of that on the wire."""
+        now = self._events.now
+        last_word = self._began + self._timing.mac_next + 8 * (self._reading_words - 1)
+        reading = self.busy and now < last_word
+        queued = len(self._waiting) - (not reading)
+        if queued < _PACKETS:
+            return now
+        return last_word if reading and queued == _PACKETS else None
 
     def room_at(self, words: int) -> int | None:
-        """The cycle in which the last of ``words`` finds room, or None if that is not known yet."""
-        now = self._events.now
+        """The cycle from which the last of ``words`` finds room, or None if that is not known yet."""
         excess = self.words + words - _WORDS
         if excess <= 0:
-            return now
+            return 0
         if self.busy and excess <= self._reading_words:
-            return max(now, self._reading_since + 8 * excess)
+            return self._began + self._timing.mac_read + 8 * excess
         return None
 
     def put(self, packet: Outgoing) -> None:
@@ -142,7 +150,7 @@ class MacTransmit:
         self.words += words
         self._tail_saved = self._tail
         self._tail = (self._tail + words) % BUFFER_WORDS
-        self.look(self._timing.mac_start)
+        self.look(0)
 
     def enable(self, on: bool) -> None:
         """TCTL.EN and the link."""
@@ -176,7 +184,7 @@ class MacTransmit:
         else:
             self._reading_words = 0
         now = self._events.now
-        self._reading_since = now + self._timing.mac_read
+        self._began = now
         self.busy = True
         frame = self._frame(packet)
         end = now + _LINE_PREAMBLE + len(frame)

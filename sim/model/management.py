@@ -16,6 +16,8 @@ __all__ = ["Management"]
 
 _EECD, _EERD, _MDIC, _CTRL, _CTRL_EXT = (BY_NAME[name] for name in ("EECD", "EERD", "MDIC", "CTRL", "CTRL_EXT"))
 _FRAME_BITS = 64
+_EEPROM_READ = 4
+"""Cycles from EERD.START to DONE (``hw.eeprom_read.EepromReader``)."""
 _NIBBLE = 4
 
 
@@ -90,7 +92,7 @@ class Management:
             self._eerd_epoch += 1
             self._eerd &= ~_EERD.mask("DONE")
             word = _EERD["ADDR"].get(value) % WORDS
-            self._events.at(self._events.now + self._timing.eeprom_read, self._eeprom_word, self._eerd_epoch, word)
+            self._events.at(self._events.now + _EEPROM_READ, self._eeprom_word, self._eerd_epoch, word)
 
     def _eeprom_word(self, epoch: int, word: int) -> None:
         if epoch == self._eerd_epoch:

@@ -14,6 +14,13 @@ __all__ = ["MemoryPort", "ReadTimes"]
 
 _WORD = 8
 
+_READ = 2
+"""Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
+_WRITE = 4
+"""From a client's write request being taken to the bus having the first word: request, data, and their registers."""
+_REMEMBERED = 64
+"""Requests that may be ahead of their time: more than any engine looks ahead."""
+
 
 class ReadTimes(NamedTuple):
     """Cycles in which the first and the last word of an answer come."""
@@ -49,6 +56,7 @@ class MemoryPort:
         self._read_free = 0  # in eighths of a cycle
         self._write_free = 0
         self._landings: deque[_Landing] = deque()
+        self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.read_bytes = 0
         self.write_bytes = 0
         self.bad_reads = 0
@@ -61,14 +69,20 @@ class MemoryPort:
         word."""
         taken = cycle if cycle > self._request_free else self._request_free
         self._request_free = taken + 2
+        seen = taken + _READ
+        self._requests.append((seen, length))
         self.read_bytes += length
         words = (address + length + _WORD - 1 >> 3) - (address >> 3)
-        due = taken + self._timing.arbiter_read + self._read_latency
+        due = seen + self._read_latency
         free, step = self._read_free, self._word_eighths
         first = due if due * _WORD > free else -(-free // _WORD)
         start = free if free + _WORD > first * _WORD else first * _WORD
         self._read_free = start + words * step
         return ReadTimes(first, -(-(start + (words - 1) * step) // _WORD))
+
+    def read_bytes_until(self, cycle: int) -> int:
+        """Bytes that have been asked for until a cycle near the present one."""
+        return self.read_bytes - sum(length for seen, length in self._requests if seen > cycle)
 
     def load(self, cycle: int, address: int, length: int) -> bytes:
         """What is in memory in a cycle; all ones outside of it (a PCI master abort)."""
@@ -81,44 +95,53 @@ class MemoryPort:
 
     # Writes
 
-    def write(self, cycle: int, address: int, data: bytes) -> int:
-        """Offer a burst in a cycle; returns that in which its last word has been handed over."""
+    def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
+        """Offer data in a cycle, in as many bursts as it takes; returns that in which the last word has been handed over."""
+        # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
         while True:
             piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
-            done = self._burst(done, address, data[:piece])
+            done = self._burst(done, address, data[:piece], step)
             if piece == len(data):
                 return done
             address, data = address + piece, data[piece:]
             done += self._timing.receive_dma_burst
 
-    def _burst(self, cycle: int, address: int, data: bytes) -> int:
+    def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free
         self.write_bytes += len(data)
         words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
-        first = taken + self._timing.arbiter_write
-        if self._width == _WORD:
-            last = first + 2 * (words - 1)
-        else:
-            last = self._ready(first)
-            for _ in range(words - 1):
-                last = self._ready(last + 2)
-        self._write_free = last
+        last = self._words(taken + _WRITE, 1)
         end = address + len(data)
         if end <= self._size:
-            self._landings.append(_Landing(last, last + self._write_latency, address, data))
+            for start in range(0, len(data), step):
+                piece = data[start : start + step] if step < len(data) else data
+                count = (address + start + len(piece) + _WORD - 1 >> 3) - (address + start >> 3)
+                last = self._words(last if not start else last + 2, count)
+                self._landings.append(_Landing(last, last + self._write_latency, address + start, piece))
         else:
+            last = self._words(last, words)
             inside = max(0, self._size - (address & -_WORD)) // _WORD
             self.bad_writes += words - inside
             if inside:
                 kept = data[: self._size - address]
                 self._landings.append(_Landing(last, last + self._write_latency, address, kept))
+        self._write_free = done = last - self._timing.arbiter_early
+        return done
+
+    def _words(self, first: int, count: int) -> int:
+        """When the last of some words is on the bus, if the first can be in a cycle."""
+        if self._width == _WORD:
+            return first + 2 * (count - 1)
+        last = self._ready(first)
+        for _ in range(count - 1):
+            last = self._ready(last + 2)
         return last
 
     def _ready(self, cycle: int) -> int:
         """The first cycle from one on in which a bus of less than a word per cycle takes a word."""
-        turn = -(-(cycle - 2) * self._width // _WORD)
-        return 2 - (-_WORD * turn // self._width)
+        turn = -(-(cycle - 2) * _WORD // self._word_eighths)
+        return 2 - (-self._word_eighths * turn // _WORD)
 
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""

@@ -1,5 +1,6 @@
 """The NIC: all engines, and the registers that they obey (``hw.nic``, ``hw.nic_registers``)."""
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -68,8 +69,10 @@ class Nic:
         self.window = RegisterWindow()
         self.counters = Counters()
         self.port = MemoryPort(view, timing, read_latency=read_latency, write_latency=write_latency, width=width)
-        self.interrupts = Interrupts(events, timing, InterruptThrottle(semantics=semantics), on_interrupt)
+        self.interrupts = Interrupts(events, InterruptThrottle(semantics=semantics), on_interrupt)
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
+        self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
+        self._serving = False
         self._register_free = 0
         self._held_until = 0
         self.link = False
@@ -162,33 +165,47 @@ class Nic:
 
     def write(self, arrival: int, offset: int, value: int) -> None:
         """A register write reaches the NIC in a cycle."""
-        start = max(arrival, self._register_free)
-        self._register_free = start + self.timing.register_write_busy
-        self.events.at(start + self.timing.register_write, self._write, offset, value)
+        self._accesses.append((arrival, offset, value, None))
+        self._serve()
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
-        start = max(arrival, self._register_free)
-        self._register_free = start + self.timing.register_read_busy
-        # What comes in the cycle of a read is read.
-        self.events.at_end(start + self.timing.register_read, self._read, offset, answer)
+        self._accesses.append((arrival, offset, 0, answer))
+        self._serve()
 
-    def _write(self, offset: int, value: int) -> None:
-        if self.events.now < self._held_until:
-            self.events.at(self._held_until, self._write, offset, value)
-            self._register_free = max(self._register_free, self._held_until)
+    def _serve(self) -> None:
+        """Begin the next access, if none is being performed."""
+        if self._serving or not self._accesses:
+            return
+        self._serving = True
+        arrival, offset, value, answer = self._accesses.popleft()
+        start = max(arrival, self._register_free)
+        if answer is None:
+            self.events.at(start + self.timing.register_access + 1, self._write, start, offset, value)
+        else:
+            # What comes in the cycle of a read is read.
+            self.events.at_end(start + self.timing.register_access, self._read, start, offset, answer)
+
+    def _write(self, start: int, offset: int, value: int) -> None:
+        held = self._held_until - self.events.now
+        if held > 0:
+            self.events.at(self._held_until, self._write, start + held, offset, value)
             return
         self.window.write(offset, value)
+        self._register_free = start + self.timing.register_write_busy
+        self._serving = False
+        self._serve()
 
-    def _read(self, offset: int, answer: Callable[[int, int], None]) -> None:
-        if self.events.now < self._held_until:
-            self.events.at(self._held_until, self._read, offset, answer)
-            self._register_free = max(self._register_free, self._held_until)
+    def _read(self, start: int, offset: int, answer: Callable[[int, int], None]) -> None:
+        held = self._held_until - self.events.now
+        if held > 0:
+            self.events.at_end(self._held_until, self._read, start + held, offset, answer)
             return
-        cycle = self.events.now + self.timing.register_answer
-        if offset in _BLOCK:
-            cycle += self.timing.register_block
-        answer(self.window.read(offset), cycle)
+        extra = self.timing.register_block if offset in _BLOCK else 0
+        answer(self.window.read(offset), self.events.now + self.timing.register_answer + extra)
+        self._register_free = start + self.timing.register_read_busy + extra
+        self._serving = False
+        self._serve()
 
     # Registers
 
@@ -478,7 +495,7 @@ class Nic:
 
     def cause(self, name: str) -> None:
         """A pulse of an interrupt cause."""
-        self.events.at(self.events.now + self.timing.interrupt_cause, self.interrupts.set, CAUSE[name])
+        self.events.at(self.events.now + 1, self.interrupts.set, CAUSE[name])
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""

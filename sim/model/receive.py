@@ -25,6 +25,9 @@ BUFFER_WORDS = 6144
 
 _LINE_PREAMBLE = PREAMBLE_BYTES + 1
 _GAP = 12
+_FIRST_WORD = 20
+"""Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
+the clocks."""
 _GOOD_RESIDUE = 0x2144DF1C
 """CRC-32 over a frame with its FCS, if that is right."""
 
@@ -132,7 +135,7 @@ class Receive:
         timing = self._timing
         # A word is passed on every four cycles; the last one waits for that if it holds fewer bytes than four.
         rest = (length - 1) % 8 + 1
-        last = end + timing.mac_receive + (4 - rest if rest < 4 and length > 8 else 0)
+        last = end + (4 - rest if rest < 4 and length > 8 else 0)
         decided = last + timing.receive_decide
         searched = begin + min(length, 16) + timing.receive_search
         self._events.at(decided if decided > searched else searched, self._decide, self._epoch, begin, frame)
@@ -142,7 +145,7 @@ class Receive:
         if epoch != self._epoch or not frame:
             return
         crc_error = zlib.crc32(frame) != _GOOD_RESIDUE
-        first_word = begin + self._timing.receive_first_word
+        first_word = begin + _FIRST_WORD
         enabled = self._enabled if first_word >= self._enabled_since else self._enabled_before
         self._on_decided(frame, crc_error, enabled)
         if not enabled:
@@ -167,7 +170,7 @@ class Receive:
         self._tail = (self._tail + stored.words) % BUFFER_WORDS
         self._on_fill()
         if self._current is None and len(self._queue) == 1:
-            self._events.at(self._events.now + self._timing.receive_commit, self._begin, self._epoch)
+            self._begin(self._epoch)
 
     def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
         """The frame as the buffer holds it."""
@@ -209,7 +212,7 @@ class Receive:
         self._current = self._queue.popleft()
         self._done = 0
         self._first = True
-        self._want(self._timing.receive_dma_frame)
+        self._want(0)
 
     def _want(self, delay: int) -> None:
         """The DMA engine asks for a descriptor after some cycles."""
@@ -239,14 +242,13 @@ class Receive:
         current, timing = self._current, self._timing
         assert current is not None
         upper, end = _DD, False
-        cycle = self._events.now + timing.receive_dma_descriptor
+        cycle = self._events.now
+        data = b""
         if address:
             left = len(current.data) - self._done
             piece = min(left, self.buffer_size)
             end = left <= self.buffer_size
-            if piece:
-                data = current.data if end and not self._done else current.data[self._done : self._done + piece]
-                cycle = self._port.write(cycle + timing.receive_dma_request, address, data)
+            data = current.data if end and not self._done else current.data[self._done : self._done + piece]
             upper |= piece
             if self._first:
                 upper |= current.checksum << _CHECKSUM
@@ -255,7 +257,16 @@ class Receive:
             self._done += piece
             self._first = False
         used = Used(index, address.to_bytes(8, "little") + upper.to_bytes(8, "little"), True, end, False)
-        self._events.at(cycle + timing.receive_dma_status, self._report, self._epoch, used)
+        if data:
+            self._events.at(cycle + timing.receive_dma_request, self._write, self._epoch, address, data, used)
+        else:
+            self._events.at(cycle + timing.receive_dma_status, self._report, self._epoch, used)
+
+    def _write(self, epoch: int, address: int, data: bytes, used: Used) -> None:
+        """Ask the memory port to take a buffer's data."""
+        if epoch == self._epoch:
+            handed = self._port.write(self._events.now, address, data)
+            self._events.at(handed + self._timing.receive_dma_status, self._report, epoch, used)
 
     def _report(self, epoch: int, used: Used) -> None:
         """A descriptor is used."""
@@ -272,7 +283,7 @@ class Receive:
         current = self._current
         assert current is not None
         if not used.event:
-            self._want(self._timing.receive_dma_next)
+            self._want(self._timing.receive_dma_again)
             return
         self.stored_bytes = len(current.data)
         self.fill -= current.words

@@ -35,6 +35,10 @@ class Ring:
         self.wthresh_field = wthresh
 
 
+_PERIOD = 4
+"""Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
+
+
 class _Cached(NamedTuple):
     place: int
     """In the ring."""
@@ -74,32 +78,57 @@ class Prefetch:
         self._free = 0
         self._deciding = False
         self._fetching = False
+        self._polling = False
+        self._base = 0
 
     def head_written(self, head: int) -> None:
         self._restart(head)
         self.consider()
 
     def enable(self, on: bool) -> None:
+        if on == self.enabled:
+            return
         self.enabled = on
         if on:
-            self.consider()
+            self._polling = False
+            self._consider(self._timing.prefetch_enable)
             if self._cache:
                 self._on_offer()
 
     def consider(self) -> None:
-        """Something that decides about fetching has changed in the present cycle."""
-        if self.enabled and not self._deciding and not self._fetching and self._count():
-            self._deciding = True
-            self._events.at(self._events.now + self._timing.prefetch_decide, self._decide, self._epoch)
+        """A register that decides about fetching has changed in the present cycle."""
+        self._consider(self._timing.prefetch_decide)
 
-    def _count(self) -> int:
+    def _consider(self, delay: int) -> None:
+        if not self.enabled or self._fetching:
+            return
+        if not self._available():
+            self._polling = False
+            return
+        due = self._events.now + delay
+        if self._polling:
+            # While there is something that could be fetched it looks in every other cycle.
+            due += (due - self._base) % 2
+        else:
+            self._polling, self._base = True, due
+        if self._count() and not self._deciding:
+            self._deciding = True
+            self._events.at(due, self._decide, self._epoch)
+
+    def _available(self) -> int:
+        """Descriptors that could be fetched."""
         ring = self._ring
         following, end, size = self._following, ring.tail, ring.size
         if following == end or following >= size or end >= size:
             return 0
+        return (end - following) % size
+
+    def _count(self) -> int:
+        """How many to fetch now."""
+        ring = self._ring
         count: int = fetch(
             on_chip=self._on_chip,
-            available=(end - following) % size,
+            available=self._available(),
             prefetch=ring.pthresh,
             host=ring.hthresh,
             depth=ON_CHIP,
@@ -114,6 +143,7 @@ class Prefetch:
         if not count or not self.enabled:
             return
         self._fetching = True
+        self._polling = False
         self._request(epoch, [*bursts(self._following, count, base=self._ring.base, size=self._ring.size)])
 
     def _request(self, epoch: int, waiting: list[tuple[int, int]]) -> None:
@@ -132,12 +162,12 @@ class Prefetch:
         if waiting:
             self._events.at(now + self._timing.prefetch_burst, self._request, epoch, waiting)
         else:
-            self._fetching = False
-            self._events.at(now + self._timing.prefetch_again, self._look_again, epoch)
+            self._events.at(now + self._timing.prefetch_burst, self._end_fetch, epoch)
 
-    def _look_again(self, epoch: int) -> None:
+    def _end_fetch(self, epoch: int) -> None:
         if epoch == self._epoch:
-            self.consider()
+            self._fetching = self._polling = False
+            self._consider(0)
 
     def _answer(self, epoch: int, index: int, address: int, length: int, last: int) -> None:
         """A burst begins to come."""
@@ -167,8 +197,8 @@ class Prefetch:
     def take(self, cycle: int) -> tuple[int, bytes]:
         """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""
         index, raw, _ = self._cache.popleft()
-        self._free = cycle + self._timing.prefetch_period
+        self._free = cycle + _PERIOD
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
-            self._events.at(cycle + self._timing.prefetch_taken, self._look_again, self._epoch)
+            self._consider(self._timing.prefetch_taken)
         return index, raw

@@ -19,116 +19,92 @@ CALIBRATION = Path(__file__).with_name("calibration.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Cycles of 125 MHz. The first word of a name is the RTL's module, the rest what of it takes the time."""
+    """Cycles of 125 MHz. The first word of a name is the RTL's module, the rest what of it takes the time.
 
-    register_write: int = 0
-    """From a write's arrival to the first cycle in which its effect is seen."""
-    register_write_busy: int = 0
-    """From an access's arrival to that of the next at the earliest, after a write."""
-    register_read: int = 0
-    """From a read's arrival to the cycle in which the value is taken."""
-    register_read_busy: int = 0
-    register_answer: int = 0
-    """From there to the answer on the bus."""
-    register_block: int = 0
+    What is no parameter is a contract of the RTL (how many states a descriptor passes, say), and stands beside its use.
+    """
+
+    register_access: int
+    """From an access's arrival to its being performed."""
+    register_answer: int
+    """From there to a read's answer on the bus."""
+    register_read_busy: int
+    """From a read's arrival to that of the next access at the earliest."""
+    register_write_busy: int
+    """The same for a write."""
+    register_block: int
     """What a read of a statistics counter takes longer."""
-    register_reset: int = 0
+    register_reset: int
     """From CTRL.RST to the next access at the earliest."""
-    interrupt_cause: int = 0
-    """From a pulse to its bit in ICR."""
-    interrupt_pin: int = 0
-    """From the pin's rise to the host seeing it."""
-    arbiter_read: int = 0
-    """From a client's read request to the bus having it."""
-    arbiter_write: int = 0
-    """From a client's write request to the bus having the first word."""
-    prefetch_decide: int = 0
-    """From a change that makes the prefetch fetch to its request."""
-    prefetch_taken: int = 0
-    """From a descriptor being taken to looking whether to fetch."""
-    prefetch_burst: int = 0
+    arbiter_early: int
+    """From a client having handed over its last word to the bus having it; the next burst may be asked for."""
+    prefetch_decide: int
+    """From a change of a register that makes the prefetch fetch to its request."""
+    prefetch_taken: int
+    """The same when the change is that a descriptor is taken."""
+    prefetch_enable: int
+    """The same when it is RCTL.EN or TCTL.EN."""
+    prefetch_burst: int
     """From one request to the next."""
-    prefetch_again: int = 0
-    """From the last request of a fetch to looking again."""
-    prefetch_offer: int = 0
+    prefetch_offer: int
     """From a descriptor's last word to its offer."""
-    prefetch_period: int = 0
-    """From a descriptor being taken to the offer of the next."""
-    write_back_use: int = 0
-    """From a used descriptor being taken to its joining."""
-    write_back_period: int = 0
-    """From there to the next being taken."""
-    write_back_request: int = 0
-    """From joining to the request."""
-    write_back_burst: int = 0
-    """From a burst's last word to the next one's request."""
-    write_back_report: int = 0
+    write_back_request: int
+    """From a used descriptor having joined to the request."""
+    write_back_group: int
+    """What that of a group takes longer."""
+    write_back_report: int
     """From the last word to the events."""
-    write_back_idle: int = 0
-    """From there to taking the next."""
-    mac_receive: int = 0
-    """From a frame's end on the wire to its last word at the filter."""
-    receive_first_word: int = 0
-    """From the begin of the preamble to the first word at the filter."""
-    receive_decide: int = 0
-    """From the last word to the decision."""
-    receive_search: int = 0
-    """From the first two words on the wire to the decision at the earliest."""
-    receive_commit: int = 0
-    """From the decision to the frame leaving the buffer."""
-    receive_read_ahead: int = 0
-    """Words that leave the buffer before a descriptor is there."""
-    receive_dma_frame: int = 0
-    """From a frame to the descriptor being taken."""
-    receive_dma_descriptor: int = 0
-    """From there to knowing the buffer."""
-    receive_dma_request: int = 0
-    """From there to the request."""
-    receive_dma_burst: int = 0
+    write_back_idle: int
+    """From there to taking the next descriptor."""
+    receive_decide: int
+    """From a frame's end on the wire to the descriptor being taken, if there is one."""
+    receive_search: int
+    """From the first two words on the wire to that at the earliest: the filter's search."""
+    receive_read_ahead: int
+    """Words of frames that find room although the buffer is full: what the reader holds."""
+    receive_dma_request: int
+    """From the descriptor to the request to write data."""
+    receive_dma_burst: int
     """From a burst's last word to the next one's request."""
-    receive_dma_status: int = 0
+    receive_dma_status: int
     """From the last word to the descriptor being handed to the write-back."""
-    receive_dma_next: int = 0
-    """From there to the next frame or descriptor."""
-    requester_burst: int = 0
+    receive_dma_next: int
+    """From there to the next frame's descriptor being taken."""
+    receive_dma_again: int
+    """From there to the next descriptor of the same frame being taken."""
+    requester_burst: int
     """From a descriptor, or a request, to the next request."""
-    requester_next: int = 0
+    requester_next: int
     """From a descriptor's last request to the next descriptor."""
-    gather_empty: int = 0
-    """From a descriptor without data to the gatherer."""
-    gather_word: int = 0
-    """From a word on the bus to the gatherer."""
-    gather_item: int = 0
+    requester_room: int
+    """How long before the last of its words is used the room of a burst can be asked for."""
+    gather_item: int
     """From a descriptor to its first word."""
-    gather_complete: int = 0
-    """From its last word to the write-back."""
-    segment_plain: int = 0
-    """From the last word of a packet that is not cut to its being in the buffer."""
-    segment_next: int = 0
+    gather_word: int
+    """From a word on the bus to its being used."""
+    gather_complete: int
+    """From a descriptor's last word to the write-back."""
+    segment_plain: int
+    """From the last word of a packet that is not cut to its preamble, if the wire is free."""
+    segment_resume: int
     """From there to the next packet's first descriptor."""
-    segment_header: int = 0
-    """Before the header of a frame."""
-    segment_frame: int = 0
-    """From the last word of a frame of a cut packet to its being in the buffer."""
-    segment_drain: int = 0
-    """From there to the next frame."""
-    segment_words: int = 0
-    """Words between gatherer and buffer."""
-    segment_resume: int = 0
-    """From room in the buffer to the next packet's words."""
-    mac_start: int = 0
-    """From a packet in the buffer to the preamble."""
-    mac_enable: int = 0
-    """From TCTL.EN, or the end of a pause, to the preamble."""
-    mac_read: int = 0
-    """From the preamble to the first word leaving the buffer."""
-    mac_loopback: int = 0
+    segment_frame: int
+    """From the last word of a frame of a cut packet to its preamble, if the wire is free."""
+    segment_drain: int
+    """From the last word of such a frame to the header of the next."""
+    segment_complete: int
+    """From the last word of a descriptor of a cut packet to the write-back."""
+    mac_enable: int
+    """From what lets frames go to the preamble."""
+    mac_read: int
+    """From the preamble to the buffer having room for its first word, seen from the gatherer."""
+    mac_next: int
+    """From the preamble of a packet of one word to the next packet leaving the queue."""
+    mac_loopback: int
     """From the preamble to that at the receiver, in loopback."""
-    eeprom_read: int = 0
-    """From EERD.START to DONE."""
-    mdic_end: int = 0
+    mdic_end: int
     """What a command of MDIC takes beside its frame."""
-    phy_link: int = 0
+    phy_link: int
     """From what makes a link to its being there."""
 
 
@@ -149,6 +125,14 @@ class Calibration:
     nic: str
     """``nic_digest`` of the NIC that it was measured on."""
     timing: Timing
+
+    @classmethod
+    def begin(cls, path: Path = CALIBRATION) -> Timing:
+        """Where a new calibration begins: the present file's, whatever NIC it was measured on."""
+        try:
+            return Timing(**json.loads(path.read_text())["timing"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return Timing(**dict.fromkeys((item.name for item in fields(Timing)), 2))
 
     @classmethod
     def load(cls, path: Path = CALIBRATION) -> "Calibration":

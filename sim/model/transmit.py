@@ -17,6 +17,8 @@ from sim.model.write_back import Used, WriteBack
 
 __all__ = ["Transmit"]
 
+_EMPTY = 3
+"""Cycles from a descriptor without data to the gatherer: the queue between."""
 _ITEMS = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS = 512
@@ -111,17 +113,19 @@ class Transmit:
         self._inbox: deque[_Burst] = deque()
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
-        self._next_packet = self._time
-        """When they can begin another packet."""
         self._item_begun = False
         self._completing: _Item | None = None
+        self._complete_at = 0
         self._burst: _Burst | None = None
         self._position = 0
         self._data = bytearray()
         self._packet: Packet | None = None
         self._cutting: _Segmentation | None = None
+        self._was_cut = False
+        """The packet that the item at hand ends is one."""
         self._pending: deque[Outgoing] = deque()
         self._fitted = False
+        self._ready = 0
         self._rest = False
         """There are bytes left of the burst at hand."""
 
@@ -156,7 +160,7 @@ class Transmit:
         self._items += 1
         timing = self._timing
         if not item.left:
-            came = now + timing.gather_empty
+            came = now + _EMPTY
             burst = _Burst(item, b"", came, came, True, 0)
             self._inbox.append(burst)
             self._events.at(came, self._come, epoch, burst)
@@ -231,7 +235,7 @@ class Transmit:
             self._room += burst.words
             if self._waits_for_room:
                 self._waits_for_room = False
-                self._events.at(self._time, self._ask, self._epoch)
+                self._events.at(self._time - self._timing.requester_room, self._ask, self._epoch)
             if burst.final:
                 self._end_item(burst.item)
 
@@ -239,7 +243,7 @@ class Transmit:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
         if not self._pending or self._fitted:
             return True
-        words = (len(self._pending[0].data) + 7 >> 3) - self._timing.segment_words
+        words = len(self._pending[0].data) + 7 >> 3
         room = self._mac.room_at(words)
         if room is None:
             return False
@@ -257,7 +261,6 @@ class Transmit:
             self._time = max(self._time, burst.first)
             return
         if begins:
-            self._time = max(self._time, self._next_packet)
             context, options = (
                 (self._packet.context, self._packet.options) if self._packet else self._gatherer.begun or (None, None)
             )
@@ -279,7 +282,7 @@ class Transmit:
         """Use a burst's bytes, all or up to the end of a frame. Returns whether some are left."""
         rest = len(burst.data) - self._position
         if rest:
-            self._time = max(self._time, burst.first + self._timing.gather_word)
+            self._time = max(self._time, burst.first + self._timing.gather_word - 1)
             cutting = self._cutting
             if cutting is None or cutting.over:
                 if cutting is None:
@@ -305,7 +308,7 @@ class Transmit:
                 self._make_frame(cutting)
 
     def _begin_frame(self, cutting: _Segmentation) -> None:
-        self._time += self._timing.segment_header + cutting.context.hdrlen
+        self._time += cutting.context.hdrlen
 
     def _use_payload(self, burst: _Burst, cutting: _Segmentation) -> bool:
         wanted = cutting.wanted() - len(cutting.piece)
@@ -330,21 +333,23 @@ class Transmit:
             self._on_segmented()
         if len(frame) <= MAX_PACKET_BYTES:
             self._commit(ready, frame, options)
-        self._time += self._timing.segment_drain
         if not cutting.over:
+            self._time += self._timing.segment_drain
             self._begin_frame(cutting)
 
     def _end_item(self, item: _Item) -> None:
         """The last byte of a descriptor has been used."""
-        if self._packet is not None:
-            self._next_packet = self._time + self._timing.segment_next
         self._packet = None
         self._completing = item
         self._item_begun = False
-        self._events.at(self._time + self._timing.gather_complete, self._complete, self._epoch)
+        cut = self._cutting is not None or self._was_cut
+        self._complete_at = self._time + (self._timing.segment_complete if cut else self._timing.gather_complete)
+        self._was_cut = False
+        self._events.at(self._complete_at, self._complete, self._epoch)
 
     def _end_packet(self, packet: Packet) -> None:
         cutting, self._cutting = self._cutting, None
+        self._was_cut = cutting is not None
         if cutting is not None:
             if not cutting.over:
                 self._on_cut_short()
@@ -355,10 +360,10 @@ class Transmit:
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
         item = self._completing
-        if epoch != self._epoch or item is None:
+        now = self._events.now
+        if epoch != self._epoch or item is None or now < self._complete_at:
             return
         write_back = self._write_back
-        now = self._events.now
         if not write_back.ready():
             if write_back.free > now:
                 self._events.at(write_back.free, self._complete, epoch)
@@ -373,7 +378,11 @@ class Transmit:
         self._items -= 1
         if self._asking is None:
             self._next_descriptor(max(now, self._requester_free))
-        self._time = max(self._time, now + 1)
+        if self._cutting is None:
+            self._time = max(self._time, now + 1)
+        else:
+            # The segmenter goes on by itself, unless the write-back has held the gatherer up.
+            self._time += now - self._complete_at
         self._go_on()
 
     def write_back_ready(self) -> None:
@@ -387,22 +396,25 @@ class Transmit:
         packet = Outgoing(frame, bool(options.ifcs), bool(options.vle), options.special)
         self._pending.append(packet)
         self._fitted = False
+        self._ready = ready
         self._events.at(ready, self._put, self._epoch)
 
     def _put(self, epoch: int) -> None:
-        if epoch != self._epoch or not self._pending:
+        if epoch != self._epoch or not self._pending or self._events.now < self._ready:
             return
         packet = self._pending[0]
         room = self._mac.room_at(len(packet.data) + 7 >> 3)
         now = self._events.now
-        if room is None or self._mac.full():
+        slot = self._mac.slot_at()
+        if room is None or slot is None:
             return
+        room = max(room, slot)
         if room > now:
             self._events.at(room, self._put, epoch)
             return
         self._pending.popleft()
-        self._time = max(self._time, now + self._timing.segment_resume)
-        self._next_packet = max(self._next_packet, self._time)
+        if self._cutting is None or now > self._ready:
+            self._time = max(self._time, now + self._timing.segment_resume)
         self._mac.put(packet)
         self._go_on()
 

@@ -15,6 +15,12 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
+_USE, _PERIOD = 2, 3
+"""Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+_BURST = 3
+"""From a burst's last word to the next request: BOUND, FIT and REQUEST."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
@@ -99,8 +105,8 @@ class WriteBack:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
         self._joining = True
-        self._events.at(self._events.now + self._timing.write_back_use, self._joined, self._epoch, used)
-        self.free = self._events.now + self._timing.write_back_period
+        self._events.at(self._events.now + _USE, self._joined, self._epoch, used)
+        self.free = self._events.now + _PERIOD
 
     def _joined(self, epoch: int, used: Used) -> None:
         if epoch != self._epoch:
@@ -153,12 +159,16 @@ class WriteBack:
     def _write_status(self, used: Used) -> None:
         """One descriptor's status alone."""
         self._writing = True
+        self._events.at(self._events.now + self._timing.write_back_request, self._ask_status, self._epoch, used)
+
+    def _ask_status(self, epoch: int, used: Used) -> None:
+        if epoch != self._epoch:
+            return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
         data = used.data[self._status.start : self._status.stop]
-        done = self._port.write(self._events.now + self._timing.write_back_request, address, data)
-        done += self._timing.write_back_report
+        done = self._port.write(self._events.now, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
-        self._events.at(done, self._written_status, self._epoch, used)
+        self._events.at(done, self._written_status, epoch, used)
 
     def _written_status(self, epoch: int, used: Used) -> None:
         if epoch != self._epoch:
@@ -174,13 +184,19 @@ class WriteBack:
     def _write(self, written: list[int]) -> None:
         """A group, whole."""
         self._writing = True
-        cycle = self._events.now + self._timing.write_back_request
+        cycle = self._events.now + self._timing.write_back_group + self._timing.write_back_request
+        self._events.at(cycle, self._ask, self._epoch, written)
+
+    def _ask(self, epoch: int, written: list[int]) -> None:
+        if epoch != self._epoch:
+            return
+        cycle, timing = self._events.now, self._timing
         for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
-            cycle = self._port.write(cycle, address, data) + self._timing.write_back_burst
-        done = cycle - self._timing.write_back_burst + self._timing.write_back_report
-        self.free = done + self._timing.write_back_idle
-        self._events.at(done, self._written, self._epoch, written[-1])
+            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
+        done = cycle - _BURST + timing.write_back_report
+        self.free = done + timing.write_back_idle
+        self._events.at(done, self._written, epoch, written[-1])
 
     def _written(self, epoch: int, last: int) -> None:
         if epoch != self._epoch:

@@ -14,6 +14,7 @@ from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
 from sim.report.overview import COLUMNS, lines
+from sim.report.published import published
 from sim.report.recommendation import recommend
 from sim.report.style import label
 from sim.report.summary import paragraph
@@ -55,6 +56,7 @@ def page(rows: Sequence[Row], conditions: Conditions) -> str:
     drawn = [entry for entry in CASE_FIGURES if any(content["figures"][entry.name])]
     return _template().render(
         summary=paragraph(rows, cases),
+        published=published(rows),
         recommendations=[found for case in cases if (found := recommend(case)) is not None],
         cases=cases,
         modes=[(mode, label(mode)) for mode in sorted({row.interrupt_throttle_rate for row in rows})],

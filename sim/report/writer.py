@@ -80,6 +80,11 @@ def write_report(
             for name, path in files.items():
                 (folder / subfolder).mkdir(exist_ok=True)
                 shutil.copyfile(path, folder / subfolder / f"{name}.{suffix}")
+                for view in (path.with_suffix(".gtkw"), path.with_suffix(".sucl")):
+                    if view.exists():
+                        # A view names its waveform.
+                        text = view.read_text().replace(path.name, f"{name}.{suffix}")
+                        (folder / subfolder / f"{name}{view.suffix}").write_text(text)
         default = _default_run(rows).name
         if default in captures:
             shutil.copyfile(captures[default], folder / "capture.pcapng")

@@ -32,6 +32,9 @@ class RtlBus(HostBus):
     def interrupt(self) -> bool:
         return bool(self._state.interrupt)
 
+    def dma_read_bytes(self) -> int:
+        return self._state.read_bytes
+
     def _post_write(self, cycle: int, offset: int, value: int) -> None:
         self.env.bench.access(cycle, offset, write=True, data=value)
 

@@ -14,6 +14,7 @@ from sim.outputs import Outputs
 from sim.results import Row
 from sim.rtl import build
 from sim.run import Run
+from sim.waveview import write_views
 
 __all__ = ["simulate"]
 
@@ -47,6 +48,8 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
         )
     except (RuntimeError, SystemExit) as error:
         raise RunFailedError(f"run {run.name}: {error}; the log is {log}") from error
+    if outputs.waves:
+        write_views(folder, build.nic_verilog())
     rows = folder / "rows.json"
     if not rows.exists():
         failure = folder / "failure.txt"

@@ -50,11 +50,15 @@ class TimedWorkload(Workload):
     """Of the phase that is measured."""
     warm_up: Duration = 1_000_000
     """Before it."""
+    stall: Duration = 0
+    """Once, in the middle of the phase, A's processor is away for so long (a system management interrupt)."""
 
     async def run(self, hosts: Hosts) -> None:
         await self.start(hosts)
         await hosts.env.sleep(self.warm_up)
         await hosts.begin("steady")
+        if self.stall:
+            hosts.env.call_at(hosts.env.now + self.duration // 2, lambda: hosts.stall(self.stall))
         await hosts.env.sleep(self.duration)
         await hosts.end()
 

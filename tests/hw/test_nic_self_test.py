@@ -8,6 +8,7 @@ import cocotb
 
 from hw.eeprom import SUM, WORDS, image
 from hw.mac.fcs import append_fcs
+from hw.mac.speed import Speed
 from hw.nic import Nic
 from hw.registers import BY_NAME
 from tests.hw.microwire import MicrowireDriver
@@ -119,6 +120,7 @@ async def link(dut: Any) -> None:
         assert await bench.read("ICR") == lsc
         assert await bench.read("ICR") == 0
 
+    assert int(dut.gmii__tx_speed.value) == Speed.GIGABIT, "what follows would take time, and a frame meanwhile be lost"
     assert not await bench.read("STATUS") & lu
     await bench.write_fields("CTRL", SLU=1)
     await changes(True)

@@ -128,6 +128,7 @@ class Bench:
         context.set(dut.judge, 1)
         await context.tick()
         context.set(dut.judge, 0)
+        await context.tick()
 
     async def memory(self, length: int) -> bytes:
         """The first bytes of WUPM."""
@@ -366,6 +367,7 @@ def test_memory_is_written_while_a_frame_goes_by() -> None:
         context.set(dut.judge, 1)
         await context.tick()
         context.set(dut.judge, 0)
+        await context.tick()
         assert BENCH.status() == {"EX"}
         assert await BENCH.memory(100) == frame
 

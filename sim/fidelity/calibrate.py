@@ -1,0 +1,156 @@
+"""``make calibrate``: each parameter of the model's timing, from what a probe shows on the RTL.
+
+For each there is a checkpoint: the time between two things that one probe shows. What the model shows there is made
+equal to what the RTL shows. Then the other probes tell how far that holds.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from sim.errors import RunFailedError
+from sim.fidelity.probe_bench import Probe, Seen
+from sim.fidelity.probes import PROBES
+from sim.fidelity.probing import probe_model, probe_rtl
+from sim.measurement import commit
+from sim.model.timing import Calibration, Timing, nic_digest
+from sim.rtl import build
+
+__all__ = ["CHECKPOINTS", "Checkpoint", "calibrate", "differences", "fit"]
+
+_BY_NAME = {probe.name: probe for probe in PROBES}
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Which parameter follows from which event: the ``number`` th at an edge in a probe, counted from the last if
+    negative, less that of ``since``."""
+
+    parameter: str
+    probe: str
+    edge: str
+    number: int = 0
+    since: tuple[str, int] | None = None
+    value: bool = False
+    """What is looked at is not when it is but what (a counter, say)."""
+
+    def time(self, seen: Seen) -> int:
+        """Raises ``RunFailedError`` if there is no such event."""
+        time = _event(self, seen, self.edge, self.number)[self.value]
+        return time - (_event(self, seen, *self.since)[0] if self.since else 0)
+
+
+def _event(checkpoint: Checkpoint, seen: Seen, edge: str, number: int) -> tuple[int, int]:
+    events = seen.get(edge, [])
+    if not -len(events) <= number < len(events):
+        raise RunFailedError(f"probe {checkpoint.probe} shows no event {number} at {edge}: {checkpoint.parameter}")
+    return events[number]
+
+
+CHECKPOINTS = (
+    Checkpoint("register_access", "registers", "interrupt"),
+    Checkpoint("register_answer", "accesses", "answers"),
+    Checkpoint("register_write_busy", "accesses", "answers", 1),
+    Checkpoint("register_block", "accesses", "answers", 2),
+    Checkpoint("register_read_busy", "accesses", "answers", 3),
+    Checkpoint("register_reset", "reset", "answers"),
+    Checkpoint("prefetch_decide", "transmit 60", "reads"),
+    Checkpoint("prefetch_burst", "saturate, short", "reads", 1),
+    Checkpoint("prefetch_enable", "transmitter on", "reads"),
+    Checkpoint("requester_burst", "transmit 600", "reads", 2, since=("reads", 1)),
+    Checkpoint("requester_next", "transmit eight", "reads", 2, since=("reads", 1)),
+    Checkpoint("prefetch_offer", "transmit 60", "reads", 1),
+    Checkpoint("prefetch_taken", "transmit twice", "reads", 2),
+    Checkpoint("receive_dma_request", "receive without descriptors", "end of data"),
+    Checkpoint("receive_decide", "receive 64", "end of data"),
+    Checkpoint("receive_search", "receive a runt", "end of data"),
+    Checkpoint("receive_dma_burst", "receive 600", "end of data"),
+    Checkpoint("receive_dma_status", "receive in groups", "interrupt"),
+    Checkpoint("write_back_request", "receive 64", "rx descriptor 0"),
+    Checkpoint("write_back_report", "receive 64", "interrupt"),
+    Checkpoint("arbiter_early", "receive in pieces", "rx descriptor 0"),
+    Checkpoint("receive_dma_again", "receive in pieces", "rx descriptor 1"),
+    Checkpoint("receive_dma_next", "receive without descriptors", "rx descriptor 1"),
+    Checkpoint("receive_read_ahead", "receive too much", "answers", value=True),
+    Checkpoint("gather_word", "width 4, transmit", "tx descriptor 0"),
+    Checkpoint("gather_complete", "transmit 60", "tx descriptor 0"),
+    Checkpoint("segment_plain", "transmit 60", "frames"),
+    Checkpoint("segment_resume", "transmit eight", "tx descriptor 1"),
+    Checkpoint("write_back_idle", "transmit in pieces", "tx descriptor 1"),
+    Checkpoint("write_back_group", "transmit eight, whole descriptors", "tx descriptor 0"),
+    Checkpoint("segment_frame", "segmentation", "frames"),
+    Checkpoint("segment_drain", "segmentation in pieces", "tx descriptor 2", since=("tx descriptor 1", 0)),
+    Checkpoint("segment_complete", "segmentation", "tx descriptor 1"),
+    Checkpoint("requester_room", "saturate, long", "reads", 12),
+    Checkpoint("mac_read", "saturate, long", "tx descriptor 12"),
+    Checkpoint("mac_next", "saturate, short", "tx descriptor 85"),
+    Checkpoint("mac_enable", "link lost", "frames"),
+    Checkpoint("mac_loopback", "loopback", "interrupt"),
+    Checkpoint("phy_link", "phy", "interrupt", 2),
+    Checkpoint("mdic_end", "phy", "interrupt", -1),
+)
+"""In an order in which each parameter is free of those behind it, as far as that goes; the rest takes a second round."""
+
+
+def fit(rtl: list[Seen], timing: Timing, *, on_progress: Callable[[int], None] = lambda done: None) -> Timing:
+    """The timing with which the model shows at each checkpoint what the RTL does.
+
+    Raises ``RunFailedError`` if there is none.
+    """
+    by_name = {probe.name: seen for probe, seen in zip(PROBES, rtl, strict=True)}
+    for _ in range(_ROUNDS):
+        before = timing
+        for done, checkpoint in enumerate(CHECKPOINTS):
+            timing = _close(checkpoint, _BY_NAME[checkpoint.probe], by_name[checkpoint.probe], timing)
+            on_progress(done)
+        if timing == before:
+            return timing
+    raise RunFailedError(f"the checkpoints do not settle in {_ROUNDS} rounds")
+
+
+def _close(checkpoint: Checkpoint, probe: Probe, rtl: Seen, timing: Timing) -> Timing:
+    """Change one parameter until the checkpoint shows what the RTL does."""
+    wanted = checkpoint.time(rtl)
+    name = checkpoint.parameter
+    for _ in range(8):
+        shown = checkpoint.time(probe_model(probe, timing))
+        if shown == wanted:
+            return timing
+        value = asdict(timing)[name]
+        step = 1 if wanted > shown else -1
+        moved = checkpoint.time(probe_model(probe, replace(timing, **{name: value + step})))
+        if moved == shown:
+            break
+        timing = replace(timing, **{name: value + max(1, round((wanted - shown) / (moved - shown))) * step})
+    raise RunFailedError(
+        f"no {name} makes probe {checkpoint.probe} show {wanted} at {checkpoint.edge} {checkpoint.number}, "
+        f"the nearest is {shown}"
+    )
+
+
+def differences(rtl: list[Seen], timing: Timing) -> dict[str, list[tuple[str, int, int, int]]]:
+    """By probe, where the model shows something else: edge, number of the event, cycle on the RTL and on the model
+    (-1 where there is none)."""
+    result: dict[str, list[tuple[str, int, int, int]]] = {}
+    for probe, wanted in zip(PROBES, rtl, strict=True):
+        shown = probe_model(probe, timing)
+        for edge in wanted:
+            pairs = max(len(wanted[edge]), len(shown[edge]))
+            for number in range(pairs):
+                ours = wanted[edge][number] if number < len(wanted[edge]) else (-1, -1)
+                theirs = shown[edge][number] if number < len(shown[edge]) else (-1, -1)
+                if ours != theirs:
+                    result.setdefault(probe.name, []).append((edge, number, ours[0], theirs[0]))
+    return result
+
+
+def calibrate(*, announce: Callable[[str], None]) -> Calibration:
+    """Probe the RTL, fit, and write the calibration. The present file is where the search begins."""
+    rtl = probe_rtl(build.BUILD / "probes")
+    timing = fit(rtl, Calibration.begin(), on_progress=lambda done: None)
+    calibration = Calibration(commit=commit(), nic=nic_digest(), timing=timing)
+    for name, events in differences(rtl, timing).items():
+        largest = max(abs(ours - theirs) for _, _, ours, theirs in events)
+        announce(f"{name}: {len(events)} events differ, by at most {largest} cycles")
+    calibration.save()
+    return calibration

@@ -1,0 +1,96 @@
+"""How many frames of 64 bytes per second of wall time driver, host model and the model of the NIC get through.
+
+Received: the wire brings them back to back, the driver hands them to a stack that only counts. Sent: a program queues
+them as fast as the host lets it.
+"""
+
+import time
+from dataclasses import dataclass
+
+from driver.e1000 import E1000, E1000Parameters, probe
+from sim.engine import EventEngine
+from sim.fidelity.traffic import plain
+from sim.host import HostCosts, HostCpu
+from sim.model.bus import ModelBus, ModelPort
+from sim.wire import Link, fcs
+from stack.net_device import SoftIrq
+from stack.skbuff import SkBuff
+
+__all__ = ["MinimumFrames", "receive_minimum_frames", "send_minimum_frames"]
+
+_SIZE = 64
+_BURST = 256
+_WARM_UP = 20_000
+_SETTLE = 200_000
+
+
+@dataclass(frozen=True)
+class MinimumFrames:
+    """``frames`` that came through, in so many seconds of the process's time and nanoseconds of simulated time."""
+
+    frames: int
+    process_time: float
+    simulated: int
+
+    @property
+    def rate(self) -> float:
+        """Frames per second of the process's time."""
+        return self.frames / self.process_time
+
+
+class _Machine:
+    def __init__(self) -> None:
+        self.env = EventEngine(seed=1)
+        self.cpu = HostCpu(self.env, HostCosts())
+        self.link = Link(self.env)
+        self.bus = ModelBus(self.env, self.cpu)
+        ModelPort(self.bus, outgoing=self.link.a_to_b, incoming=self.link.b_to_a)
+        self.count = 0
+
+    async def open(self) -> E1000:
+        parameters = E1000Parameters(dma_drain=5_000, reset_recovery=2_000)
+        device = await probe(self.bus, self.cpu, SoftIrq(self.env, self.cpu), parameters=parameters)
+        await device.open()
+        await self.env.sleep(_WARM_UP)
+        return device
+
+    def take(self, skb: SkBuff) -> None:
+        self.count += 1
+
+
+def receive_minimum_frames(frames: int) -> MinimumFrames:
+    machine = _Machine()
+    env = machine.env
+
+    async def run() -> MinimumFrames:
+        device = await machine.open()
+        device.receive = machine.take
+        octets = plain(0, _SIZE, to_station=True)
+        frame = octets + fcs(octets)
+        begun, started = env.now, time.process_time()
+        for _ in range(-(-frames // _BURST)):
+            free_at = machine.link.b_to_a.send_burst([frame] * _BURST)
+            await env.sleep(free_at - env.now)
+        ended, spent = env.now, time.process_time() - started
+        await env.sleep(_SETTLE)
+        return MinimumFrames(machine.count, spent, ended - begun)
+
+    return env.run(run())
+
+
+def send_minimum_frames(frames: int) -> MinimumFrames:
+    machine = _Machine()
+    env = machine.env
+
+    async def run() -> MinimumFrames:
+        device = await machine.open()
+        octets = plain(0, _SIZE, to_station=False)
+        begun, started = env.now, time.process_time()
+        while device.stats.tx_packets < frames:
+            while not device.queue_stopped():
+                device.queue_xmit(SkBuff(octets))
+            await machine.cpu.settle()
+            await env.sleep(_WARM_UP)
+        return MinimumFrames(device.stats.tx_packets, time.process_time() - started, env.now - begun)
+
+    return env.run(run())
