@@ -296,7 +296,9 @@ class Processor:
     def _step(self, waiter: Steppable) -> None:
         """Run the running flow's code up to where it waits."""
         self._in_code = True
+        self.env.held += 1
         waiter.step()
+        self.env.held -= 1
         self._in_code = False
         if self._stalled is None:
             self._next()
