@@ -104,15 +104,8 @@ def test_changes_that_do_not_go_together() -> None:
         show("-K tx off tso on")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [("-t now", "-t takes offline or online"), ("", "nothing is asked for"), ("-c --workload x", "--workload is one")],
-)
-def test_the_command_refuses_in_one_line(words: str, message: str) -> None:
-    command = [sys.executable, "-m", "sim.cli", "ethtool", *words.split()]
+def test_the_command_refuses_in_one_line() -> None:
+    command = [sys.executable, "-m", "sim.cli", "ethtool", "-t", "now"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("niclab: ")
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "niclab: -t takes offline or online, not 'now'\n"
