@@ -206,9 +206,9 @@ class Scheduler:
         heapq.heappush(self._heap, (when if when > self.now else self.now, self._sequence, call))
         return call
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         """Let time pass until ``when`` for the task that runs, if its clock can do so and nothing else is due by then.
-        Returns whether it has."""
+        Returns whether it has. ``held`` is how many processors run code of which this is the wish."""
         return False
 
     def sleep(self, duration: int) -> _Sleep:
@@ -253,9 +253,9 @@ class Scheduler:
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         heap = self._heap
-        if self.held or (heap and heap[0][0] <= when) or self._failure is not None:
+        if self.held != held or (heap and heap[0][0] <= when) or self._failure is not None:
             return False
         if self._horizon is not None and when > self._horizon:
             return False
