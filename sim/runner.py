@@ -3,6 +3,7 @@
 Workers are processes of this machine, or those of a Dask cluster. Whatever ends a sweep, the rows that are kept stay.
 """
 
+import json
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sim.errors import RunFailedError, UserError
@@ -145,7 +146,9 @@ def run_all(
         for run in runs:
             rows = store.get(run.key)
             if rows is not None:
-                progress.rows[run.name] = rows
+                # Another experiment may have asked for the same run, under another name.
+                named = {"experiment": run.experiment, "name": run.name, "varied": json.dumps(run.varied)}
+                progress.rows[run.name] = [replace(row, **named) for row in rows]
         progress.kept = len(progress.rows)
     waiting = [run for run in reversed(runs) if run.name not in progress.rows]
     on_progress(progress)

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sim.report.cases import Case
-from sim.report.style import colour, finished, label, trace_key
+from sim.report.style import LOGARITHMIC, colour, finished, label, trace_key
 from sim.results import Row
 from sim.statistics import mean
 
@@ -60,12 +60,12 @@ def _against_load(case: Case, panels: Sequence[tuple[str, Value]], *, logarithmi
         order = [label(mode) for mode in sorted(set(modes))]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     elif wide:
-        figure.update_xaxes(type="log")
+        figure.update_xaxes(**LOGARITHMIC)
     title = "InterruptThrottleRate" if single else f"load ({case.load_unit})"
     figure.update_xaxes(title_text=title, row=len(panels), col=1)
     for row, (text, _) in enumerate(panels, start=1):
         figure.update_yaxes(title_text=text, row=row, col=1)
-    figure.update_yaxes(type="log") if logarithmic else figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(**LOGARITHMIC) if logarithmic else figure.update_yaxes(rangemode="tozero")
     return finished(figure, 200 + 190 * len(panels))
 
 

@@ -13,6 +13,7 @@ import plotly.offline
 from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
+from sim.report.model_error import model_error
 from sim.report.overview import COLUMNS, lines
 from sim.report.published import published
 from sim.report.recommendation import recommend
@@ -54,7 +55,10 @@ def page(rows: Sequence[Row], conditions: Conditions) -> str:
         "figures": _drawn(cases),
     }
     drawn = [entry for entry in CASE_FIGURES if any(content["figures"][entry.name])]
+    error = model_error(rows)
+    content["error"] = json.loads(error.figure.to_json()) if error is not None and error.figure is not None else None
     return _template().render(
+        model_error=error,
         summary=paragraph(rows, cases),
         published=published(rows),
         recommendations=[found for case in cases if (found := recommend(case)) is not None],

@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from sim.report.cases import Case
-from sim.report.style import CAUSE_COLOURS, DROP_COLOURS, GREY, colour, finished, trace_key, variant_label
+from sim.report.style import CAUSE_COLOURS, DROP_COLOURS, GREY, LOGARITHMIC, colour, finished, trace_key, variant_label
 from sim.results import DROP_CAUSES, QUANTILES, Row
 from sim.statistics import mean
 
@@ -29,7 +29,7 @@ def distribution(case: Case, load: float) -> go.Figure:
             line={"color": colour(mode, _modes(case)), "dash": "solid" if on else "dot"},
             **trace_key(variant, legend=True),
         )
-    figure.update_xaxes(title_text="latency (µs)", type="log")
+    figure.update_xaxes(title_text="latency (µs)", **LOGARITHMIC)
     figure.update_yaxes(title_text="share that took no longer (%)", range=[0, 101])
     return finished(figure, 420)
 
@@ -75,7 +75,9 @@ def pareto(case: Case, load: float) -> go.Figure:
         hoverinfo="skip",
     )
     figure.update_xaxes(title_text="processor busy (%)", rangemode="tozero")
-    figure.update_yaxes(title_text="latency p99 (µs)", type="log" if points and min(y for _, y in points) > 0 else None)
+    figure.update_yaxes(title_text="latency p99 (µs)")
+    if points and min(y for _, y in points) > 0:
+        figure.update_yaxes(**LOGARITHMIC)
     return finished(figure, 420)
 
 

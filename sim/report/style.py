@@ -11,13 +11,25 @@ import plotly.graph_objects as go
 
 from sim.report.cases import Variant
 
-__all__ = ["CAUSE_COLOURS", "DROP_COLOURS", "GREY", "colour", "finished", "label", "trace_key", "variant_label"]
+__all__ = [
+    "CAUSE_COLOURS",
+    "DROP_COLOURS",
+    "GREY",
+    "LOGARITHMIC",
+    "colour",
+    "finished",
+    "label",
+    "trace_key",
+    "variant_label",
+]
 
 _MODE_COLOURS = {0: "#8c8c8c", 1: "#0072b2", 3: "#e69f00", 4: "#009e73"}
 _FIXED_COLOURS = ("#cc79a7", "#56b4e9", "#d55e00", "#b8a800")
 _SHORT = {0: "off", 1: "dynamic", 3: "conservative", 4: "simplified"}
 _GRID = "rgba(128,128,128,0.25)"
 GREY = "#8c8c8c"
+LOGARITHMIC = {"type": "log", "dtick": "D2"}
+"""An axis with marks at 1, 2 and 5 of each decade."""
 
 CAUSE_COLOURS = {
     "interrupt": "#882255",

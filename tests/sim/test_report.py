@@ -1,6 +1,7 @@
 """The report: the page says what the rows say and asks nothing of a network; the directory is whole or as it was."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions, conditions
 from sim.report.fields import markdown
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
+from sim.report.model_error import model_error
 from sim.report.overview import COLUMNS, lines
 from sim.report.page import page
+from sim.report.published import published
 from sim.report.style import colour
 from sim.report.summary import paragraph
 from sim.report.writer import check_directory, write_report
@@ -239,6 +242,40 @@ def test_conditions_state_the_link_and_what_varies(tmp_path: Path) -> None:
     found = conditions(runs, wall_time=1.0)
     assert (found["link"]["loss"]["value"], found["link"]["corruption"]["value"]) == (0.25, 0.125)
     assert found["driver"]["interrupt_throttle_rate"]["value"] == "0, 3"
+
+
+def test_error_of_the_model_is_what_fidelity_measured(tmp_path: Path, rows: list[Row]) -> None:
+    path = tmp_path / "fidelity.json"
+    missing = model_error(rows, path)
+    assert missing is not None
+    assert missing.figure is None
+    assert "was not measured" in missing.text
+    entries = [
+        {"name": f"error.{measure}.case{number}", "value": value, "conditions": {"held_out": number == 2}}
+        for measure in ("throughput", "latency_p99")
+        for number, value in ((1, 0.25), (2, -1.5))
+    ]
+    path.write_text(json.dumps(entries))
+    found = model_error(rows, path)
+    assert found is not None
+    assert found.text == "Over 2 scenarios that both played, at most: throughput 1.50 %, latency p99 1.50 %."
+    assert found.figure is not None
+    assert sorted(value for trace in found.figure.data for value in trace.y) == [0.25, 0.25, 1.5, 1.5]
+    assert model_error([replace(row, backend="rtl") for row in rows], path) is None
+
+
+def test_published_figures_come_with_their_experiments(rows: list[Row], job: Conditions) -> None:
+    assert published(rows) == []
+    trips = [
+        replace(synthetic_row(mode, workload="ping-pong"), experiment="round-trip", latency_p50=late)
+        for mode, late in ((0, 11e-6), (8000, 124.9e-6))
+    ]
+    [claim] = published([*rows, *trips])
+    assert claim.same_shape
+    assert ("round trip, fixed 8000/s", "125 µs", "124.9 µs") in claim.pairs
+    assert "same shape" in page([*rows, *trips], job)
+    [other] = published([trips[0], replace(trips[1], latency_p50=50e-6)])
+    assert not other.same_shape
 
 
 def test_documented_fields_are_up_to_date() -> None:

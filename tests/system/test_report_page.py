@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium")
 READY = "html[data-ready=true]"
+PATIENCE_MS = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +44,30 @@ class Opened:
 
     def __init__(self, browser: Browser, file: Path, width: int) -> None:
         self.page: Page = browser.new_page(viewport={"width": width, "height": 900})
+        self.page.set_default_timeout(PATIENCE_MS)
         self.console: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.console.append(message.text))
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(file.as_uri())
-        self.page.wait_for_selector(READY, state="attached", timeout=120_000)
+        self.page.wait_for_selector(READY, state="attached")
 
     def close(self, file: Path) -> None:
         self.page.close()
         assert self.console == []
         left = [url for url in self.requests if url != file.as_uri() and not url.startswith(("data:", "blob:"))]
         assert left == []
+
+    def changed_by(self, name: str, act: Callable[[], object]) -> None:
+        """Waits until what is done has changed a figure."""
+        before = self.drawn(name)
+        act()
+        for _ in range(PATIENCE_MS // 50):
+            if self.drawn(name) != before:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{name} does not change")
 
     def drawn(self, name: str) -> str:
         """The figure as it is on the page."""
@@ -68,25 +80,15 @@ def test_every_control_does_something(browser: Browser, file: Path, tmp_path: Pa
     for entry in (*CASE_FIGURES, *POINT_FIGURES):
         assert page.locator(f"#figure-{entry.name} .main-svg").count() > 0, entry.name
 
-    before = opened.drawn("pareto")
-    page.select_option("#load", "0")
-    page.wait_for_timeout(300)
-    assert opened.drawn("pareto") != before
-
-    before = opened.drawn("latency-load")
-    page.select_option("#case", "2")
-    page.wait_for_timeout(300)
-    assert opened.drawn("latency-load") != before
+    opened.changed_by("pareto", lambda: page.select_option("#load", "0"))
+    opened.changed_by("latency-load", lambda: page.select_option("#case", "2"))
     assert page.locator("#load option").count() == 1
-    page.select_option("#case", "0")
+    opened.changed_by("latency-load", lambda: page.select_option("#case", "0"))
 
     for group in ("modes", "offloads"):
         for box in page.locator(f"#{group} input").all():
-            before = opened.drawn("latency-load")
-            box.click()
-            page.wait_for_timeout(300)
-            assert opened.drawn("latency-load") != before
-            box.click()
+            opened.changed_by("latency-load", box.click)
+            opened.changed_by("latency-load", box.click)
 
     rows = page.locator("#runs tbody tr")
     everything = rows.count()
