@@ -106,7 +106,8 @@ class Processor:
         return self._running is flow and self._in_code and not flow.pending
 
     def finish(self, flow: Flow) -> bool:
-        """Do the work of the flow, whose code runs, at once, if nothing comes in between. Returns whether it is done."""
+        """Do the work of the flow, whose code runs, at once, if nothing comes in between. Returns whether it is
+        done."""
         if self._running is not flow or not self._in_code or any(self._ready.values()):
             return False
         start = self.env.now
