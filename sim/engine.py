@@ -199,6 +199,8 @@ class Scheduler:
         """How many processors run code at this moment: it is they who decide what time it takes."""
         self._horizon: int | None = None
         """Beyond which time does not come by itself."""
+        self._main: Task[Any] | None = None
+        """With whose end the run ends."""
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
@@ -257,14 +259,18 @@ class EventEngine(Scheduler):
         heap = self._heap
         if self.held != held or (heap and heap[0][0] <= when) or self._failure is not None:
             return False
-        if self._horizon is not None and when > self._horizon:
+        if self._horizon is not None:
+            if when > self._horizon:
+                return False
+        elif self._main is None or self._main.done():
+            # The run is over; who goes on for ever shall not do so.
             return False
         self.now = when
         return True
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""
-        task = self.spawn(main, name="main")
+        task = self._main = self.spawn(main, name="main")
         while not task.done():
             when = self.next_call()
             if when is None:

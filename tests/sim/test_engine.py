@@ -153,3 +153,19 @@ def test_time_does_not_come_beyond_what_it_is_run_to() -> None:
     assert (env.now, woken) == (100, [])
     env.run_until(1000)
     assert woken == [500]
+
+
+def test_a_run_ends_with_its_main_coroutine_whoever_else_goes_on() -> None:
+    env = EventEngine(seed=1)
+
+    async def for_ever() -> None:
+        while True:
+            await env.sleep(100)
+
+    async def main() -> int:
+        env.spawn(for_ever())
+        await env.sleep(1000)
+        return env.now
+
+    assert env.run(main()) == 1000
+    assert env.now <= 1100
