@@ -26,6 +26,7 @@ quote = '$(subst ','\'',$(1))'
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
+	@echo "make report  EXPERIMENT='a.toml b.toml' [JOBS=n]   the same from experiments (docs/experiments.md)"
 	@echo "make test    all tests"
 	@echo "make lint    lint, types and import rules"
 	@echo "make check   the same, and the fast tests (under a minute)"
@@ -59,7 +60,7 @@ $(INSTALLED): requirements.lock pyproject.toml | tools
 setup: $(INSTALLED)
 
 report: $(INSTALLED) | tools
-	@$(RUN) sim.cli report $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
+	@$(RUN) sim.cli report $(EXPERIMENT) $(if $(FILE),--file $(call quote,$(FILE))) $(if $(MODES),--modes $(call quote,$(MODES))) \
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
 test: $(FORMAL_INSTALLED) | tools

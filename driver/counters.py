@@ -32,6 +32,10 @@ class PollTotals:
     rx_packets: int = 0
     rx_bytes: int = 0
 
+    def clear(self) -> None:
+        """An interrupt has come."""
+        self.tx_packets = self.tx_bytes = self.rx_packets = self.rx_bytes = 0
+
 
 @dataclass(slots=True)
 class AdapterCounters:
@@ -42,7 +46,7 @@ class AdapterCounters:
     """The handler was called, and ICR was 0."""
     polls: int = 0
     packets_per_poll: Counter[int] = field(default_factory=Counter)
-    """How many polls received how many packets."""
+    """How many polls (without NAPI: passes of the interrupt handler) received how many packets."""
     tx_descriptors: int = 0
     """Written, context descriptors included."""
     tx_contexts: int = 0
@@ -51,6 +55,12 @@ class AdapterCounters:
     """Frames that TSO packets were cut into."""
     tso_descriptors: int = 0
     """Written for TSO packets, context descriptors included."""
+    tx_hangs: int = 0
+    """Times that the device had a packet too long (Linux's tx_timeout_count)."""
+    resets: int = 0
+    """Resets with everything kept, since the probe."""
+    tx_fifo_lost: int = 0
+    """Packets that hung in the device, reported as sent, when it was reset."""
     tx_queue_stops: int = 0
     tx_queue_wakes: int = 0
     rx_csum_good: int = 0

@@ -1,33 +1,38 @@
-"""The e1000 as a network device: probe, open, stop, transmit, the interrupt handler and the watchdog.
+"""The e1000 as a network device: probe, open, stop, transmit, reset, and what can be changed while it is up.
 
 The order of register accesses is Linux's, for its cost is part of what is measured.
 """
 
 import errno
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from driver.bus import Bus
 from driver.counters import AdapterCounters, ItrChange, PollTotals
+from driver.filters import Filters
+from driver.flow_control import FlowControl, offer_flow_control, write_flow_control
 from driver.hardware import (
-    LINK_CAUSES,
     check_eeprom,
     check_present,
     disable_interrupts,
     enable_interrupts,
     flush,
-    link_speed,
     read_mac_address,
     reset,
 )
-from driver.itr import InterruptThrottleRate, ThrottleMode
+from driver.interrupt import InterruptHandler
+from driver.itr import InterruptThrottleRate
 from driver.offload import plan_transmit
-from driver.parameters import E1000Parameters
+from driver.parameters import E1000Parameters, check_mtu
 from driver.poll import E1000Napi
 from driver.receive import ReceiveRing
 from driver.statistics import DeviceStatistics
 from driver.transmit import TX_WAKE_THRESHOLD, TransmitRing
+from driver.wake import WakeOn
+from driver.watchdog import Watchdog
 from hw.registers import BY_NAME
-from stack.environment import Cpu, Task, Timer
+from stack.environment import Cpu
 from stack.net_device import Features, NetDevice, NetdevTx, SoftIrq
 from stack.skbuff import SkBuff
 
@@ -36,7 +41,10 @@ __all__ = ["E1000", "E1000Parameters", "probe"]
 ITR_LOG_ENTRIES = 65536
 """Writes of ITR that are kept, the latest ones."""
 
-_ICR = BY_NAME["ICR"]
+_HEADER_AND_FCS = 18
+_PACKET_BUFFER, _PACKET_BUFFER_JUMBO = 48, 40
+"""KiB of the packet buffer for receiving; frames beyond 8 KiB leave more to transmit (Linux's e1000_reset)."""
+
 _ICS = BY_NAME["ICS"]
 _ITR = BY_NAME["ITR"]
 _STATUS = BY_NAME["STATUS"]
@@ -52,21 +60,30 @@ async def probe(
     """
     parameters = parameters or E1000Parameters()
     await check_present(bus, name)
-    await reset(bus, parameters, name)
+    ctrl = await reset(bus, parameters, name)
     if parameters.check_eeprom:
         await check_eeprom(bus, name)
     address = await read_mac_address(bus, name)
-    return E1000(bus, cpu, softirq, name=name, address=address, parameters=parameters)
+    return E1000(bus, cpu, softirq, name=name, address=address, parameters=parameters, ctrl=ctrl)
 
 
 class E1000(NetDevice):
     """One 82540EM. Made by ``probe``."""
 
     def __init__(
-        self, bus: Bus, cpu: Cpu, softirq: SoftIrq, *, name: str, address: bytes, parameters: E1000Parameters
+        self,
+        bus: Bus,
+        cpu: Cpu,
+        softirq: SoftIrq,
+        *,
+        name: str,
+        address: bytes,
+        parameters: E1000Parameters,
+        ctrl: int,
     ) -> None:
-        super().__init__(bus.env, cpu, name=name, address=address)
+        super().__init__(bus.env, cpu, name=name, address=address, mtu=parameters.mtu)
         self.bus = bus
+        self.softirq = softirq
         self.parameters = parameters
         self.counters = AdapterCounters()
         self.statistics = DeviceStatistics(bus)
@@ -80,12 +97,26 @@ class E1000(NetDevice):
         """Mb/s, 0 if the link is down."""
         self.up = False
         """From ``open`` to ``stop``."""
-        if parameters.tx_checksum:
-            self.features |= Features.SG | Features.HW_CSUM
-        if parameters.tso:
-            self.features |= Features.TSO
-        if parameters.rx_checksum:
-            self.features |= Features.RXCSUM
+        self.active = False
+        """The device works: it is up, and not being reset."""
+        self.wake_on = WakeOn.NONE
+        """What wakes the host when it is suspended (``ethtool -s ... wol``)."""
+        self.resumes_up = False
+        """Whether the interface was up when the host was suspended."""
+        self.flow_control = parameters.flow_control
+        self.pause = (False, False)
+        """Whether pause frames are heeded and sent, as forced or negotiated."""
+        for wanted, features in (
+            (parameters.tx_checksum, Features.SG | Features.HW_CSUM),
+            (parameters.tso, Features.TSO),
+            (parameters.rx_checksum, Features.RXCSUM),
+            (parameters.vlan_offload, Features.HW_VLAN_CTAG_TX | Features.HW_VLAN_CTAG_RX),
+            (parameters.vlan_filter, Features.HW_VLAN_CTAG_FILTER),
+        ):
+            if wanted:
+                self.features |= features
+        # Packets from netif_rx do not come from a poll of this device, which would have to end with a flush.
+        self.set_gro(parameters.gro and parameters.napi)
 
         self.totals = PollTotals()
         self.tx_ring = TransmitRing(
@@ -111,11 +142,13 @@ class E1000(NetDevice):
             totals=self.totals,
         )
         self.napi = E1000Napi(self, softirq)
-        self._link_event = False
-        self._watchdog_wanted = bus.env.event()
-        self._watchdog_timer: Timer | None = None
-        self._watchdog_task: Task[None] | None = None
-        self._watchdog_octets = (0, 0)
+        self.watchdog = Watchdog(self)
+        self._interrupt = InterruptHandler(self)
+        self.filters = Filters(self)
+        self.ctrl = ctrl
+        """CTRL as the last reset left it."""
+        self._busy = bus.env.event()
+        self._busy.set()
 
     async def open(self) -> None:
         """Bring the interface up; packets flow when the link does.
@@ -131,48 +164,89 @@ class E1000(NetDevice):
         except MemoryError:
             self.tx_ring.free()
             raise
-        self.tx_ring.configure()
-        await self.rx_ring.configure(self._configure_itr)
+        await self._configure()
         try:
             self.bus.request_irq(self._interrupt)
         except ValueError:
-            await reset(self.bus, self.parameters, self.name)
+            await self.reset()
             self._free_rings()
             raise
-
         self.up = True
-        self._link_event = True
-        self._watchdog_octets = (self.counters.tx_octets, self.counters.rx_octets)
-        self._watchdog_wanted.clear()
-        self._watchdog_task = self.env.spawn(self._run_watchdog(), name=f"{self.name} watchdog")
-        # The poll must be able to run before the first interrupt can ask for it.
-        self.napi.enabled = True
-        await enable_interrupts(self.bus)
-        # A link that is up already changes no more: this interrupt starts the watchdog that looks for it.
-        self.bus.write32(_ICS.offset, _ICS.mask("LSC"))
+        self.watchdog.start()
+        await self._start()
 
     async def stop(self) -> None:
         """Bring the interface down and give back all memory. No effect if it is down."""
+        while not self._busy.is_set():
+            await self._busy.wait()
         if not self.up:
             return
         self.up = False
-        self.carrier = False
-        self.link_speed = 0
-        self.rx_ring.disable()
         self.purge_queue()
-        self.tx_ring.enable(False)
-        await flush(self.bus)
-        await self.env.sleep(self.parameters.dma_drain)
-        await self.napi.disable()
-        await disable_interrupts(self.bus)
-        await self._end_watchdog()
-        await reset(self.bus, self.parameters, self.name)
+        await self._quiesce()
+        await self.watchdog.end()
+        await self.reset()
         self.bus.free_irq()
         self._free_rings()
 
+    async def reinit(self, change: Callable[[], None] = lambda: None) -> None:
+        """Reset the device and go on, with nothing lost but time: what it has received is delivered, and what it has
+        not sent is given to it again (e1000_reinit_locked). What it had begun to send may be sent twice.
+
+        ``change`` is made in between, while the device does nothing; at once if the interface is down.
+        """
+        while not self._busy.is_set():
+            await self._busy.wait()
+        if not self.up:
+            change()
+            return
+        with self._exclusive():
+            self.counters.resets += 1
+            self.stop_queue()
+            if self.carrier:
+                await self.tx_ring.drain(self.link_speed)
+            await self._quiesce()
+            await self.rx_ring.clean(None, self.netif_receive_skb)
+            self.gro_flush()
+            await self.tx_ring.clean()
+            change()
+            await self.reset()
+            self.rx_ring.restart()
+            self.requeue(self.tx_ring.restart())
+            await self._configure()
+            await self._start()
+
+    async def change_mtu(self, mtu: int) -> None:
+        """Set the MTU, with a reset if the interface is up. Raises ``ValueError`` for one that the device does not
+        have."""
+        check_mtu(mtu)
+
+        def change() -> None:
+            self.mtu = mtu
+
+        if mtu != self.mtu:
+            await self.reinit(change)
+
+    async def set_flow_control(self, flow_control: FlowControl) -> None:
+        """Offer or force pause frames (``ethtool -A``). An offer renegotiates the link."""
+        self.flow_control = flow_control
+        write_flow_control(self)
+        await offer_flow_control(self)
+
+    def set_rx_mode(self) -> None:
+        self.filters.rx_mode_changed()
+
+    def vlan_rx_add_vid(self, identifier: int) -> None:
+        self.filters.vlans.add(identifier)
+        self.filters.vlans_changed()
+
+    def vlan_rx_kill_vid(self, identifier: int) -> None:
+        self.filters.vlans.discard(identifier)
+        self.filters.vlans_changed()
+
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         """Give one packet to the device. What it cannot send is dropped, and counted in ``tx_errors``."""
-        if not self.up:
+        if not self.active:
             return self._drop(skb)
         try:
             plan = plan_transmit(skb)
@@ -190,16 +264,29 @@ class E1000(NetDevice):
             self._stop_full_queue()
         return NetdevTx.OK
 
-    def tx_cleaned(self) -> None:
-        """Packets have been taken back from the device: there may be room to go on (called by the poll)."""
-        if self.carrier and self.queue_stopped() and self.tx_ring.ring.unused() >= TX_WAKE_THRESHOLD:
+    async def clean_transmit(self) -> tuple[int, bool]:
+        """Take back what has been sent, and go on if there is room again (called by the poll and the handler).
+
+        Returns the number of packets, and whether that was the end of them.
+        """
+        ring = self.tx_ring
+        packets, all_clean = await ring.clean()
+        if packets and self.carrier and self.queue_stopped() and ring.ring.unused() >= TX_WAKE_THRESHOLD:
             self.counters.tx_queue_wakes += 1
             self.wake_queue()
+        if ring.detect_hang:
+            ring.detect_hang = False
+            await self._look_for_hang()
+        return packets, all_clean
+
+    def queue_received(self, skb: SkBuff) -> None:
+        """Give a received packet to ``netif_rx``."""
+        self.netif_rx(skb, self.softirq.backlog)
 
     def update_throttle(self) -> None:
         """Let the throttle follow the traffic (called at the end of a poll, in the dynamic modes)."""
         totals = self.totals
-        self._write_itr(
+        self.write_itr(
             self.itr.set_itr(
                 link_speed=self.link_speed,
                 tx_packets=totals.tx_packets,
@@ -209,66 +296,17 @@ class E1000(NetDevice):
             )
         )
 
-    async def _interrupt(self) -> None:
-        """The interrupt handler: find the cause, mask all, and leave the work to the poll."""
-        causes = await self.bus.read32(_ICR.offset)
-        if causes == 0:
-            self.counters.interrupts_not_mine += 1
+    def write_itr(self, register: int | None) -> None:
+        """Write ITR, unless it stays."""
+        if register is None:
             return
-        self.counters.interrupts += 1
-        if not self.up:
-            # On the way down; the read has made the line fall.
-            return
-        if causes & LINK_CAUSES:
-            self._link_event = True
-            self._watchdog_wanted.set()
-        await disable_interrupts(self.bus)
-        if self.napi.schedule_prep():
-            totals = self.totals
-            totals.tx_packets = totals.tx_bytes = totals.rx_packets = totals.rx_bytes = 0
-            self.napi.schedule()
-        else:
-            self.napi.missed = True
+        self.bus.write32(_ITR.offset, register)
+        self.itr_log.append(
+            ItrChange(time=self.cpu.now, register=register, rx_class=self.itr.rx_class, tx_class=self.itr.tx_class)
+        )
 
-    async def _run_watchdog(self) -> None:
-        while True:
-            await self._watchdog_wanted.wait()
-            self._watchdog_wanted.clear()
-            if self._watchdog_timer is not None:
-                self._watchdog_timer.cancel()
-            if self.up:
-                await self._watchdog()
-            if not self.up:
-                return
-            self._watchdog_timer = self.env.call_at(
-                self.env.now + self.parameters.watchdog_interval, self._watchdog_wanted.set
-            )
-
-    async def _end_watchdog(self) -> None:
-        """Let the watchdog see that the interface is down, and wait for its end."""
-        if self._watchdog_task is not None:
-            self._watchdog_wanted.set()
-            await self._watchdog_task
-            self._watchdog_task = None
-
-    async def _watchdog(self) -> None:
-        """Follow the link, read the counters, follow the octets in mode 4, and let a poll come now and then."""
-        if self._link_event or not self.carrier:
-            self._link_event = False
-            speed = link_speed(await self.bus.read32(_STATUS.offset))
-            if not self.up:
-                return
-            self._follow_link(speed)
-        if self.parameters.read_statistics:
-            await self.statistics.update_stats()
-        if self.itr.mode is ThrottleMode.SIMPLIFIED:
-            tx_before, rx_before = self._watchdog_octets
-            tx_octets, rx_octets = self._watchdog_octets = (self.counters.tx_octets, self.counters.rx_octets)
-            self._write_itr(self.itr.set_simplified(tx_octets=tx_octets - tx_before, rx_octets=rx_octets - rx_before))
-        self.bus.write32(_ICS.offset, _ICS.mask("RXDMT0"))
-        await self.cpu.settle()
-
-    def _follow_link(self, speed: int) -> None:
+    def follow_link(self, speed: int) -> None:
+        """The link has this speed in Mb/s, or 0 (called by the watchdog)."""
         self.link_speed = speed
         if speed and not self.carrier:
             self.carrier = True
@@ -278,16 +316,78 @@ class E1000(NetDevice):
             self.carrier = False
             self.stop_queue()
 
-    def _configure_itr(self) -> None:
-        self._write_itr(self.itr.configure())
+    def set_pause(self, *, rx: bool, tx: bool) -> None:
+        """Heed pause frames, and send them, or not."""
+        self.pause = (rx, tx)
+        self.filters.write_ctrl()
 
-    def _write_itr(self, register: int | None) -> None:
-        if register is None:
+    @property
+    def maximum_frame(self) -> int:
+        """Bytes of the longest frame, header and FCS included."""
+        return self.mtu + _HEADER_AND_FCS
+
+    @property
+    def packet_buffer(self) -> int:
+        """KiB of the packet buffer that are for receiving."""
+        return _PACKET_BUFFER_JUMBO if self.maximum_frame > 8192 else _PACKET_BUFFER
+
+    async def _look_for_hang(self) -> None:
+        """Whether the oldest packet should have left long ago, and no pause frame holds it (Linux's
+        e1000_clean_tx_irq)."""
+        if not self.tx_ring.hangs(self.env.now, self.parameters.tx_hang):
             return
-        self.bus.write32(_ITR.offset, register)
-        self.itr_log.append(
-            ItrChange(time=self.cpu.now, register=register, rx_class=self.itr.rx_class, tx_class=self.itr.tx_class)
-        )
+        if await self.bus.read32(_STATUS.offset) & _STATUS.mask("TXOFF") or not self.active:
+            return
+        self.watchdog.transmitter_hangs()
+
+    async def reset(self) -> None:
+        """Reset the device; it forgets all but what ``_configure`` writes again."""
+        jumbo = self.packet_buffer if self.packet_buffer != _PACKET_BUFFER else None
+        self.ctrl = await reset(self.bus, self.parameters, self.name, packet_buffer=jumbo)
+
+    async def _configure(self) -> None:
+        """Write all that a reset has forgotten (e1000_configure)."""
+        self.filters.configure()
+        if self.flow_control != FlowControl():
+            write_flow_control(self)
+            await offer_flow_control(self)
+        self.tx_ring.configure()
+        await self.rx_ring.configure(self._configure_itr)
+
+    async def _start(self) -> None:
+        """Let interrupts come (e1000_up)."""
+        self.active = True
+        # The poll must be able to run before the first interrupt can ask for it.
+        self.napi.enabled = True
+        await enable_interrupts(self.bus)
+        # A link that is up already changes no more: this interrupt starts the watchdog that looks for it.
+        self.bus.write32(_ICS.offset, _ICS.mask("LSC"))
+
+    async def _quiesce(self) -> None:
+        """Let everything come to rest (e1000_down)."""
+        self.active = False
+        self.carrier = False
+        self.link_speed = 0
+        self.rx_ring.disable()
+        self.tx_ring.enable(False)
+        await flush(self.bus)
+        await self.env.sleep(self.parameters.dma_drain)
+        await self.napi.disable()
+        await disable_interrupts(self.bus)
+        await self._interrupt.synchronize()
+        # The reset that follows clears the device's counters.
+        await self.statistics.update_stats()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        self._busy.clear()
+        try:
+            yield
+        finally:
+            self._busy.set()
+
+    def _configure_itr(self) -> None:
+        self.write_itr(self.itr.configure())
 
     def _stop_full_queue(self) -> None:
         self.counters.tx_queue_stops += 1

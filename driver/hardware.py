@@ -30,6 +30,7 @@ _RCTL = BY_NAME["RCTL"]
 _TCTL = BY_NAME["TCTL"]
 _RAL = BY_NAME["RAL"]
 _RAH = BY_NAME["RAH"]
+_PBA = BY_NAME["PBA"]
 
 _ALL = 0xFFFFFFFF
 
@@ -58,16 +59,21 @@ async def check_present(bus: Bus, name: str) -> None:
         raise OSError(errno.ENODEV, f"{name}: no device answers, STATUS reads {_ALL:#x}")
 
 
-async def reset(bus: Bus, parameters: E1000Parameters, name: str) -> None:
+async def reset(bus: Bus, parameters: E1000Parameters, name: str, *, packet_buffer: int | None = None) -> int:
     """Stop everything and bring the registers back to their reset values (manual 14.4); then ask for the link.
 
-    Afterwards nothing interrupts and no DMA takes place. Raises ``OSError`` (EIO) if the device does not come back.
+    ``packet_buffer`` in KiB is the part of the packet buffer that is for receiving, if it is not to be the default.
+
+    Afterwards nothing interrupts and no DMA takes place. Returns what CTRL is. Raises ``OSError`` (EIO) if the device
+    does not come back.
     """
     bus.write32(_IMC.offset, _ALL)
     bus.write32(_RCTL.offset, 0)
     bus.write32(_TCTL.offset, _TCTL.mask("PSP"))
     await flush(bus)
     await bus.env.sleep(parameters.dma_drain)
+    if packet_buffer is not None:
+        bus.write32(_PBA.offset, _PBA.value(RXA=packet_buffer))
     ctrl = await bus.read32(_CTRL.offset)
     bus.write32(_CTRL.offset, ctrl | _CTRL.mask("RST"))
     await bus.env.sleep(parameters.reset_recovery)
@@ -76,7 +82,9 @@ async def reset(bus: Bus, parameters: E1000Parameters, name: str) -> None:
         raise OSError(errno.EIO, f"{name}: the device is in reset after {parameters.reset_recovery} ns, CTRL {ctrl:#x}")
     bus.write32(_IMC.offset, _ALL)
     await bus.read32(_ICR.offset)
-    bus.write32(_CTRL.offset, (ctrl & ~_CTRL.mask("FRCSPD", "FRCDPX")) | _CTRL.mask("SLU"))
+    ctrl = (ctrl & ~_CTRL.mask("FRCSPD", "FRCDPX")) | _CTRL.mask("SLU")
+    bus.write32(_CTRL.offset, ctrl)
+    return ctrl
 
 
 async def read_mac_address(bus: Bus, name: str) -> bytes:

@@ -145,6 +145,7 @@ class InterruptThrottleRate:
 
     def __init__(self, setting: int, *, literal_figure: bool = False) -> None:
         self.mode, self.rate = parse_interrupt_throttle_rate(setting)
+        self.setting = setting
         self.literal_figure = literal_figure
         self.tx_class = LatencyRange.LOWEST_LATENCY
         self.rx_class = LatencyRange.LOWEST_LATENCY

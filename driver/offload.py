@@ -1,7 +1,7 @@
 """Offloads on transmit: what a packet's descriptors must say so that the device completes it (manual 3.3.6 and 3.5)."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driver.ring import upper_half
 from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
@@ -31,6 +31,9 @@ _IPV4_ADDRESSES = struct.Struct(">4H")
 _IPV4_ADDRESSES_AT = _ETHERNET_HEADER + 12
 
 # IFCS stands in every descriptor: the device looks at it in the last one of a packet, but in the first of a TSO packet.
+_TAG = upper_half(TRANSMIT_LEGACY, vle=1)
+_TAG_BYTES = 4
+_SPECIAL = TRANSMIT_LEGACY.fields["special"][0] - 64
 _LEGACY = upper_half(TRANSMIT_LEGACY, ifcs=1)
 _CHECKSUM = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, txsm=1)
 _TSO = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, tse=1, ixsm=1, txsm=1)
@@ -50,6 +53,8 @@ class TransmitPlan:
     """TSO: bytes repeated in front of each segment, else 0."""
     mss: int
     """TSO: payload bytes per segment, else 0."""
+    tag_bytes: int = 0
+    """Bytes of the VLAN tag that the device puts into each frame."""
 
     @property
     def segments(self) -> int:
@@ -65,10 +70,13 @@ class TransmitPlan:
     def octets(self) -> int:
         """Bytes of all frames on the wire, from destination address to FCS."""
         if not self.mss:
-            return len(self.frame) + 4
+            return len(self.frame) + self.tag_bytes + 4
+        tag_bytes = self.segments * self.tag_bytes
         full = self.segments - 1
         last = len(self.frame) - full * self.mss
-        return full * (max(self.header_length + self.mss, _MINIMUM_FRAME) + 4) + max(last, _MINIMUM_FRAME) + 4
+        return (
+            tag_bytes + full * (max(self.header_length + self.mss, _MINIMUM_FRAME) + 4) + max(last, _MINIMUM_FRAME) + 4
+        )
 
 
 def plan_transmit(skb: SkBuff) -> TransmitPlan:
@@ -76,8 +84,13 @@ def plan_transmit(skb: SkBuff) -> TransmitPlan:
     frame = skb.frame()
     if len(frame) < _ETHERNET_HEADER:
         raise ValueError(f"a frame has a header of {_ETHERNET_HEADER} bytes, this one {len(frame)} bytes")
-    if skb.gso_size:
-        return _plan_tso(skb, frame)
+    plan = _plan_tso(skb, frame) if skb.gso_size else _plan_frame(skb, frame)
+    if skb.vlan_tci is None:
+        return plan
+    return replace(plan, upper=plan.upper | _TAG | skb.vlan_tci << _SPECIAL, tag_bytes=_TAG_BYTES)
+
+
+def _plan_frame(skb: SkBuff, frame: bytes) -> TransmitPlan:
     if len(frame) > MAXIMUM_FRAME:
         raise ValueError(f"a frame has at most {MAXIMUM_FRAME} bytes, not {len(frame)}")
     context = None

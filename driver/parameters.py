@@ -1,10 +1,11 @@
 """The driver's parameters: what Linux takes from the module's command line and from ethtool."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from driver.flow_control import FlowControl
 from driver.itr import parse_interrupt_throttle_rate
 
-__all__ = ["RX_BUFFER_SIZES", "E1000Parameters"]
+__all__ = ["MAXIMUM_DESCRIPTORS", "RX_BUFFER_SIZES", "E1000Parameters", "check_descriptors", "check_mtu"]
 
 MINIMUM_DESCRIPTORS = 80
 MAXIMUM_DESCRIPTORS = 4096
@@ -26,6 +27,26 @@ RX_BUFFER_SIZES = {
 """RCTL.BSIZE and RCTL.BSEX for each size of receive buffer in bytes (manual 13.4.22)."""
 
 
+MINIMUM_MTU = 46
+MAXIMUM_MTU = 16110
+"""A frame of 16128 bytes, header and FCS included (Linux's MAX_JUMBO_FRAME_SIZE)."""
+
+
+def check_mtu(mtu: int) -> None:
+    """Raises ``ValueError`` if the device has no such MTU."""
+    if not MINIMUM_MTU <= mtu <= MAXIMUM_MTU:
+        raise ValueError(f"mtu takes {MINIMUM_MTU}..{MAXIMUM_MTU} bytes, not {mtu!r}")
+
+
+def check_descriptors(name: str, count: int) -> None:
+    """Raises ``ValueError`` if a ring cannot have so many descriptors."""
+    if not MINIMUM_DESCRIPTORS <= count <= MAXIMUM_DESCRIPTORS or count % DESCRIPTOR_MULTIPLE:
+        raise ValueError(
+            f"{name} takes a multiple of {DESCRIPTOR_MULTIPLE} in "
+            f"{MINIMUM_DESCRIPTORS}..{MAXIMUM_DESCRIPTORS}, not {count!r}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class E1000Parameters:
     """Raises ``ValueError`` for a value that the driver or the device does not take."""
@@ -34,6 +55,11 @@ class E1000Parameters:
     """0 off, 1 dynamic, 3 dynamic conservative, 4 simplified, 100..100000 interrupts/s."""
     itr_literal_figure: bool = False
     """Follow the published flow chart where it differs from Linux; see ``driver.itr.update_itr``."""
+    napi: bool = True
+    """Leave the work of an interrupt to a poll. Without, the handler does it, and ``netif_rx`` queues what it
+    received."""
+    gro: bool = True
+    """Put received segments together on their way up."""
     tx_descriptors: int = 256
     rx_descriptors: int = 256
     rx_buffer_size: int = 2048
@@ -46,9 +72,21 @@ class E1000Parameters:
     """TIDV: how long a packet sent waits for another before it interrupts, in units of 1.024 us; 0 is at once."""
     tx_abs_int_delay: int = 32
     """TADV: how long it waits at most, in units of 1.024 us; 0 is no limit. Idle while ``tx_int_delay`` is 0."""
+    mtu: int = 1500
+    """Bytes of the largest IP packet; above 1500 the device takes in long frames."""
+    flow_control: FlowControl = field(default_factory=FlowControl)
+    """Pause frames: none, by force or negotiated. (Linux takes its default from the EEPROM.)"""
     tso: bool = True
     tx_checksum: bool = True
     rx_checksum: bool = True
+    vlan_offload: bool = True
+    """Let the device put VLAN tags on and take them off."""
+    vlan_filter: bool = True
+    """Let the device drop the frames of other VLANs, once there is one."""
+    tx_hang: int = 1_000_000_000
+    """ns that the device may have a packet before the transmitter is taken to hang."""
+    tx_timeout: int = 5_000_000_000
+    """ns from then to the reset (Linux's watchdog_timeo)."""
     watchdog_interval: int = 2_000_000_000
     """ns between runs of the watchdog; in mode 4 the throttle follows at this pace."""
     check_eeprom: bool = False
@@ -63,12 +101,7 @@ class E1000Parameters:
     def __post_init__(self) -> None:
         parse_interrupt_throttle_rate(self.interrupt_throttle_rate)
         for name in ("tx_descriptors", "rx_descriptors"):
-            count = getattr(self, name)
-            if not MINIMUM_DESCRIPTORS <= count <= MAXIMUM_DESCRIPTORS or count % DESCRIPTOR_MULTIPLE:
-                raise ValueError(
-                    f"{name} takes a multiple of {DESCRIPTOR_MULTIPLE} in "
-                    f"{MINIMUM_DESCRIPTORS}..{MAXIMUM_DESCRIPTORS}, not {count!r}"
-                )
+            check_descriptors(name, getattr(self, name))
         if self.rx_buffer_size not in RX_BUFFER_SIZES:
             raise ValueError(f"rx_buffer_size takes one of {[*RX_BUFFER_SIZES]}, not {self.rx_buffer_size!r}")
         for name in ("rx_int_delay", "rx_abs_int_delay", "tx_int_delay", "tx_abs_int_delay"):
@@ -77,8 +110,10 @@ class E1000Parameters:
                 raise ValueError(f"{name} takes 0..{MAXIMUM_DELAY} units of 1.024 us, not {delay!r}")
         if self.tso and not self.tx_checksum:
             raise ValueError("tso needs tx_checksum: each segment has a checksum of its own")
-        if self.watchdog_interval <= 0:
-            raise ValueError(f"watchdog_interval takes a positive number of ns, not {self.watchdog_interval!r}")
-        for name in ("dma_drain", "reset_recovery"):
+        check_mtu(self.mtu)
+        for name in ("watchdog_interval", "tx_hang"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} takes a positive number of ns, not {getattr(self, name)!r}")
+        for name in ("dma_drain", "reset_recovery", "tx_timeout"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} takes a number of ns, not {getattr(self, name)!r}")

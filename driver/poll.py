@@ -46,9 +46,7 @@ class E1000Napi(Napi):
         device = self.device
         device.counters.polls += 1
         self.missed = False
-        packets, all_clean = await device.tx_ring.clean()
-        if packets:
-            device.tx_cleaned()
+        _, all_clean = await device.clean_transmit()
         work = await device.rx_ring.clean(budget, device.netif_receive_skb)
         device.gro_flush()
         device.counters.packets_per_poll[work] += 1

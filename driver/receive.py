@@ -29,10 +29,13 @@ _END = upper_half(RECEIVE, eop=1)
 _IGNORE_CHECKSUM = upper_half(RECEIVE, ixsm=1)
 _TCP_CHECKED = upper_half(RECEIVE, tcpcs=1)
 _TCP_WRONG = upper_half(RECEIVE, tcpe=1)
+_TAGGED = upper_half(RECEIVE, vp=1)
+_SPECIAL = RECEIVE.fields["special"][0] - 64
 _CRC_ERROR = upper_half(RECEIVE, ce=1)
 _FRAME_ERRORS = upper_half(RECEIVE, ce=1, se=1, seq=1, cxe=1, rxe=1)
 
 _FCS = 4
+_TAG_BYTES = 4
 _ETHERNET_HEADER = 14
 _SHORTEST = _ETHERNET_HEADER + _FCS
 _MAXIMUM_FRAME = 16384
@@ -61,7 +64,10 @@ class ReceiveRing:
         self._buffers = 0
         self._buffer_size = buffer_size
         self._delays = (int_delay, abs_int_delay)
-        self._checksum = checksum
+        self.checksum = checksum
+        """Whether the device checks TCP's and UDP's checksums, from the next ``configure`` on."""
+        self.receive_all = False
+        """Frames with errors are received too, from the next ``configure`` on (``ethtool -K ... rx-all``)."""
         self._bus = bus
         self._cpu = cpu
         self._stats = stats
@@ -69,7 +75,10 @@ class ReceiveRing:
         self._totals = totals
         self._start_packet()
         size, extension = RX_BUFFER_SIZES[buffer_size]
-        self._rctl = _RCTL.value(BAM=1, BSIZE=size, BSEX=extension)
+        self._size = _RCTL.value(BAM=1, BSIZE=size, BSEX=extension)
+        self._enabled = False
+        self.mode = 0
+        """Further bits of RCTL: filters, long frames, bad frames."""
 
     def allocate(self) -> None:
         """Reserve the ring and its buffers. Raises ``MemoryError``, with nothing reserved, if there is no room."""
@@ -81,6 +90,26 @@ class ReceiveRing:
             self.ring.free()
             raise
         self._start_packet()
+
+    def restart(self) -> None:
+        """The device has been reset: all buffers are its again, from the first descriptor on."""
+        self.ring.restart()
+        self._start_packet()
+
+    def resize(self, count: int, *, allocated: bool) -> None:
+        """Have a ring of ``count`` descriptors, with its buffers if there are any now. Raises ``MemoryError``, with
+        nothing changed."""
+        old = self.ring, self._buffers
+        self.ring = DescriptorRing(self._bus.memory, count)
+        if not allocated:
+            return
+        try:
+            self.allocate()
+        except MemoryError:
+            self.ring, self._buffers = old
+            raise
+        old[0].free()
+        self._bus.memory.free(old[1])
 
     def free(self) -> None:
         """Give back all memory. The device must have been stopped."""
@@ -94,26 +123,46 @@ class ReceiveRing:
         """
         bus = self._bus
         int_delay, abs_int_delay = self._delays
-        bus.write32(_RCTL.offset, self._rctl)
+        bus.write32(_RCTL.offset, self.control)
         bus.write32(_RDTR, int_delay)
         bus.write32(_RADV, abs_int_delay)
         itr()
         self.ring.configure(bus, "RD")
         rxcsum = await bus.read32(_RXCSUM.offset)
         checked = _RXCSUM.mask("TUOFL")
-        bus.write32(_RXCSUM.offset, rxcsum | checked if self._checksum else rxcsum & ~checked)
-        bus.write32(_RCTL.offset, self._rctl | _RCTL.mask("EN"))
+        bus.write32(_RXCSUM.offset, rxcsum | checked if self.checksum else rxcsum & ~checked)
+        self._enabled = True
+        bus.write32(_RCTL.offset, self.control)
         self._refill()
+
+    def waiting(self) -> int:
+        """Descriptors that the device has filled and ``clean`` has not taken yet."""
+        ring = self.ring
+        count = 0
+        while count < ring.count and ring.upper((ring.next_to_clean + count) % ring.count) & _DONE:
+            count += 1
+        return count
 
     def disable(self) -> None:
         """Switch the receiver off."""
-        self._bus.write32(_RCTL.offset, self._rctl)
+        self._enabled = False
+        self._bus.write32(_RCTL.offset, self.control)
 
-    async def clean(self, budget: int, deliver: Callable[[SkBuff], None]) -> int:
-        """Deliver what has been received, from at most ``budget`` descriptors, and return how many those were."""
+    @property
+    def control(self) -> int:
+        """What RCTL is to be: buffer size, filters, and whether the receiver is on."""
+        return self._size | self.mode | (_RCTL.mask("EN") if self._enabled else 0)
+
+    def write_mode(self) -> None:
+        """``mode`` has changed."""
+        self._bus.write32(_RCTL.offset, self.control)
+
+    async def clean(self, budget: int | None, deliver: Callable[[SkBuff], None]) -> int:
+        """Deliver what has been received, from at most ``budget`` descriptors (None: while there are any), and return
+        how many those were."""
         ring = self.ring
         work = 0
-        while work < budget:
+        while budget is None or work < budget:
             index = ring.next_to_clean
             upper = ring.upper(index)
             if not upper & _DONE:
@@ -125,6 +174,7 @@ class ReceiveRing:
             if ring.unused() >= RX_BUFFER_WRITE:
                 self._refill()
             if skb is not None:
+                self._cpu.charge(Cause.SKB_ALLOC)
                 deliver(skb)
             await self._cpu.settle()
         if ring.unused():
@@ -147,7 +197,7 @@ class ReceiveRing:
         data = b"".join(self._parts)
         bad_length = self._bad_length or len(data) < _ETHERNET_HEADER + _FCS
         self._start_packet()
-        if upper & _FRAME_ERRORS or bad_length:
+        if bad_length or (upper & _FRAME_ERRORS and not self.receive_all):
             self._stats.rx_errors += 1
             if upper & _CRC_ERROR:
                 self._stats.rx_crc_errors += 1
@@ -162,7 +212,11 @@ class ReceiveRing:
         self._counters.rx_octets += length
         self._totals.rx_packets += 1
         self._totals.rx_bytes += length - _FCS
-        return SkBuff(data[:-_FCS], ip_summed=self._summed(upper))
+        skb = SkBuff(data[:-_FCS], ip_summed=self._summed(upper))
+        if upper & _TAGGED:
+            skb.vlan_tci = upper >> _SPECIAL
+            self._counters.rx_octets += _TAG_BYTES
+        return skb
 
     def _start_packet(self) -> None:
         self._parts: list[bytes] = []
@@ -172,7 +226,7 @@ class ReceiveRing:
     def _summed(self, upper: int) -> IpSummed:
         """The checksum's state (manual 3.2.9). A packet found wrong goes to the stack all the same, to be judged there
         and counted under the protocol's name."""
-        if not self._checksum or upper & _IGNORE_CHECKSUM:
+        if not self.checksum or upper & _IGNORE_CHECKSUM:
             return IpSummed.NONE
         if upper & _TCP_WRONG:
             self._counters.rx_csum_errors += 1

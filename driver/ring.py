@@ -34,6 +34,11 @@ class DescriptorRing:
     def allocate(self) -> None:
         """Reserve the memory; the ring is empty. Raises ``MemoryError`` if there is no room."""
         self.address = self.memory.allocate(self.count * DESCRIPTOR_BYTES, _PAGE)
+        self.restart()
+
+    def restart(self) -> None:
+        """The ring is empty, and no descriptor in it looks done."""
+        self.memory.write(self.address, bytes(self.count * DESCRIPTOR_BYTES))
         self.next_to_use = 0
         self.next_to_clean = 0
 

@@ -39,6 +39,11 @@ _TIDV = BY_NAME["TIDV"].offset
 _TADV = BY_NAME["TADV"].offset
 _TXDCTL = BY_NAME["TXDCTL"]
 _TDT = BY_NAME["TDT"].offset
+_TDH = BY_NAME["TDH"].offset
+_TDFPC = BY_NAME["TDFPC"].offset
+
+_LONGEST_PACKET = 16384
+"""Bytes."""
 
 # The command and status bits lie at the same places in legacy and data descriptors.
 _LAST = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
@@ -46,7 +51,7 @@ _DELAYED = upper_half(TRANSMIT_LEGACY, ide=1)
 _DONE = upper_half(TRANSMIT_DATA, dd=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Mapping:
     """A packet that the device may read."""
 
@@ -57,6 +62,12 @@ class _Mapping:
     descriptors: int
     segments: int
     wire_bytes: int
+    words: list[tuple[int, int]]
+    """Its descriptors, to give them again after a reset."""
+    after_tso: bool
+    """Whether it is one that the device is to cut."""
+    given: int
+    """ns: when the device got it."""
 
 
 class TransmitRing:
@@ -82,6 +93,8 @@ class TransmitRing:
         self._totals = totals
         self._in_flight: deque[_Mapping] = deque()
         self._after_tso = False
+        self.detect_hang = False
+        """The watchdog asks the next ``clean`` to look for a packet that does not leave."""
         self._delays = (int_delay, abs_int_delay)
         # TIDV of 0 is not allowed with IDE (manual 13.4.41).
         self._last = _LAST | _DELAYED if int_delay else _LAST
@@ -90,6 +103,15 @@ class TransmitRing:
         """Reserve the ring. Raises ``MemoryError`` if there is no room for it."""
         self.ring.allocate()
         self._after_tso = False
+
+    def resize(self, count: int, *, allocated: bool) -> None:
+        """Have a ring of ``count`` descriptors, in memory if it is there now; ``restart`` follows then. Raises
+        ``MemoryError``, with nothing changed."""
+        ring = DescriptorRing(self._bus.memory, count)
+        if allocated:
+            ring.allocate()
+            self.ring.free()
+        self.ring = ring
 
     def free(self) -> None:
         """Give back all memory and all packets. The device must have been stopped."""
@@ -111,6 +133,9 @@ class TransmitRing:
     def enable(self, on: bool) -> None:
         """Switch the transmitter on or off."""
         self._bus.write32(_TCTL.offset, _TCTL_VALUE | (_TCTL.mask("EN") if on else 0))
+        if on and self._in_flight:
+            # From before a reset.
+            self.ring_doorbell()
 
     def has_room(self) -> bool:
         """Whether any ordinary packet finds the descriptors it needs."""
@@ -129,24 +154,25 @@ class TransmitRing:
             return False
         address = self._bus.memory.allocate(len(plan.frame))
         self._bus.memory.write(address, plan.frame)
+        words = []
         if plan.context is not None:
-            ring.give(int.from_bytes(plan.context[:8], "little"), int.from_bytes(plan.context[8:], "little"))
+            words.append((int.from_bytes(plan.context[:8], "little"), int.from_bytes(plan.context[8:], "little")))
             self._counters.tx_contexts += 1
-        for offset, length in pieces[:-1]:
-            ring.give(address + offset, plan.upper | length)
-        offset, length = pieces[-1]
-        last = ring.give(address + offset, plan.upper | length | self._last)
-        self._in_flight.append(
+        words += [(address + offset, plan.upper | length) for offset, length in pieces]
+        words[-1] = (words[-1][0], words[-1][1] | self._last)
+        self._give(
             _Mapping(
                 skb=skb,
                 address=address,
-                last=last,
+                last=0,
                 descriptors=descriptors,
                 segments=plan.segments,
                 wire_bytes=plan.wire_bytes,
+                words=words,
+                after_tso=bool(plan.mss),
+                given=self._cpu.now,
             )
         )
-        self._after_tso = bool(plan.mss)
         self._counters.tx_descriptors += descriptors
         self._counters.tx_octets += plan.octets
         if plan.mss:
@@ -154,8 +180,55 @@ class TransmitRing:
             self._counters.tso_segments += plan.segments
             self._counters.tso_descriptors += descriptors
         self._cpu.charge(Cause.DRIVER_TX, count=descriptors)
-        self._bus.write32(_TDT, ring.next_to_use)
+        self.ring_doorbell()
         return True
+
+    def _give(self, mapping: _Mapping) -> None:
+        """Write a packet's descriptors."""
+        for lower, upper in mapping.words:
+            mapping.last = self.ring.give(lower, upper)
+        self._in_flight.append(mapping)
+        self._after_tso = mapping.after_tso
+
+    async def drain(self, link_speed: int) -> None:
+        """Wait while the device sends what it has; up to where it does not get on any more. ``link_speed`` in Mb/s."""
+        interval = _LONGEST_PACKET * 8 * 1000 // link_speed
+        before: tuple[int, int] | None = None
+        while True:
+            state = (await self._bus.read32(_TDH), await self._bus.read32(_TDFPC))
+            if state == (self.ring.next_to_use, 0):
+                # The last one may be on the wire.
+                await self._bus.env.sleep(interval)
+                return
+            if state == before:
+                self._counters.tx_fifo_lost += state[1]
+                return
+            before = state
+            await self._bus.env.sleep(interval)
+
+    def restart(self) -> list[SkBuff]:
+        """The device has been reset: give it again what it has not sent, from the first descriptor on. Returns the
+        packets for which the ring, which may be another one now, has no room."""
+        self.ring.restart()
+        self._after_tso = False
+        pending, self._in_flight = self._in_flight, deque()
+        left: list[SkBuff] = []
+        for mapping in pending:
+            if left or self.ring.unused() < mapping.descriptors + _GAP:
+                self._bus.memory.free(mapping.address)
+                left.append(mapping.skb)
+            else:
+                mapping.given = self._cpu.now
+                self._give(mapping)
+        return left
+
+    def ring_doorbell(self) -> None:
+        """Tell the device of all that it has been given."""
+        self._bus.write32(_TDT, self.ring.next_to_use)
+
+    def hangs(self, now: int, limit: int) -> bool:
+        """Whether the device has had its oldest packet for more than ``limit`` ns."""
+        return bool(self._in_flight) and now - self._in_flight[0].given > limit
 
     async def clean(self) -> tuple[int, bool]:
         """Take back what has been sent. Returns the number of packets, and whether it saw the end of them.

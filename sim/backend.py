@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "ItrSemantics"]
 
 
 class Backend(StrEnum):
@@ -11,7 +11,11 @@ class Backend(StrEnum):
     MODEL = "model"
     """The fast model (``sim/model``)."""
 
-    @property
-    def launcher(self) -> str:
-        """The module that runs an experiment: ``python -m MODULE FOLDER PARENT``."""
-        return f"sim.{self.value}.launch"
+
+class ItrSemantics(StrEnum):
+    """What the NIC makes of its ITR register; see ``hw.interrupt.Semantics``, which has the same values."""
+
+    SINCE_LAST_INTERRUPT = "since_last_interrupt"
+    """The manual's (13.4.18): the least time between two interrupts; one that comes alone comes at once."""
+    HOLD_OFF = "hold_off"
+    """Every interrupt waits for the interval, from its cause on."""

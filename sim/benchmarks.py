@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sim.experiment import Experiment, main_job
+from sim.experiment import main_job
 from sim.measurement import Figure, commit
 from sim.model_benchmarks import measure_model
 from sim.realtime import benchmark as tap
@@ -56,11 +56,11 @@ def _bare_cycles_per_second() -> float:
 
 def _cosimulation(file: Path) -> Figure:
     """One run of the main job and the bare loop in turn, each alone on the machine; medians."""
-    experiment = Experiment(file=file, interrupt_throttle_rate=3, offloads=True)
+    [run] = main_job(file, modes=(3,), offloads=(True,))
     bare, cosimulated = [], []
     for _ in range(_ROUNDS):
         bare.append(_bare_cycles_per_second())
-        cosimulated.append(run_all([experiment], jobs=1)[0].cycles_per_second)
+        cosimulated.append(run_all([run], jobs=1).in_order()[0].cycles_per_second)
     value, limit = statistics.median(cosimulated), statistics.median(bare)
     return Figure(
         name="rtl.cosim",
@@ -69,8 +69,8 @@ def _cosimulation(file: Path) -> Figure:
         limit=limit,
         conditions=_conditions(
             limit="bare C++ loop clocking the same Verilated NIC, idle",
-            run=experiment.name,
-            seed=experiment.seed,
+            run=run.name,
+            seed=run.seed,
             file_bytes=file.stat().st_size,
             rounds=_ROUNDS,
         ),
@@ -78,16 +78,16 @@ def _cosimulation(file: Path) -> Figure:
 
 
 def _whole_main_job(file: Path) -> Figure:
-    experiments = main_job(file)
+    runs = main_job(file)
     started = time.perf_counter()
-    run_all(experiments)
+    run_all(runs)
     value, limit = time.perf_counter() - started, 300.0
     return Figure(
         name="main_job.wall_time",
         value=value,
         unit="s",
         limit=limit,
-        conditions=_conditions(limit="five minutes", runs=len(experiments), file_bytes=file.stat().st_size),
+        conditions=_conditions(limit="five minutes", runs=len(runs), file_bytes=file.stat().st_size),
     )
 
 

@@ -9,17 +9,27 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from stack.environment import CancelledError
 
-__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Task"]
+__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Steppable", "Task"]
 
 T = TypeVar("T")
 
 
 class DeadlockError(RuntimeError):
     """The main coroutine waits for something that can no longer happen."""
+
+
+class Steppable(Protocol):
+    """What goes on when a wait is over: a task, or what stands in for it meanwhile."""
+
+    def step(self) -> None:
+        """Go on."""
+
+    def wake(self) -> None:
+        """Go on now, in a call of its own: what was waited for has happened."""
 
 
 class _Call:
@@ -47,7 +57,7 @@ class _Sleep:
         if not self.scheduler.jump(self.when):
             yield self
 
-    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+    def arm(self, task: "Steppable") -> Callable[[], None]:
         return self.scheduler.call_at(self.when, task.step).cancel
 
 
@@ -59,7 +69,7 @@ class _Event:
     def __init__(self, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
         self._set = False
-        self._waiters: deque[Task[Any]] = deque()
+        self._waiters: deque[Steppable] = deque()
 
     def is_set(self) -> bool:
         return self._set
@@ -75,7 +85,7 @@ class _Event:
     def wait(self) -> "_Wait":
         return _Wait(self)
 
-    def arm(self, task: "Task[Any]") -> Callable[[], None]:
+    def arm(self, task: "Steppable") -> Callable[[], None]:
         self._waiters.append(task)
 
         def disarm() -> None:
@@ -125,6 +135,8 @@ class Task(Generic[T]):
     def step(self) -> None:
         """Run to the next point of waiting."""
         self._disarm = None
+        scheduler = self._scheduler
+        scheduler.current = self
         try:
             if self._cancelled:
                 self._cancelled = False
@@ -138,10 +150,12 @@ class Task(Generic[T]):
         except BaseException as error:
             self._exception = error
             if not self._finished._waiters:
-                self._scheduler.fail(error)
+                scheduler.fail(error)
         else:
             self._disarm = trap.arm(self)
+            scheduler.current = None
             return
+        scheduler.current = None
         self._done = True
         self._finished.set()
 
@@ -183,10 +197,18 @@ class Scheduler:
     def __init__(self, *, seed: int) -> None:
         self.now = 0
         self.random = random.Random(seed)
+        self.current: Task[Any] | None = None
+        """The task that runs at this moment; None in a timed call."""
         self._heap: list[tuple[int, int, _Call]] = []
         """(when, number, call): in the order of time, then of arming."""
         self._sequence = 0
         self._failure: BaseException | None = None
+        self.held = 0
+        """How many processors run code at this moment: it is they who decide what time it takes."""
+        self._horizon: int | None = None
+        """Beyond which time does not come by itself."""
+        self._main: Task[Any] | None = None
+        """With whose end the run ends."""
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
@@ -195,9 +217,9 @@ class Scheduler:
         heapq.heappush(self._heap, (when if when > now else now, self._sequence, call))
         return call
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         """Let time pass until ``when`` for the task that runs, if its clock can do so and nothing else is due by then.
-        Returns whether it has."""
+        Returns whether it has. ``held`` is how many processors run code of which this is the wish."""
         return False
 
     def sleep(self, duration: int) -> _Sleep:
@@ -222,6 +244,10 @@ class Scheduler:
 
     def run_until(self, time: int) -> None:
         """Make every call that is due at or before ``time``, then stand at ``time``."""
+        self._horizon = time
+        self._advance(time)
+
+    def _advance(self, time: int) -> None:
         heap = self._heap
         while heap and heap[0][0] <= time:
             when, _, call = heapq.heappop(heap)
@@ -239,19 +265,26 @@ class Scheduler:
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         heap = self._heap
-        if (heap and heap[0][0] <= when) or self._failure is not None:
+        if self.held != held or (heap and heap[0][0] <= when) or self._failure is not None:
+            return False
+        if self._horizon is not None:
+            if when > self._horizon:
+                return False
+        elif self._main is None or self._main.done():
+            # The run is over; who goes on for ever shall not do so.
             return False
         self.now = when
         return True
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""
-        task = self.spawn(main, name="main")
+        task = self._main = self.spawn(main, name="main")
         while not task.done():
             when = self.next_call()
             if when is None:
                 raise DeadlockError("nothing is left to happen, and the main coroutine still waits")
-            self.run_until(when)
+            self._horizon = None
+            self._advance(when)
         return task.result()

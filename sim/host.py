@@ -1,145 +1,204 @@
-"""The host model: what a processor's work costs, and a processor that takes the time for it.
+"""The host model: processors that take time for what is charged to them, and the interrupt line into them.
 
-Without it no interrupt mode could win or lose. The model is one processor that does one thing after the other, in the
-order in which work is charged: a hardware interrupt waits for the piece of work at hand (a few microseconds at most)
-instead of cutting into it. Costs are those of a machine of the 82540's time, see ``HostCosts``.
+Without it no interrupt mode could win or lose. ``HostCpu`` finds out on whose behalf a charge is made (the running
+task's), and on which processor: interrupts and software interrupts have the one that ``irq_affinity`` names, a process
+the one that it was pinned to. Processes do not move by themselves.
 """
 
-from collections.abc import Awaitable, Generator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
-from sim.engine import Scheduler
-from stack.environment import Cause
+from sim.costs import IDEAL, HostCosts
+from sim.engine import Scheduler, Steppable, Task
+from sim.processor import CAUSES, Flow, Processor, SchedulerParameters
+from stack.environment import Cause, Context, Event
 
-__all__ = ["IDEAL", "HostCosts", "HostCpu"]
+__all__ = ["IDEAL", "HostCosts", "HostCpu", "InterruptLine"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class HostCosts:
-    """Prices in nanoseconds, or nanoseconds per byte.
-
-    The defaults describe a server of about 3 GHz. Orders of magnitude follow from published measurements: Linux
-    spends roughly 1 to 2 us per received TCP packet altogether (Genode's and HP's e1000 figures imply 1.5 us and
-    more at 20 to 80 % of a processor), about 1 us for an interrupt, and memory copies and checksums run at 4 to
-    8 GB/s and 2 to 4 GB/s. They are parameters of an experiment, and every report states them.
-    """
-
-    interrupt: int = 1000
-    """ns per hardware interrupt: entry, acknowledgement, exit."""
-    softirq: int = 300
-    """ns per run of NET_RX_SOFTIRQ."""
-    driver_rx: int = 250
-    """ns per received packet in the driver."""
-    driver_tx: int = 150
-    """ns per transmit descriptor written or packet cleaned."""
-    protocol_rx: int = 600
-    """ns per packet through Ethernet, IP and TCP or UDP input."""
-    protocol_tx: int = 500
-    """ns per packet (of whatever size) through TCP or UDP, IP and Ethernet output."""
-    system_call: int = 300
-    """ns per socket call."""
-    copy_per_byte: float = 0.20
-    """ns per byte between program and stack (5 GB/s)."""
-    checksum_per_byte: float = 0.40
-    """ns per byte of a checksum in software (2.5 GB/s)."""
-    mmio_write: int = 100
-    """ns of the processor per posted register write."""
-    mmio_read_latency: int = 900
-    """ns from a register read to its value: the PCI round trip, bridge included."""
-    mmio_write_latency: int = 300
-    """ns until a posted write reaches the device."""
-    dma_read_latency: int = 800
-    """ns from a device's read request to the first word."""
-    dma_write_latency: int = 300
-    """ns until a device's posted write is visible."""
-    dma_width: int = 8
-    """Bytes per 8 ns cycle that the bus moves each way: 8 is 1 GB/s."""
-
-    def price(self, cause: Cause, count: int, size: int) -> int:
-        """Nanoseconds for ``count`` operations on ``size`` bytes."""
-        match cause:
-            case Cause.COPY:
-                return round(self.copy_per_byte * size)
-            case Cause.CHECKSUM:
-                return round(self.checksum_per_byte * size)
-            case Cause.MMIO:
-                return self.mmio_write * count
-            case _:
-                per_operation: int = getattr(self, cause.value)
-                return per_operation * count
+T = TypeVar("T")
 
 
-IDEAL = HostCosts(
-    interrupt=0,
-    softirq=0,
-    driver_rx=0,
-    driver_tx=0,
-    protocol_rx=0,
-    protocol_tx=0,
-    system_call=0,
-    copy_per_byte=0.0,
-    checksum_per_byte=0.0,
-    mmio_write=0,
-)
-"""A processor that takes no time: for peers that must not be the bottleneck."""
+class _Settle:
+    """Awaitable: the flow has its processor, and its work is done."""
+
+    __slots__ = ("flow",)
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+
+    def __await__(self) -> Generator["_Settle", None, None]:
+        processor = self.flow.processor
+        if not processor.holds(self.flow) and not processor.finish(self.flow):
+            yield self
+
+    def arm(self, task: Steppable) -> Callable[[], None]:
+        return self.flow.processor.wait(self.flow, task)
 
 
-class _Settled:
-    """Awaitable: that has come already."""
+class _Stall:
+    """Awaitable: the flow's processor stands still until an event."""
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        return _NOTHING
+    __slots__ = ("_forget", "cause", "event", "processor", "task")
 
+    def __init__(self, processor: Processor, cause: Cause, event: Any) -> None:
+        self.processor = processor
+        self.cause = cause
+        self.event = event
+        self.task: Steppable | None = None
 
-def _nothing() -> Generator[Any, Any, None]:
-    return
-    yield
+    def __await__(self) -> Generator["_Stall", None, None]:
+        if not self.event.is_set():
+            yield self
 
+    def arm(self, task: Steppable) -> Callable[[], None]:
+        self.task = task
+        self.processor.stall(self.cause)
+        self._forget: Callable[[], None] = self.event.arm(self)
 
-_NOTHING = _nothing()
-_SETTLED = _Settled()
+        def disarm() -> None:
+            self._forget()
+            self.processor.abandon()
+
+        return disarm
+
+    def wake(self) -> None:
+        env = self.processor.env
+        self._forget = env.call_at(env.now, self.step).cancel
+
+    def step(self) -> None:
+        assert self.task is not None
+        self.processor.resume(self.task)
 
 
 class HostCpu:
-    """Implements ``stack.environment.Cpu``: work is done in the order in which it is charged.
+    """Implements ``stack.environment.Cpu`` for a host of ``processors`` processors.
 
-    What is left of a run's time beside ``spent`` was idle.
+    Raises ``ValueError`` if ``irq_affinity`` is none of them.
     """
 
-    def __init__(self, env: Scheduler, costs: HostCosts) -> None:
+    def __init__(
+        self,
+        env: Scheduler,
+        costs: HostCosts,
+        *,
+        processors: int = 1,
+        irq_affinity: int = 0,
+        scheduler: SchedulerParameters | None = None,
+    ) -> None:
+        if not 0 <= irq_affinity < processors:
+            raise ValueError(f"irq_affinity is one of {processors} processors, not {irq_affinity!r}")
         self.env = env
         self.costs = costs
-        self.busy: dict[Cause, int] = dict.fromkeys(Cause, 0)
-        self._busy_until = 0
-        self._each = {cause: costs.price(cause, 1, 0) for cause in Cause}
-        """The price of one operation of each cause without bytes."""
+        self.processors = [
+            Processor(env, switch_cost=costs.scheduler, scheduler=scheduler or SchedulerParameters())
+            for _ in range(processors)
+        ]
+        self._irq_processor = self.processors[irq_affinity]
+        self._posted: dict[int, int] = {}
+        """By register, when its last write leaves the processor."""
+        self._timers = Flow(Context.SOFTIRQ, self._irq_processor)
+        self._flows: dict[Task[Any] | None, Flow] = {None: self._timers}
+
+    def _flow(self) -> Flow:
+        """The flow of control that the running task is."""
+        task = self.env.current
+        flow = self._flows.get(task)
+        return flow if flow is not None else self._add(task, 0)
+
+    def _add(self, task: Task[Any] | None, processor: int) -> Flow:
+        for ended in [known for known in self._flows if known is not None and known.done()]:
+            del self._flows[ended]
+        flow = self._flows[task] = Flow(Context.PROCESS, self.processors[processor])
+        return flow
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str = "", *, processor: int = 0) -> Task[T]:
+        """Run a program, pinned to a processor (as ``taskset`` does). Raises ``ValueError`` if there is no such one."""
+        if not 0 <= processor < len(self.processors):
+            raise ValueError(f"processor is below {len(self.processors)}, not {processor!r}")
+        task = self.env.spawn(coroutine, name)
+        self._add(task, processor)
+        return task
+
+    def enter(self, context: Context) -> None:
+        flow = self._flow()
+        if context is not Context.PROCESS and flow.processor is not self._irq_processor:
+            if flow.pending:
+                raise RuntimeError("work that was charged on another processor stays there")
+            flow.processor = self._irq_processor
+        flow.processor.move(flow, context)
 
     @property
     def now(self) -> int:
-        now, until = self.env.now, self._busy_until
-        return until if until > now else now
+        flow = self._flow()
+        return flow.processor.done_at(flow)
+
+    def post(self, register: int) -> int:
+        """When a posted write that the running task makes to a register leaves the processor: behind the work that is
+        charged so far, into which nothing cuts any more, and behind earlier writes to the same register."""
+        flow = self._flow()
+        flow.processor.mask(flow)
+        time = self._posted[register] = max(flow.processor.done_at(flow), self._posted.get(register, 0))
+        return time
 
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
-        self.stall(cause, self.costs.price(cause, count, size) if size else self._each[cause] * count)
+        self.spend(cause, self.costs.price(cause, count, size))
 
-    def stall(self, cause: Cause, duration: int) -> None:
+    def spend(self, cause: Cause, duration: int) -> None:
         if duration:
-            self.busy[cause] += duration
-            now = self.env.now
-            until = self._busy_until
-            self._busy_until = (until if until > now else now) + duration
-
-    def stall_until(self, cause: Cause, time: int) -> None:
-        """Spend what is left until ``time``, if anything."""
-        if time > self._busy_until:
-            self.busy[cause] += time - self._busy_until
-            self._busy_until = time
+            flow = self._flow()
+            flow.processor.charge(flow, cause, duration)
 
     def settle(self) -> Awaitable[None]:
-        now = self.now
-        return _SETTLED if self.env.jump(now) else self.env.sleep(now - self.env.now)
+        return _Settle(self._flow())
+
+    def stall(self, cause: Cause, until: Event) -> Awaitable[None]:
+        return _Stall(self._flow().processor, cause, until)
 
     def spent(self) -> dict[Cause, int]:
-        """Nanoseconds by cause up to now; the difference of two such answers is what a span of time was spent on."""
-        return dict(self.busy)
+        """Nanoseconds by cause up to now, of all processors together; the difference of two such answers is what a span
+        of time was spent on, and what is missing to the span (times the processors) was idle."""
+        for processor in self.processors:
+            processor.account()
+        return {cause: sum(processor.busy[number] for processor in self.processors) for cause, number in CAUSES.items()}
+
+
+class InterruptLine:
+    """A level-triggered line into a host: calls the handler while it is asserted. ``asserted`` tells its level, and
+    whoever changes it calls ``changed``."""
+
+    def __init__(self, env: Scheduler, cpu: HostCpu, asserted: Callable[[], bool]) -> None:
+        self._env = env
+        self._cpu = cpu
+        self._asserted = asserted
+        self._handler: Callable[[], Awaitable[None]] | None = None
+        self._changed = env.event()
+        env.spawn(self._serve(), name="interrupt line")
+
+    def request(self, handler: Callable[[], Awaitable[None]]) -> None:
+        """Raises ``ValueError`` if the line is taken."""
+        if self._handler is not None:
+            raise ValueError("the interrupt line has a handler already")
+        self._handler = handler
+        self.changed()
+
+    def free(self) -> None:
+        """Call the handler no more."""
+        self._handler = None
+
+    def changed(self) -> None:
+        """The level may be another."""
+        if self._handler is not None and self._asserted():
+            self._changed.set()
+
+    async def _serve(self) -> None:
+        cpu = self._cpu
+        cpu.enter(Context.INTERRUPT)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if cpu.costs.interrupt_latency:
+                await self._env.sleep(cpu.costs.interrupt_latency)
+            while self._handler is not None and self._asserted():
+                cpu.charge(Cause.INTERRUPT)
+                await cpu.settle()
+                await self._handler()

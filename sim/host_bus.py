@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from hw.registers import WINDOW_BYTES
 from sim.clock import cycle_at
 from sim.engine import Scheduler
-from sim.host import HostCpu
+from sim.host import HostCpu, InterruptLine
 from sim.memory import HostMemory
 from stack.environment import Cause, Event
 
@@ -38,11 +38,13 @@ class HostBus(ABC):
             raise ValueError(f"dma_width is 1..8 bytes per cycle, not {costs.dma_width}")
         self._read_request = costs.mmio_read_latency // 2
         self._write_latency = costs.mmio_write_latency
-        self._handler: Callable[[], Awaitable[None]] | None = None
+        self.accesses: list[Callable[[int, int, bool, int], None]] = []
+        """Called with time, offset, whether it writes, and value of each access of the processor, when it is done."""
+        self.dma: list[Callable[[str, int, int, int], None]] = []
+        """Called with "read" or "write", start and duration in ns, and bytes, of each burst that the NIC tells."""
         self.rises: list[Callable[[int], None]] = []
         """Called with the time of each rise of the interrupt line."""
-        self._interrupted = env.event()
-        env.spawn(self._serve_interrupts(), name="interrupt line")
+        self._line = InterruptLine(env, cpu, self.interrupt)
 
     @abstractmethod
     def _post_write(self, cycle: int, offset: int, value: int) -> None:
@@ -58,7 +60,7 @@ class HostBus(ABC):
 
     def _rose(self) -> None:
         """The interrupt line has risen, now."""
-        self._interrupted.set()
+        self._line.changed()
         for observer in self.rises:
             observer(self.env.now)
 
@@ -69,38 +71,35 @@ class HostBus(ABC):
     def write32(self, offset: int, value: int) -> None:
         self._check(offset)
         self.cpu.charge(Cause.MMIO)
-        self._post_write(cycle_at(self.cpu.now + self._write_latency), offset, value)
+        left = self.cpu.post(offset)
+        self._post_write(cycle_at(left + self._write_latency), offset, value)
+        for observer in self.accesses:
+            observer(left, offset, True, value)
 
     async def read32(self, offset: int) -> int:
         self._check(offset)
         await self.cpu.settle()
         read = PendingRead(self.env.event())
         self._post_read(cycle_at(self.env.now + self._read_request), offset, read)
-        self.cpu.stall(Cause.MMIO, self.cpu.costs.mmio_read_latency)
+        await self.cpu.stall(Cause.MMIO, read.done)
+        for observer in self.accesses:
+            observer(self.env.now, offset, False, read.value)
+        return read.value
+
+    async def inspect32(self, offset: int) -> int:
+        """Read a register as an instrument on the bus does: no processor takes part."""
+        self._check(offset)
+        read = PendingRead(self.env.event())
+        self._post_read(cycle_at(self.env.now + self._read_request), offset, read)
         await read.done.wait()
-        self.cpu.stall_until(Cause.MMIO, self.env.now)
         return read.value
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
-        if self._handler is not None:
-            raise ValueError("the interrupt line has a handler already")
-        self._handler = handler
-        if self.interrupt():
-            self._interrupted.set()
+        self._line.request(handler)
 
     def free_irq(self) -> None:
-        self._handler = None
+        self._line.free()
 
     def _check(self, offset: int) -> None:
         if offset % 4 or not 0 <= offset < WINDOW_BYTES:
             raise ValueError(f"register offset {offset:#x}: aligned to 4 bytes and below {WINDOW_BYTES:#x} is allowed")
-
-    async def _serve_interrupts(self) -> None:
-        """A level-triggered line: the handler is called again while the line stays up."""
-        while True:
-            await self._interrupted.wait()
-            self._interrupted.clear()
-            while self._handler is not None and self.interrupt():
-                self.cpu.charge(Cause.INTERRUPT)
-                await self.cpu.settle()
-                await self._handler()

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from sim.results import RunResult
+from sim.results import Row
 from sim.runner import Progress
 
 __all__ = ["ProgressDisplay", "summary"]
@@ -17,41 +17,29 @@ _LEARNING_SECONDS = 3.0
 """No estimate before this much time: it would be a guess."""
 
 
-def summary(row: RunResult) -> str:
+def summary(name: str, rows: list[Row]) -> str:
     """A finished run in one line."""
-    return (
-        f"{row.mode}, offloads {'on' if row.offloads else 'off'}: "
-        f"send {row.send_goodput / 1e6:.0f} Mb/s, receive {row.receive_goodput / 1e6:.0f} Mb/s, "
-        f"{row.receive_interrupt_rate:.0f} interrupts/s receiving, "
-        f"simulated {row.duration * 1e3:.1f} ms in {row.wall_time:.1f} s"
-    )
-
-
-def _remaining(progress: Progress, elapsed: float) -> str:
-    """Time to go if the bytes that are left take as long as those that crossed."""
-    if elapsed < _LEARNING_SECONDS or not progress.done:
-        return ""
-    seconds = round(elapsed * (progress.total - progress.done) / progress.done)
-    return f"about {seconds // 60}:{seconds % 60:02} left"
+    parts = []
+    for row in rows:
+        what = f"{row.goodput / 1e6:.0f} Mb/s" if row.goodput else f"{row.latency_p50 * 1e6:.1f} µs"
+        parts.append(f"{row.phase} {what}, {row.interrupt_rate:.0f} interrupts/s")
+    simulated = rows[0].simulated_cycles * 8e-6
+    return f"{name}: {'; '.join(parts)}; simulated {simulated:.1f} ms in {rows[0].wall_time:.1f} s"
 
 
 class ProgressDisplay:
-    """Call it with each ``Progress``, inside of its ``with`` block, which starts with the first simulation.
+    """Call it with each ``Progress``, inside of its ``with`` block. ``clock`` gives seconds."""
 
-    ``count`` is the number of runs. ``clock`` gives seconds.
-    """
-
-    def __init__(self, console: Console, count: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._count = count
         self._clock = clock
-        self._reported = 0
+        self._reported: set[str] = set()
         self.remaining = ""
         """The estimate as it is shown; empty while there is none."""
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("runs"),
             BarColumn(),
-            TaskProgressColumn(),
+            MofNCompleteColumn(),
             TextColumn("{task.fields[remaining]}"),
             console=console,
             disable=not console.is_terminal,
@@ -60,7 +48,7 @@ class ProgressDisplay:
 
     def __enter__(self) -> "ProgressDisplay":
         self._started = self._clock()
-        self._task = self._bar.add_task(f"0 of {self._count} runs", total=None, remaining="")
+        self._task = self._bar.add_task("", total=None, remaining="")
         self._bar.start()
         return self
 
@@ -70,16 +58,20 @@ class ProgressDisplay:
         self._bar.stop()
 
     def __call__(self, progress: Progress) -> None:
-        finished = len(progress.finished)
-        for index in range(self._reported, finished):
-            line = f"[{index + 1}/{self._count}] {summary(progress.finished[index])}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        self._reported = finished
-        self.remaining = _remaining(progress, self._clock() - self._started)
-        self._bar.update(
-            self._task,
-            description=f"{finished} of {self._count} runs",
-            total=progress.total or None,
-            completed=progress.done,
-            remaining=self.remaining,
-        )
+        total, done = len(progress.runs), len(progress.rows) + len(progress.failed)
+        if not self._reported and progress.kept:
+            self._reported.update(progress.rows)
+            self._print(f"{progress.kept} of {total} runs are kept from before")
+        for name in [name for name in progress.rows if name not in self._reported]:
+            self._reported.add(name)
+            self._print(f"[{len(self._reported)}/{total}] {summary(name, progress.rows[name])}")
+        elapsed = self._clock() - self._started
+        fresh = done - progress.kept
+        self.remaining = ""
+        if fresh and elapsed >= _LEARNING_SECONDS and done < total:
+            seconds = round(elapsed * (total - done) / fresh)
+            self.remaining = f"about {seconds // 60}:{seconds % 60:02} left"
+        self._bar.update(self._task, total=total, completed=done, remaining=self.remaining)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,119 +1,197 @@
-"""Runs experiments, several simulators at a time, and collects their rows."""
+"""Runs many runs, several at a time, and keeps each one's rows as soon as they are there.
+
+Workers are processes of this machine, or those of a Dask cluster. Whatever ends a sweep, the rows that are kept stay.
+"""
 
 import json
+import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sim.errors import RunFailedError
-from sim.experiment import Experiment
-from sim.results import RunResult
+from sim.errors import RunFailedError, UserError
+from sim.execute import execute
+from sim.outputs import Outputs
+from sim.results import Row
 from sim.rtl import build
+from sim.rtl.lifetime import end_with_parent
+from sim.run import Run
+from sim.store import Store
 
-__all__ = ["RUNS", "Progress", "run_all"]
+__all__ = ["STORE", "Progress", "run_all"]
 
-_POLL_SECONDS = 0.1
+STORE = build.BUILD / "rows"
+"""Where rows are kept from one sweep to the next."""
+
+_DEATHS = 2
+"""After so many of its workers have died, a run is given up."""
+
+_NOTICE_SECONDS = 0.2
+"""How long a wait for workers lasts at most, so that the progress moves and Ctrl-C is seen."""
+
+_CLUSTER_SECONDS = 10
 
 
 @dataclass
 class Progress:
-    """How far a set of runs has come: ``done`` of ``total`` bytes that are to cross the wire."""
+    """How far a set of runs has come."""
 
-    total: int
-    done: int = 0
-    finished: list[RunResult] = field(default_factory=list)
+    runs: Sequence[Run]
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    """By the run's name."""
+    kept: int = 0
+    """Runs whose rows were there before."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """What went wrong by the run's name."""
     running: list[str] = field(default_factory=list)
 
+    @property
+    def left(self) -> list[str]:
+        """Names of the runs that have no rows."""
+        return [run.name for run in self.runs if run.name not in self.rows]
 
-RUNS = build.BUILD / "runs"
-"""Where each run has a folder of its name for its files (see ``sim.rtl.launch``)."""
+    def in_order(self) -> list[Row]:
+        """The rows so far, in the order of the runs."""
+        return [row for run in self.runs for row in self.rows.get(run.name, [])]
 
 
-class _Run:
-    """One simulator process, in a process group of its own."""
+def _start_worker(parent: int) -> None:
+    """A worker ends with its parent, and Ctrl-C is the parent's affair."""
+    end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def __init__(self, experiment: Experiment, folder: Path) -> None:
-        self.experiment = experiment
-        self.folder = folder
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        (self.folder / "experiment.json").write_text(json.dumps(experiment.to_json()))
-        with (self.folder / "launch.log").open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", experiment.backend.launcher, str(self.folder), str(os.getpid())],
-                cwd=build.REPOSITORY,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
 
-    def crossed(self) -> int:
-        """Bytes that have crossed the wire so far."""
+class _Workers:
+    """Runs calls, ``size`` at a time. ``restart`` brings workers back that have died."""
+
+    def __init__(self, jobs: int, address: str | None) -> None:
+        self._client: Any = None
+        self._executor: Executor
+        if address is None:
+            self.size = jobs or os.cpu_count() or 1
+            self._executor = self._pool()
+            return
+        from distributed import Client  # takes a second, and is for those who ask for it
+
         try:
-            return int((self.folder / "progress").read_text() or 0)
-        except FileNotFoundError:
-            return 0
+            self._client = Client(address, timeout=_CLUSTER_SECONDS)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"no Dask scheduler answers at {address}: {str(error).splitlines()[0]}") from None
+        threads = sum(self._client.nthreads().values())
+        if not threads:
+            self._client.close()
+            raise UserError(f"the Dask scheduler at {address} has no workers")
+        self.size = 2 * threads
+        self._executor = self._client.get_executor(pure=False)
 
-    def finished(self) -> bool:
-        return self._process.poll() is not None
+    def _pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self.size,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+        )
 
-    def result(self) -> RunResult:
-        """The row. Raises ``RunFailedError`` if there is none."""
-        row = self.folder / "result.json"
-        if row.exists():
-            content: dict[str, Any] = json.loads(row.read_text())
-            return RunResult(**content)
-        failure = self.folder / "failure.txt"
-        reason = failure.read_text().strip() if failure.exists() else "the simulator ended without a result"
-        raise RunFailedError(f"run {self.experiment.name}: {reason}; the log is {self.folder / 'simulator.log'}")
+    def submit(self, run: Run, outputs: Outputs) -> "Future[list[Row]]":
+        return self._executor.submit(execute, run, outputs, run.key)
 
-    def kill(self) -> None:
-        """End the simulator and all that it started."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def restart(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._pool()
+
+    def close(self) -> None:
+        """End what is still running."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+            return
+        for process in multiprocessing.active_children():
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _workers(jobs: int, address: str | None) -> Iterator[_Workers]:
+    workers = _Workers(jobs, address)
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 def run_all(
-    experiments: list[Experiment],
+    runs: Sequence[Run],
     *,
+    store: Store | None = None,
+    resume: bool = False,
+    outputs: Outputs | None = None,
     jobs: int = 0,
-    folder: Path = RUNS,
+    dask: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> list[RunResult]:
-    """Run every experiment, ``jobs`` at a time (0: one per processor), and return their rows in the same order.
+) -> Progress:
+    """Run every run, ``jobs`` at a time (0: one per processor), or on the Dask cluster at an address.
 
-    Each leaves its files in a folder of its name in ``folder``.
-
-    Raises ``RunFailedError`` with the first failure. Whatever happens (Ctrl-C included), no simulator is left behind.
+    With ``resume``, rows that the ``store`` has are taken from it. A run that fails does not end the others. Whatever
+    happens (Ctrl-C included), what has been done is in the store, and no worker of this machine is left behind. Raises
+    ``OSError`` if rows cannot be kept, ``UserError`` if there is no cluster.
     """
-    jobs = jobs or os.cpu_count() or 1
-    sizes = [2 * experiment.file.stat().st_size for experiment in experiments]
-    progress = Progress(total=sum(sizes))
-    waiting = list(enumerate(experiments))
-    running: dict[int, _Run] = {}
-    rows: dict[int, RunResult] = {}
-    try:
+    outputs = outputs or Outputs()
+    progress = Progress(runs)
+    if store is not None and resume:
+        for run in runs:
+            rows = store.get(run.key)
+            if rows is not None:
+                # Another experiment may have asked for the same run, under another name.
+                named = {"experiment": run.experiment, "name": run.name, "varied": json.dumps(run.varied)}
+                progress.rows[run.name] = [replace(row, **named) for row in rows]
+        progress.kept = len(progress.rows)
+    waiting = [run for run in reversed(runs) if run.name not in progress.rows]
+    on_progress(progress)
+    if not waiting:
+        return progress
+    deaths: dict[str, int] = {}
+    with _workers(jobs, dask) as workers:
+        running: dict[Future[list[Row]], Run] = {}
         while waiting or running:
-            while waiting and len(running) < jobs:
-                index, experiment = waiting.pop(0)
-                running[index] = _Run(experiment, folder / experiment.name)
-            time.sleep(_POLL_SECONDS)
-            for index in [index for index, run in running.items() if run.finished()]:
-                rows[index] = running.pop(index).result()
-                progress.finished.append(rows[index])
-            progress.running = [run.experiment.name for run in running.values()]
-            progress.done = sum(sizes[index] for index in rows) + sum(run.crossed() for run in running.values())
+            while waiting and len(running) < workers.size:
+                run = waiting.pop()
+                running[workers.submit(run, outputs)] = run
+            progress.running = [run.name for run in running.values()]
             on_progress(progress)
-    finally:
-        for run in running.values():
-            run.kill()
-    return [rows[index] for index in range(len(experiments))]
+            finished, _ = wait(running, timeout=_NOTICE_SECONDS, return_when=FIRST_COMPLETED)
+            died = False
+            for future in finished:
+                run = running.pop(future)
+                try:
+                    rows = future.result()
+                except BrokenProcessPool:
+                    died = True
+                    _again(run, waiting, deaths, progress)
+                except (RunFailedError, UserError) as error:
+                    progress.failed[run.name] = str(error)
+                else:
+                    if store is not None:
+                        store.put(run.key, rows)
+                    progress.rows[run.name] = rows
+            if died:
+                # One death breaks the pool: who ran beside it has to run again too.
+                for run in running.values():
+                    _again(run, waiting, deaths, progress)
+                running.clear()
+                workers.restart()
+        progress.running = []
+        on_progress(progress)
+    return progress
+
+
+def _again(run: Run, waiting: list[Run], deaths: dict[str, int], progress: Progress) -> None:
+    deaths[run.name] = deaths.get(run.name, 0) + 1
+    if deaths[run.name] < _DEATHS:
+        waiting.append(run)
+    else:
+        progress.failed[run.name] = f"run {run.name}: its worker died, {_DEATHS} times"

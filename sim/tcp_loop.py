@@ -3,10 +3,10 @@
 import time
 
 from sim.engine import EventEngine
-from sim.file_transfer import Transfer
 from sim.host import IDEAL, HostCpu
 from sim.wire import Link
 from sim.wire_device import WireDevice
+from sim.workloads.file_transfer import Transfer
 from stack.host import NetworkStack
 
 __all__ = ["run_transfer", "tcp_bits_per_second"]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["CancelledError", "Cause", "Cpu", "Environment", "Event", "Random", "Task", "Timer"]
+__all__ = ["CancelledError", "Cause", "Context", "Cpu", "Environment", "Event", "Random", "Task", "Timer"]
 
 T = TypeVar("T", covariant=True)
 
@@ -71,10 +71,18 @@ class Cause(Enum):
     """Register accesses; a read stalls for the round trip on the bus."""
     SOFTIRQ = "softirq"
     """Scheduling and entering a NAPI poll."""
+    SCHEDULER = "scheduler"
+    """Switching to another process, or back to one that slept."""
     DRIVER_RX = "driver_rx"
-    """Per received packet in the driver: descriptor, buffer refill, sk_buff."""
+    """Per received packet in the driver: descriptor, buffer refill."""
+    SKB_ALLOC = "skb_alloc"
+    """Per sk_buff of a received packet, allocated and freed."""
     DRIVER_TX = "driver_tx"
     """Per descriptor given to the device, and per packet cleaned."""
+    BACKLOG = "backlog"
+    """Per packet through netif_rx's queue."""
+    GRO = "gro"
+    """Per packet that generic receive offload looks at."""
     PROTOCOL_RX = "protocol_rx"
     """Per packet in Ethernet, IP, TCP or UDP input."""
     PROTOCOL_TX = "protocol_tx"
@@ -85,10 +93,29 @@ class Cause(Enum):
     """Per byte copied between a program and the stack."""
     SYSTEM_CALL = "system_call"
     """Per socket call."""
+    PROGRAM = "program"
+    """A program's own work."""
+
+
+class Context(Enum):
+    """On whose behalf a processor works; an earlier one goes before a later one, and cuts into it."""
+
+    INTERRUPT = 0
+    """A hardware interrupt's handler."""
+    SOFTIRQ = 1
+    """A software interrupt, timers included."""
+    KSOFTIRQD = 2
+    """A process that does a software interrupt's work: no other process cuts in, but it has its turn as they have."""
+    PROCESS = 3
+    """A program or a kernel thread; processes share what is left fairly."""
 
 
 class Cpu(Protocol):
-    """The processor of one host. Work is charged first and takes place then: ``settle`` lets the time pass."""
+    """The processors of one host. Work is charged first and takes place then: ``settle`` lets the time pass.
+
+    Each task is a process of its own, unless it has said what else it is (``enter``). What is charged outside of any
+    task, in a timed call, is a software interrupt's.
+    """
 
     @property
     def now(self) -> int:
@@ -97,11 +124,19 @@ class Cpu(Protocol):
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
         """Spend the price of ``count`` operations on ``size`` bytes altogether."""
 
-    def stall(self, cause: Cause, duration: int) -> None:
-        """Spend ``duration`` nanoseconds waiting (for a bus, say)."""
+    def spend(self, cause: Cause, duration: int) -> None:
+        """Spend ``duration`` nanoseconds."""
 
     def settle(self) -> Awaitable[None]:
-        """Wait until all that has been charged up to now is done."""
+        """Wait until the running task has a processor, and all that it has charged is done. A task that was woken has
+        none before that."""
+
+    def stall(self, cause: Cause, until: Event) -> Awaitable[None]:
+        """Stand still until an event (the answer of a bus, say), which nothing can cut into. For a task that has a
+        processor and nothing left to do, that is, right after ``settle``."""
+
+    def enter(self, context: Context) -> None:
+        """The running task works in this context from now on."""
 
 
 class Environment(Protocol):

@@ -7,14 +7,24 @@ from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
 from stack import gso
-from stack.environment import Cause, Cpu, Environment, Event
+from stack.environment import Cause, Context, Cpu, Environment, Event
 from stack.gro import GenericReceiveOffload
 from stack.skbuff import GsoType, SkBuff
 
-__all__ = ["NAPI_WEIGHT", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
+__all__ = ["NAPI_WEIGHT", "Backlog", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
 
 NAPI_WEIGHT = 64
 """Packets that one poll may deliver (Linux's NAPI_POLL_WEIGHT)."""
+NETDEV_BUDGET = 300
+"""Packets that one run of the software interrupt may deliver (net.core.netdev_budget)."""
+NETDEV_BUDGET_TIME = 2_000_000
+"""ns that one run may take (net.core.netdev_budget_usecs)."""
+NETDEV_MAX_BACKLOG = 1000
+"""Packets that ``netif_rx`` queues (net.core.netdev_max_backlog)."""
+MAX_SOFTIRQ_RESTART = 10
+"""Runs in a row before what is left goes to ksoftirqd."""
+MAX_SOFTIRQ_TIME = 2_000_000
+"""ns of runs in a row before the same."""
 
 
 class Features(Flag):
@@ -33,6 +43,12 @@ class Features(Flag):
     """The same for TCP over IPv6."""
     GSO = auto()
     """The stack cuts such packets for the device (``stack.gso``)."""
+    HW_VLAN_CTAG_TX = auto()
+    """Puts VLAN tags on (``SkBuff.vlan_tci``)."""
+    HW_VLAN_CTAG_RX = auto()
+    """Takes VLAN tags off."""
+    HW_VLAN_CTAG_FILTER = auto()
+    """Lets in the VLANs that it is told of, and no others."""
 
 
 class NetdevTx(Enum):
@@ -83,6 +99,16 @@ class NetDevice(ABC):
         self.transmit_taps: list[Callable[[NetDevice, SkBuff], None]] = []
         """Called with every packet that the stack sends, before it is cut or its checksum made (dev_queue_xmit_nit)."""
         self.receive: Callable[[SkBuff], None] | None = None
+        self.vlans: dict[int, NetDevice] = {}
+        """The VLAN devices on top of this one, by identifier."""
+        self.promiscuity = False
+        """Receive everything (IFF_PROMISC); ``set_rx_mode`` after a change."""
+        self.all_multicast = False
+        """Receive every multicast frame (IFF_ALLMULTI)."""
+        self.unicast_list: list[bytes] = []
+        """Further unicast addresses."""
+        self.multicast_list: list[bytes] = []
+        """Multicast addresses that somebody listens to."""
         self._gro: GenericReceiveOffload | None = None
         self._qdisc: deque[SkBuff] = deque()
         self._segments: deque[SkBuff] = deque()
@@ -100,6 +126,48 @@ class NetDevice(ABC):
     @abstractmethod
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         """Give one packet to the device (ndo_start_xmit). The device consumes it when it has been sent."""
+
+    def set_rx_mode(self) -> None:  # noqa: B027
+        """What is to be received has changed (ndo_set_rx_mode). A device that receives everything has nothing to do."""
+
+    def vlan_rx_add_vid(self, identifier: int) -> None:  # noqa: B027
+        """Let a VLAN in (ndo_vlan_rx_add_vid)."""
+
+    def vlan_rx_kill_vid(self, identifier: int) -> None:  # noqa: B027
+        """Let a VLAN in no more (ndo_vlan_rx_kill_vid)."""
+
+    def dev_mc_add(self, address: bytes) -> None:
+        """Listen to a multicast address. Raises ``ValueError`` if it is none."""
+        if len(address) != 6 or not address[0] & 1:
+            raise ValueError(f"{self.name}: {address.hex(':')} is no multicast address")
+        if address not in self.multicast_list:
+            self.multicast_list.append(address)
+            self.set_rx_mode()
+
+    def dev_mc_del(self, address: bytes) -> None:
+        """Listen to it no more. Raises ``ValueError`` if it is not listened to."""
+        if address not in self.multicast_list:
+            raise ValueError(f"{self.name}: {address.hex(':')} is not listened to")
+        self.multicast_list.remove(address)
+        self.set_rx_mode()
+
+    def dev_uc_add(self, address: bytes) -> None:
+        """Receive what is sent to a further unicast address. Raises ``ValueError`` if it is none."""
+        if len(address) != 6 or address[0] & 1:
+            raise ValueError(f"{self.name}: {address.hex(':')} is no unicast address")
+        if address not in self.unicast_list:
+            self.unicast_list.append(address)
+            self.set_rx_mode()
+
+    def dev_set_promiscuity(self, on: bool) -> None:
+        """Receive everything, or not."""
+        self.promiscuity = on
+        self.set_rx_mode()
+
+    def dev_set_allmulti(self, on: bool) -> None:
+        """Receive every multicast frame, or not."""
+        self.all_multicast = on
+        self.set_rx_mode()
 
     def queue_xmit(self, skb: SkBuff) -> bool:
         """Send through the queueing discipline, pfifo of ``tx_queue_len`` packets (dev_queue_xmit).
@@ -173,10 +241,39 @@ class NetDevice(ABC):
         self.stats.rx_bytes += len(skb)
         for tap in self.taps:
             tap(skb)
+        if (self.vlans or skb.vlan_tci is not None) and self._vlan_receive(skb):
+            return
         if self._gro is not None:
+            self.cpu.charge(Cause.GRO)
             self._gro.receive(skb)
         elif self.receive is not None:
             self.receive(skb)
+
+    def _vlan_receive(self, skb: SkBuff) -> bool:
+        """Give a tagged packet to its VLAN's device, or drop it if there is none. False if it has no tag, or one that
+        tells a priority alone (vlan_do_receive)."""
+        if skb.vlan_tci is None:
+            data = memoryview(skb.data)
+            if len(data) < 18 or data[12] << 8 | data[13] != 0x8100:
+                return False
+            skb.vlan_tci = data[14] << 8 | data[15]
+            skb.data = b"".join((data[:12], data[16:]))
+        identifier = skb.vlan_tci & 0xFFF
+        if not identifier:
+            return False
+        device = self.vlans.get(identifier)
+        if device is None:
+            self.stats.rx_dropped += 1
+            skb.consume()
+        else:
+            skb.vlan_tci = None
+            device.netif_receive_skb(skb)
+        return True
+
+    def netif_rx(self, skb: SkBuff, backlog: "Backlog") -> None:
+        """Queue a received packet for the stack, from an interrupt handler; the queue may be full."""
+        skb.dev = self
+        backlog.enqueue(skb)
 
     def set_gro(self, on: bool) -> None:
         """Put received segments together, or not (``ethtool -K ... gro``). Off at first: each poll must end with
@@ -188,6 +285,17 @@ class NetDevice(ABC):
         """A poll is over (napi_gro_flush)."""
         if self._gro is not None:
             self._gro.flush()
+        for device in self.vlans.values():
+            device.gro_flush()
+
+    @property
+    def gro(self) -> bool:
+        """Whether received segments are put together."""
+        return self._gro is not None
+
+    def requeue(self, skbs: list[SkBuff]) -> None:
+        """Put packets that the device gives back in front of the queue, in their order."""
+        self._segments.extendleft(reversed(skbs))
 
     def _deliver(self, skb: SkBuff) -> None:
         if self.receive is not None:
@@ -224,14 +332,80 @@ class Napi(ABC):
         self._scheduled = False
 
 
-class SoftIrq:
-    """NET_RX_SOFTIRQ of one processor: polls what is scheduled, round robin (net_rx_action)."""
+class Backlog(Napi):
+    """What ``netif_rx`` has queued on one processor: the way up for drivers without a poll (softnet_data's backlog)."""
 
-    def __init__(self, env: Environment, cpu: Cpu) -> None:
+    def __init__(self, softirq: "SoftIrq", *, limit: int) -> None:
+        super().__init__(softirq)
+        self.enabled = True
+        self.limit = limit
+        self.processed = 0
+        """Packets handed to the stack."""
+        self.dropped = 0
+        """Packets that found the queue full (second column of /proc/net/softnet_stat)."""
+        self._queue: deque[SkBuff] = deque()
+
+    def enqueue(self, skb: SkBuff) -> bool:
+        """Queue one packet of ``skb.dev`` (netif_rx). False if it was dropped, and counted in ``rx_dropped`` too."""
+        self.softirq.cpu.charge(Cause.BACKLOG)
+        if len(self._queue) > self.limit:
+            self.dropped += 1
+            if skb.dev is not None:
+                skb.dev.stats.rx_dropped += 1
+            skb.consume()
+            return False
+        self._queue.append(skb)
+        if self.schedule_prep():
+            self.schedule()
+        return True
+
+    async def poll(self, budget: int) -> int:
+        """process_backlog."""
+        work = 0
+        while self._queue and work < budget:
+            skb = self._queue.popleft()
+            work += 1
+            self.processed += 1
+            if skb.dev is not None:
+                skb.dev.netif_receive_skb(skb)
+            await self.softirq.cpu.settle()
+        if work < budget:
+            self.complete()
+        return work
+
+
+class SoftIrq:
+    """NET_RX_SOFTIRQ of the processor that interrupts go to, and its ksoftirqd.
+
+    As in Linux (kernel/softirq.c and net_rx_action): a run polls each NAPI that is scheduled once, within
+    ``budget`` packets and ``budget_time`` ns. What is left then is run again, up to ``restarts`` times and for
+    ``time_limit`` ns. Beyond that it is left to ksoftirqd, a process that has to share the processor with programs.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        cpu: Cpu,
+        *,
+        budget: int = NETDEV_BUDGET,
+        budget_time: int = NETDEV_BUDGET_TIME,
+        restarts: int = MAX_SOFTIRQ_RESTART,
+        time_limit: int = MAX_SOFTIRQ_TIME,
+        max_backlog: int = NETDEV_MAX_BACKLOG,
+    ) -> None:
         self.cpu = cpu
+        self.budget = budget
+        self.budget_time = budget_time
+        self.restarts = restarts
+        self.time_limit = time_limit
+        self.backlog = Backlog(self, limit=max_backlog)
+        self.polls = 0
+        self.time_squeeze = 0
+        """Runs that ended with work left (third column of /proc/net/softnet_stat)."""
+        self.ksoftirqd_runs = 0
+        """How often ksoftirqd was woken."""
         self._poll_list: deque[Napi] = deque()
         self._raised: Event = env.event()
-        self.polls = 0
         self._task = env.spawn(self._run(), name="softirq")
 
     def raise_net_rx(self, napi: Napi) -> None:
@@ -239,13 +413,45 @@ class SoftIrq:
         self._raised.set()
 
     async def _run(self) -> None:
+        cpu = self.cpu
+        cpu.enter(Context.SOFTIRQ)
         while True:
             await self._raised.wait()
             self._raised.clear()
-            self.cpu.charge(Cause.SOFTIRQ)
-            await self.cpu.settle()
+            end = cpu.now + self.time_limit
+            restarts = self.restarts
             while self._poll_list:
-                napi = self._poll_list.popleft()
-                self.polls += 1
-                if await napi.poll(napi.weight) >= napi.weight:
-                    self._poll_list.append(napi)
+                cpu.charge(Cause.SOFTIRQ)
+                await cpu.settle()
+                await self._net_rx_action()
+                restarts -= 1
+                if self._poll_list and (not restarts or cpu.now >= end):
+                    await self._ksoftirqd()
+
+    async def _ksoftirqd(self) -> None:
+        cpu = self.cpu
+        self.ksoftirqd_runs += 1
+        while self._poll_list:
+            # Between two runs other processes may have their turn (cond_resched).
+            cpu.enter(Context.PROCESS)
+            cpu.charge(Cause.SOFTIRQ)
+            await cpu.settle()
+            cpu.enter(Context.KSOFTIRQD)
+            await self._net_rx_action()
+        cpu.enter(Context.SOFTIRQ)
+
+    async def _net_rx_action(self) -> None:
+        cpu = self.cpu
+        budget = self.budget
+        end = cpu.now + self.budget_time
+        for _ in range(len(self._poll_list)):
+            napi = self._poll_list.popleft()
+            self.polls += 1
+            work = await napi.poll(napi.weight)
+            if work >= napi.weight:
+                self._poll_list.append(napi)
+            budget -= work
+            if budget <= 0 or cpu.now >= end:
+                break
+        if self._poll_list:
+            self.time_squeeze += 1

@@ -63,6 +63,8 @@ class SkBuff:
     """Payload bytes per segment; 0 if the packet is not to be cut."""
     gso_segs: int = 0
     gso_type: GsoType = GsoType.NONE
+    vlan_tci: int | None = None
+    """Tag control information (priority and VLAN) of a tag that the device has taken off, or is to put on."""
     cb: int = 0
     """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
     after its last byte for TCP."""

@@ -17,7 +17,7 @@ from hw.registers import WINDOW_BYTES
 from sim.board.link import Link, LinkError, LinkParameters
 from sim.board.messages import MemoryWritten, MessageParser, RegisterValue, StatusChanged
 from sim.memory import HostMemory
-from stack.environment import Cause, Cpu, Environment, Event, Timer
+from stack.environment import Cause, Context, Cpu, Environment, Event, Timer
 
 __all__ = ["SerialBus"]
 
@@ -124,6 +124,7 @@ class SerialBus:
 
     async def read32(self, offset: int) -> int:
         self._check(offset)
+        await self.cpu.settle()
         if self._failure is not None:
             raise self._failure
         read = _Read(self.env.event())
@@ -131,7 +132,7 @@ class SerialBus:
         self._copy.flush()
         self.link.send(read_register(offset))
         self._pump_soon()
-        await read.done.wait()
+        await self.cpu.stall(Cause.MMIO, read.done)
         if self._failure is not None:
             raise self._failure
         return read.value
@@ -198,6 +199,7 @@ class SerialBus:
 
     async def _serve_interrupts(self) -> None:
         """A level-triggered line: the handler is called again while the line stays up."""
+        self.cpu.enter(Context.INTERRUPT)
         while True:
             await self._interrupted.wait()
             self._interrupted.clear()

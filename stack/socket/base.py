@@ -135,6 +135,8 @@ class Socket(ABC):
                 await event.wait()
             finally:
                 timer.cancel()
+        # The program is awake, and goes on when it has a processor.
+        await self.stack.cpu.settle()
         if self._closed:
             raise error(errno.EBADF)
 

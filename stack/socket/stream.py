@@ -257,6 +257,10 @@ class StreamSocket(Socket):
             taken = min(len(view) - sent, max(connection.sender.room, 0))
             if taken:
                 self._copy(taken)
+                # What is copied is sent after it, not before: interrupts cut into a long copy.
+                await self._leave()
+                if not connection.can_send():
+                    break
                 urgent = flags & MSG_OOB and sent + taken == len(view)
                 if flags & MSG_EOR and sent + taken == len(view):
                     connection.sender.end_record(connection.sender.end + taken)

@@ -17,16 +17,20 @@ from hw.descriptors import (
 from hw.eeprom import image
 from hw.registers import BY_NAME, Access, Status, at_offset
 from sim.engine import Scheduler
-from sim.host import HostCpu
+from sim.host import HostCpu, InterruptLine
 from sim.memory import HostMemory
 from sim.wire import fcs
-from stack.environment import Cause
+from stack.environment import Cause, Context
 from tests.driver.delay_timers import DelayTimers
 
 BUFFER_SIZES = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
 
 EEPROM_TIME = 7_000
 """ns that EERD takes to read a word."""
+
+
+MDIO_TIME = 26_000
+"""ns that MDIC takes to access a register."""
 
 
 def ones_complement_sum(data: bytes) -> int:
@@ -77,7 +81,12 @@ class BehaviouralE1000:
         self.descriptors: list[tuple[str, dict[str, int]]] = []
         """Every transmit descriptor executed, decoded: format and fields."""
         self.missed = 0
+        self.phy = {1: 0x796D, 4: 0x0DE1, 5: 0xC1E1, 0: 0x1140, 16: 0x0360, 17: 0xAC00}
+        """Registers of the PHY that were written, or are read."""
+        self.masked_causes_interrupt = False
         self.link = True
+        self.paused = False
+        """STATUS tells that a pause frame holds the transmitter."""
         self.eeprom = image(mac_address)
         self.eeprom_answers = True
         self.reset_works = True
@@ -122,7 +131,9 @@ class BehaviouralE1000:
         assert register is not None, f"read of a hole at {offset:#x}"
         match register.name:
             case "STATUS":
-                return register.value(FD=1, LU=1, SPEED=2) if self.link and self.has("CTRL", "SLU") else 0
+                if not self.link or not self.has("CTRL", "SLU"):
+                    return 0
+                return register.value(FD=1, LU=1, SPEED=2, TXOFF=int(self.paused))
             case "ICR":
                 value, self._icr = self._icr, 0
                 self._update_line()
@@ -148,6 +159,13 @@ class BehaviouralE1000:
                 else:
                     self.registers[offset] |= register.mask("RST")
                 return
+            case "MDIC":
+                number = register["REG"].get(value)
+                if register["OP"].get(value) == 1:
+                    self.phy[number] = register["DATA"].get(value)
+                answer = (value & ~register["DATA"].mask) | self.phy.get(number, 0) | register.mask("READY")
+                self.registers[offset] = value & ~register.mask("READY")
+                self.env.call_at(self.env.now + MDIO_TIME, lambda: self.registers.update({offset: answer}))
             case "EERD":
                 address = register["ADDR"].get(value)
                 self.registers[offset] = register.value(ADDR=address)
@@ -181,7 +199,7 @@ class BehaviouralE1000:
 
     def _update_line(self) -> None:
         """Level of the pin, at most one rise per ITR x 256 ns (manual 13.4.18)."""
-        wanted = bool(self._icr & self._ims)
+        wanted = bool(self._icr & (self._ims or (0x7FFF if self.masked_causes_interrupt else 0)))
         if wanted and not self.line:
             earliest = 0 if self._last_interrupt is None else self._last_interrupt + self.get("ITR") * 256
             if self.env.now < earliest:
@@ -308,15 +326,14 @@ class BehaviouralBus:
         self.accesses: list[tuple[str, str, int]] = []
         """``read`` or ``write``, register, value, in the order of arrival."""
         self._handler: Callable[[], Awaitable[None]] | None = None
-        self._asserted = env.event()
-        device.line_changed = self._line_changed
-        env.spawn(self._serve(), name="interrupt line")
+        self._line = InterruptLine(env, cpu, lambda: device.line)
+        device.line_changed = self._line.changed
 
     async def read32(self, offset: int) -> int:
         await self.cpu.settle()
-        latency = self.cpu.costs.mmio_read_latency
-        self.cpu.stall(Cause.MMIO, latency)
-        await self.env.sleep(latency)
+        answered = self.env.event()
+        self.env.call_at(self.env.now + self.cpu.costs.mmio_read_latency, answered.set)
+        await self.cpu.stall(Cause.MMIO, answered)
         value = self.device.read(offset)
         self._note("read", offset, value)
         return value
@@ -329,21 +346,26 @@ class BehaviouralBus:
             self._note("write", offset, value)
             self.device.write(offset, value)
 
-        self.env.call_at(self.cpu.now + self.cpu.costs.mmio_write_latency, arrive)
+        self.env.call_at(self.cpu.post(offset) + self.cpu.costs.mmio_write_latency, arrive)
 
     def request_irq(self, handler: Callable[[], Awaitable[None]]) -> None:
-        if self._handler is not None:
-            raise ValueError("the interrupt line has a handler already")
+        self._line.request(handler)
         self._handler = handler
-        self._line_changed()
 
     def free_irq(self) -> None:
+        self._line.free()
         self._handler = None
 
     async def call_handler(self) -> None:
         """As if another device on a shared line had interrupted."""
-        assert self._handler is not None
-        await self._handler()
+        handler = self._handler
+        assert handler is not None
+
+        async def interrupted() -> None:
+            self.cpu.enter(Context.INTERRUPT)
+            await handler()
+
+        await self.env.spawn(interrupted())
 
     def writes(self, name: str) -> list[int]:
         """Values written to a register so far."""
@@ -353,16 +375,3 @@ class BehaviouralBus:
         register = at_offset(offset)
         assert register is not None
         self.accesses.append((kind, register.name, value))
-
-    def _line_changed(self) -> None:
-        if self.device.line:
-            self._asserted.set()
-
-    async def _serve(self) -> None:
-        while True:
-            await self._asserted.wait()
-            self._asserted.clear()
-            while self._handler is not None and self.device.line:
-                self.cpu.charge(Cause.INTERRUPT)
-                await self.cpu.settle()
-                await self._handler()

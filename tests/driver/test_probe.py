@@ -8,7 +8,7 @@ import pytest
 from driver.e1000 import E1000Parameters
 from driver.hardware import read_eeprom
 from hw.registers import BY_NAME
-from sim.host import HostCosts
+from sim.costs import HostCosts
 from stack.net_device import Features, NetdevTx
 from tests.driver.rig import MAC, Rig, frame
 
@@ -20,7 +20,9 @@ def test_probe_resets_masks_and_reads_the_address() -> None:
     rig.device.write(BY_NAME["RCTL"].offset, 2)
     nic = rig.run(rig.probe())
     assert nic.address == MAC
-    assert nic.features == Features.SG | Features.HW_CSUM | Features.TSO | Features.RXCSUM
+    vlan = Features.HW_VLAN_CTAG_TX | Features.HW_VLAN_CTAG_RX | Features.HW_VLAN_CTAG_FILTER
+    assert nic.features == Features.SG | Features.HW_CSUM | Features.TSO | Features.RXCSUM | vlan
+    assert nic.gro
     assert rig.device.read(BY_NAME["IMS"].offset) == 0
     assert rig.device.read(BY_NAME["ICR"].offset) == 0
     assert rig.device.get("RCTL") == 0
@@ -151,7 +153,9 @@ def test_ring_sizes(count: int) -> None:
 
 def test_features_off() -> None:
     rig = Rig()
-    nic = rig.run(rig.probe(tso=False, tx_checksum=False, rx_checksum=False))
+    off = ("tso", "tx_checksum", "rx_checksum", "vlan_offload", "vlan_filter", "gro")
+    nic = rig.run(rig.probe(**dict.fromkeys(off, False)))
+    assert not nic.gro
     assert nic.features == Features.NONE
 
 
@@ -167,6 +171,11 @@ def test_open_writes_in_the_order_of_linux() -> None:
     writes = [(register, value) for kind, register, value in rig.bus.accesses if kind == "write"]
     names = [register for register, _ in writes]
     ring = ("LEN", "BAH", "BAL", "T", "H")
+    addresses = 2 * 14
+    assert names[:addresses] == ["RAL", "RAH"] * 14
+    assert names[addresses : addresses + 128] == ["MTA"] * 128
+    assert all(value == 0 for _, value in writes[: addresses + 128])
+    names, writes = names[addresses + 128 :], writes[addresses + 128 :]
     assert names[:22] == [
         *(f"TD{name}" for name in ring),
         *("TIPG", "TIDV", "TADV", "TXDCTL", "TCTL", "RCTL", "RDTR", "RADV", "ITR"),
@@ -357,7 +366,7 @@ def test_stop_gives_everything_back_and_open_works_again() -> None:
 
 def test_stop_in_full_traffic() -> None:
     async def main() -> None:
-        nic = await rig.up()
+        nic = await rig.up(interrupt_throttle_rate=0)
 
         async def traffic() -> None:
             for number in range(1000):

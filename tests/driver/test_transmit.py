@@ -265,6 +265,7 @@ def test_descriptors_cost_time() -> None:
     async def main() -> None:
         nic = await rig.up()
         costs = rig.cpu.costs
+        await rig.cpu.settle()
         start = rig.cpu.now
         nic.queue_xmit(rig.skb(frame(100)))
         assert rig.cpu.now - start == costs.driver_tx + costs.mmio_write

@@ -16,7 +16,6 @@ from sim.board.link import LinkParameters
 from sim.host import IDEAL, HostCpu
 from sim.wire import Link
 from sim.wire_device import WireDevice
-from stack.arp import ArpParameters
 from stack.host import NetworkStack
 from stack.net_device import SoftIrq
 from stack.socket import AF_INET, SOCK_STREAM
@@ -64,7 +63,7 @@ class Bench:
         self.peer = WireDevice(
             engine, HostCpu(engine, IDEAL), outgoing=self.wire.b_to_a, incoming=self.wire.a_to_b, address=PEER_MAC
         )
-        self.peer_stack = NetworkStack(engine, HostCpu(engine, IDEAL), tcp=TCP, arp=ArpParameters())
+        self.peer_stack = NetworkStack(engine, HostCpu(engine, IDEAL), tcp=TCP)
         self.peer_stack.add_interface(self.peer, PEER, 24)
 
     async def bring_up(self) -> tuple[E1000, NetworkStack]:
@@ -79,7 +78,7 @@ class Bench:
             reset_recovery=100_000,
         )
         device = await probe(self.bus, self.cpu, SoftIrq(self.engine, self.cpu), parameters=parameters)
-        stack = NetworkStack(self.engine, self.cpu, tcp=TCP, arp=ArpParameters())
+        stack = NetworkStack(self.engine, self.cpu, tcp=TCP)
         stack.add_interface(device, BOARD, 24)
         await self.peer.open()
         await device.open()

@@ -5,18 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from sim import cli
+from sim import cli, experiment_commands
 from sim.errors import RunFailedError
-from sim.experiment import Experiment
+from sim.execute import folder_of
+from sim.experiment import main_job
 from sim.progress import ProgressDisplay
-from sim.results import RunResult
+from sim.results import Row
+from sim.rtl import build
+from sim.run import Run
 from sim.runner import Progress
-from tests.sim.rows import synthetic_row
+from tests.sim.rows import synthetic_main_job, synthetic_row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -109,22 +113,21 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return end.value.code
 
 
-def simulated(console: Console, experiments: list[Experiment], *, jobs: int) -> tuple[list[RunResult], float]:
-    rows = [
-        synthetic_row(experiment.interrupt_throttle_rate, offloads=experiment.offloads) for experiment in experiments
-    ]
+def simulated(console: Console, runs: list[Run], **options: object) -> tuple[list[Row], float]:
+    rows = []
+    for run in runs:
+        folder = folder_of(run)
+        folder.mkdir(parents=True)
+        (folder / "capture.pcapng").write_text(str(run.mode))
+        rows += [replace(row, name=run.name) for row in synthetic_main_job((run.mode,)) if not row.offloads]
     return rows, 1.0
 
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs without a simulator, whose captures lie in the directory that this is."""
-    monkeypatch.setattr(cli, "_simulate", simulated)
-    monkeypatch.setattr(cli, "RUNS", tmp_path)
-    for rate in (0, 3):
-        folder = tmp_path / f"itr-{rate}-offloads-off"
-        folder.mkdir()
-        (folder / "capture.pcapng").write_text(str(rate))
+    """Runs without a simulator, whose folders lie in the directory that this is."""
+    monkeypatch.setattr(experiment_commands, "_simulate", simulated)
+    monkeypatch.setattr(build, "BUILD", tmp_path)
     return tmp_path
 
 
@@ -138,6 +141,7 @@ def test_report_is_written_and_named(
         "captures",
         "index.html",
         "results.json",
+        "rows.parquet",
     ]
     assert (report / "capture.pcapng").read_text() == "3"
     assert str(report / "index.html") in capsys.readouterr().out
@@ -172,7 +176,7 @@ def test_no_report_of_runs_that_did_not_end(
     status: int,
     line: str,
 ) -> None:
-    monkeypatch.setattr(cli, "_simulate", end)
+    monkeypatch.setattr(experiment_commands, "_simulate", end)
     assert call(monkeypatch, "report", "--file", str(file), "--output", str(report)) == status
     assert capsys.readouterr().err == line
     assert {path.name: path.read_text() for path in report.iterdir()} == {"results.json": "old"}
@@ -191,39 +195,45 @@ def test_simulators_are_ended_when_the_command_is(
         finally:
             cleaned_up.append(True)
 
-    monkeypatch.setattr(cli, "_simulate", runs_until_ended)
+    monkeypatch.setattr(experiment_commands, "_simulate", runs_until_ended)
     assert call(monkeypatch, "run", "--file", str(file)) == 128 + number
     assert cleaned_up == [True]
 
 
-def test_progress_is_one_line_per_run_away_from_a_terminal() -> None:
+def _main_jobs(file: Path) -> list[Run]:
+    return main_job(file, modes=(0, 3), offloads=(True,))
+
+
+def test_progress_is_one_line_per_run_away_from_a_terminal(file: Path) -> None:
     output = io.StringIO()
-    first, second = synthetic_row(0, offloads=True), synthetic_row(3, offloads=False)
-    progress = Progress(total=200)
-    with ProgressDisplay(Console(file=output), 2) as display:
+    first, second = runs = _main_jobs(file)
+    progress = Progress(runs)
+    with ProgressDisplay(Console(file=output)) as display:
         display(progress)
-        progress.done, progress.finished = 100, [first]
+        progress.rows[second.name] = [synthetic_row(3)]
         display(progress)
         display(progress)
-        progress.done, progress.finished = 200, [first, second]
+        progress.rows[first.name] = [synthetic_row(0)]
         display(progress)
-    lines = output.getvalue().splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        "[1/2] off, offloads on",
-        "[2/2] dynamic conservative, offloads off",
+    assert [line.split(":")[0] for line in output.getvalue().splitlines()] == [
+        "[1/2] file-itr-3-offloads-on-seed-1",
+        "[2/2] file-itr-0-offloads-on-seed-1",
     ]
 
 
-def test_estimate_is_what_the_bytes_so_far_took() -> None:
+def test_estimate_is_what_the_runs_so_far_took(file: Path) -> None:
     now = 100.0
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=120)
-    with ProgressDisplay(console, 2, clock=lambda: now) as display:
+    runs = main_job(file)
+    progress = Progress(runs)
+    with ProgressDisplay(console, clock=lambda: now) as display:
         now = 101.0
-        display(Progress(total=1000, done=10))
+        progress.rows[runs[0].name] = [synthetic_row(0)]
+        display(progress)
         early = display.remaining
-        now = 130.0
-        display(Progress(total=1000, done=250))
+        now = 110.0
+        display(progress)
     assert early == ""
     assert display.remaining == "about 1:30 left"
     assert "about 1:30 left" in output.getvalue()

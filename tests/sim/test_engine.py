@@ -158,3 +158,34 @@ def test_cancelling_a_task_that_is_about_to_wake_ends_it_once() -> None:
             task.result()
 
     env.run(main())
+
+
+def test_time_does_not_come_beyond_what_it_is_run_to() -> None:
+    env = EventEngine(seed=1)
+    woken: list[int] = []
+
+    async def sleeper() -> None:
+        await env.sleep(500)
+        woken.append(env.now)
+
+    env.spawn(sleeper())
+    env.run_until(100)
+    assert (env.now, woken) == (100, [])
+    env.run_until(1000)
+    assert woken == [500]
+
+
+def test_a_run_ends_with_its_main_coroutine_whoever_else_goes_on() -> None:
+    env = EventEngine(seed=1)
+
+    async def for_ever() -> None:
+        while True:
+            await env.sleep(100)
+
+    async def main() -> int:
+        env.spawn(for_ever())
+        await env.sleep(1000)
+        return env.now
+
+    assert env.run(main()) == 1000
+    assert env.now <= 1100

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from sim.engine import EventEngine
 from sim.errors import RunFailedError
-from sim.file_transfer import Transfer, first_difference
 from sim.tcp_loop import run_transfer
 from sim.wire import Faults, Link
+from sim.workloads.file_transfer import Transfer, first_difference
 
 
 @given(st.binary(max_size=300), st.integers(0, 300), st.integers(1, 255))
@@ -32,7 +32,11 @@ def test_files_of_any_size_cross_whole(size: int, faults: Faults) -> None:
     env = EventEngine(seed=2)
     transfer = Transfer(env, env.random.randbytes(size), 3)
     phases: list[str] = []
-    transfer.on_phase = phases.append
+
+    async def note(phase: str) -> None:
+        phases.append(phase)
+
+    transfer.on_phase = note
     run_transfer(transfer, env, Link(env, a_to_b=faults, b_to_a=faults))
     assert phases == ["send", "turn", "done"]
     assert len(transfer.round_trips) == 3

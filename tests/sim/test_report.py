@@ -1,25 +1,34 @@
 """The report: the page says what the rows say and asks nothing of a network; the directory is whole or as it was."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sim.costs import HostCosts
 from sim.errors import UserError
-from sim.experiment import Experiment, main_job
-from sim.host import HostCosts
-from sim.report import writer
+from sim.experiment import main_job
+from sim.report import load_figures, point_figures, time_figures, writer
+from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions, conditions
 from sim.report.fields import markdown
-from sim.report.figures import FIGURES, cpu_by_cause, goodput, itr_register, latency_against_cpu, receive_latency
+from sim.report.figures import CASE_FIGURES, POINT_FIGURES
+from sim.report.model_error import model_error
+from sim.report.overview import COLUMNS, lines
 from sim.report.page import page
-from sim.report.style import colours
+from sim.report.published import published
+from sim.report.style import colour
 from sim.report.summary import paragraph
 from sim.report.writer import check_directory, write_report
-from sim.results import RunResult, describe
-from tests.sim.rows import synthetic_row, synthetic_rows
+from sim.results import DROP_CAUSES, Row, describe
+from sim.run import Run
+from sim.statistics import mean
+from sim.table import read_parquet
+from tests.sim.rows import synthetic_main_job, synthetic_row, synthetic_rows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -32,10 +41,10 @@ class Parsed(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.attributes: list[tuple[str, str, str | None]] = []
-        self.rows: dict[str, list[str]] = {}
-        self.data: dict[str, str] = {}
-        self.summary = ""
-        self._row: list[str] | None = None
+        self.rows: list[list[str]] = []
+        self.content = ""
+        self.text: dict[str, str] = {}
+        self._in_row = False
         self._sink: str | None = None
         self.feed(text)
         self.close()
@@ -44,166 +53,171 @@ class Parsed(HTMLParser):
         self.attributes += [(tag, name, value) for name, value in attrs]
         given = dict(attrs)
         if tag == "tr" and "data-run" in given:
-            self._row = self.rows.setdefault(given["data-run"] or "", [])
-        if self._row is not None and tag in ("th", "td"):
-            self._row.append("")
+            self._in_row = True
+            self.rows.append([])
+        if self._in_row and tag in ("th", "td"):
+            self.rows[-1].append("")
             self._sink = "cell"
-        if tag == "script":
-            self._sink = f"figure {given['data-figure']}" if "data-figure" in given else None
-        if given.get("id") == "summary":
-            self._sink = "summary"
+        if given.get("id") in ("content", "summary"):
+            self._sink = given["id"]
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "tr":
-            self._row = None
+            self._in_row = False
         if tag in ("th", "td", "script", "p"):
             self._sink = None
 
     def handle_data(self, data: str) -> None:
-        if self._sink == "cell" and self._row is not None:
-            self._row[-1] += data
-        elif self._sink == "summary":
-            self.summary += data
+        if self._sink == "cell":
+            self.rows[-1][-1] += data
         elif self._sink is not None:
-            name = self._sink.removeprefix("figure ")
-            self.data[name] = self.data.get(name, "") + data
+            self.text[self._sink] = self.text.get(self._sink, "") + data
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        figures: dict[str, Any] = json.loads(self.text["content"])["figures"]
+        return figures
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[RunResult]:
+def rows() -> list[Row]:
     return synthetic_rows()
 
 
+@pytest.fixture(scope="module")
+def case(rows: list[Row]) -> Case:
+    [case] = cases_of(rows)
+    return case
+
+
 @pytest.fixture
-def job(tmp_path: Path, rows: list[RunResult]) -> Conditions:
+def job(tmp_path: Path) -> Conditions:
     file = tmp_path / "<b>&file"
     file.write_bytes(b"content")
-    return conditions(main_job(file), rows, wall_time=12.34)
+    return conditions(main_job(file), wall_time=12.34)
 
 
-def test_page_asks_nothing_of_a_network(rows: list[RunResult], job: Conditions) -> None:
+def test_page_asks_nothing_of_a_network(rows: list[Row], job: Conditions) -> None:
     parsed = Parsed(page(rows, job))
     assert [entry for entry in parsed.attributes if entry[1] in NETWORK_ATTRIBUTES] == []
     assert "link" not in {tag for tag, _, _ in parsed.attributes}
     policy = next(
-        value for tag, name, value in parsed.attributes if (tag, name) == ("meta", "content") and "src" in value
+        value for tag, name, value in parsed.attributes if (tag, name) == ("meta", "content") and "src" in (value or "")
     )
+    assert policy is not None
     assert "default-src 'none'" in policy
     assert "http" not in policy
 
 
-def test_page_has_every_figure_with_data(rows: list[RunResult], job: Conditions) -> None:
-    parsed = Parsed(page(rows, job))
+def test_page_has_every_figure_of_every_case_and_load(rows: list[Row], job: Conditions) -> None:
+    parsed = Parsed(page([*rows, *synthetic_main_job()], job))
     places = {value for tag, name, value in parsed.attributes if tag == "div" and name == "id"}
-    assert len(FIGURES) == 8
-    for entry in FIGURES:
-        assert entry.name in places
-        assert len(json.loads(parsed.data[entry.name])["data"]) >= len({row.offloads for row in rows})
+    for entry in (*CASE_FIGURES, *POINT_FIGURES):
+        assert f"figure-{entry.name}" in places
+        assert len(parsed.figures[entry.name]) == 4  # poisson, and the phases of the main job
+    assert [len(loads) for loads in parsed.figures["pareto"]] == [2, 1, 1, 1]
+    for figure in parsed.figures["latency-load"]:
+        assert any(trace.get("y") for trace in figure["data"])
 
 
-def test_table_equals_the_rows(rows: list[RunResult], job: Conditions) -> None:
+def test_table_holds_the_means_over_seeds(rows: list[Row], job: Conditions) -> None:
     parsed = Parsed(page(rows, job))
-    assert list(parsed.rows) == [row.name for row in rows]
-    for row in rows:
-        assert parsed.rows[row.name] == [
-            f"{row.mode}, {'on' if row.offloads else 'off'}",
-            f"{row.send_goodput / 1e6:.1f}",
-            f"{row.receive_goodput / 1e6:.1f}",
-            f"{row.send_interrupt_rate:,.0f}",
-            f"{row.receive_interrupt_rate:,.0f}",
-            f"{row.send_packets_per_interrupt:.1f}",
-            f"{row.receive_packets_per_interrupt:.1f}",
-            f"{100 * (1 - row.send_cpu['idle']):.1f}",
-            f"{100 * (1 - row.receive_cpu['idle']):.1f}",
-            f"{row.round_trip_p50 * 1e6:.1f}",
-            f"{row.round_trip_p99 * 1e6:.1f}",
-            f"{row.receive_latency_p50 * 1e6:.1f}",
-            f"{row.receive_latency_p99 * 1e6:.1f}",
-            str(row.retransmissions),
-            f"{row.tso_segments_per_descriptor:.2f}",
-            f"{row.cycles_per_second / 1e6:.2f}",
-        ]
+    found = list(lines(cases_of(rows)))
+    assert len(parsed.rows) == len(found) == 2 * 2 * 5
+    for cells, line in zip(parsed.rows, found, strict=True):
+        assert cells[0] == line.label
+        assert cells[2:] == [column.write(line.rows) for column in COLUMNS]
+        assert len(line.rows) == 3
+        assert cells[2] == f"{sum(row.send_goodput for row in line.rows) / 3e6:.1f}"
 
 
-def test_page_escapes_what_the_user_names(rows: list[RunResult], job: Conditions) -> None:
+def test_page_escapes_what_the_user_names(rows: list[Row], job: Conditions) -> None:
     text = page(rows, job)
     assert "<b>&file" not in text
     assert "&lt;b&gt;&amp;file" in text
 
 
-def test_page_describes_every_field(rows: list[RunResult], job: Conditions) -> None:
+def test_page_describes_every_field(rows: list[Row], job: Conditions) -> None:
     text = page(rows, job)
     for name, _, _ in describe():
         assert f"<code>{name}</code>" in text
 
 
-def test_goodput_bars_are_the_rows_in_megabits(rows: list[RunResult]) -> None:
-    bars = [trace for trace in goodput(rows).data if trace.x[0] is not None]
-    drawn = sorted(float(height) for trace in bars for height in trace.y)
-    expected = sorted(value / 1e6 for row in rows for value in (row.send_goodput, row.receive_goodput))
-    assert drawn == pytest.approx(expected, rel=1e-12)
+def test_lines_against_load_are_means_with_their_intervals(case: Case) -> None:
+    traces = [trace for trace in load_figures.goodput(case).data if trace.meta["mode"] == 3 and trace.meta["offloads"]]
+    [trace] = traces
+    assert list(trace.x) == case.loads
+    for index, load in enumerate(case.loads):
+        expected = mean([row.goodput / 1e6 for row in case.at(load, (3, True))])
+        assert trace.y[index] == pytest.approx(expected.value)
+        assert trace.error_y.array[index] == pytest.approx(expected.half)
 
 
-def test_stacked_shares_add_up_to_the_whole_processor(rows: list[RunResult]) -> None:
-    traces = cpu_by_cause(rows).data
-    assert {trace.legendgroup for trace in traces} == set(rows[0].send_cpu)
-    for axis in ("x", "x2"):
-        total = np.sum([trace.x for trace in traces if (trace.xaxis or "x") == axis], axis=0)
-        assert total == pytest.approx(100 * np.ones(len(rows)))
+def test_one_load_gives_bars_per_mode() -> None:
+    [case] = cases_of(synthetic_rows(loads=(1000.0,)))
+    figure = load_figures.cpu(case)
+    assert {trace.type for trace in figure.data} == {"bar"}
+    assert len(figure.data) == len(case.variants)
 
 
-def test_latency_curve_runs_from_the_least_to_the_greatest() -> None:
-    row = synthetic_row(3, offloads=True, latencies=1000)
-    [curve] = receive_latency([row]).data
-    assert len(curve.x) < 1000
-    assert (curve.x[0], curve.x[-1]) == pytest.approx(
-        (min(row.receive_latencies) * 1e6, max(row.receive_latencies) * 1e6)
-    )
+def test_stacked_shares_add_up_to_the_whole_processor(case: Case) -> None:
+    traces = point_figures.cpu_by_cause(case, case.loads[0]).data
+    assert {trace.name.replace(" ", "_") for trace in traces} == set(case.rows[0].cpu)
+    assert np.sum([trace.x for trace in traces], axis=0) == pytest.approx(100 * np.ones(len(case.variants)))
+
+
+def test_distribution_runs_from_the_least_to_the_greatest(case: Case) -> None:
+    curve = next(iter(point_figures.distribution(case, case.loads[1]).data))
+    members = case.at(case.loads[1], (curve.meta["mode"], curve.meta["offloads"]))
+    assert curve.x[0] == pytest.approx(1e6 * sum(row.latencies[0] for row in members) / len(members))
+    assert curve.x[-1] == pytest.approx(1e6 * sum(row.latency_max for row in members) / len(members))
     assert (curve.y[0], curve.y[-1]) == (0, 100)
-    # Half of the frames took no longer than where the curve crosses 50 %.
-    middle = np.interp(50, curve.y, curve.x) / 1e6
-    assert abs(sum(time <= middle for time in row.receive_latencies) - 500) <= 3
 
 
-def test_itr_starts_at_reset_and_lasts_to_the_end() -> None:
-    row = synthetic_row(1, offloads=True)
-    [steps] = itr_register([row]).data
-    assert (steps.x[0], steps.y[0]) == (0, 0)
-    assert (steps.x[-1], steps.y[-1]) == pytest.approx((row.duration * 1e3, row.itr_log[-1][1]))
-    assert list(steps.y[1:-1]) == [value for _, value in row.itr_log]
+def test_front_is_what_nothing_beats() -> None:
+    points = [(1.0, 9.0), (2.0, 4.0), (3.0, 5.0), (2.0, 6.0), (4.0, 1.0), (5.0, 1.0)]
+    assert point_figures.front(points) == [(1.0, 9.0), (2.0, 4.0), (4.0, 1.0)]
 
 
-def test_latency_mark_reaches_the_99th_percentile() -> None:
-    row = synthetic_row(1, offloads=False)
-    [mark] = latency_against_cpu([row]).data
-    assert mark.y[0] + mark.error_y.array[0] == pytest.approx(row.receive_latency_p99 * 1e6)
-    assert mark.x[0] == pytest.approx(100 * (1 - row.receive_cpu["idle"]))
+def test_drops_are_shares_of_the_frames(case: Case) -> None:
+    figure = point_figures.drops(case, case.loads[0])
+    assert [trace.name for trace in figure.data] == list(DROP_CAUSES)
+    members = case.at(case.loads[0], case.variants[0])
+    frames = sum(row.frames_received + row.frames_sent for row in members)
+    assert sum(trace.y[0] for trace in figure.data) == pytest.approx(
+        100 * sum(sum(row.drops.values()) for row in members) / frames
+    )
+
+
+def test_itr_lasts_to_the_end() -> None:
+    row = synthetic_row(1)
+    [case] = cases_of([row])
+    register, classes = time_figures.throttle(case, row.load).data
+    assert register.x[-1] == pytest.approx(row.duration * 1e3)
+    assert list(register.y[:-1]) == [write["register"] for write in row.itr_log]
+    assert list(classes.y[:-1]) == [write["rx_class"] for write in row.itr_log]
 
 
 def test_modes_have_colours_of_their_own() -> None:
-    palette = colours(synthetic_rows((0, 1, 3, 4, 100, 8000, 50000)))
-    assert len(set(palette.values())) == 7
-    assert colours(synthetic_rows((3,)))[3] == palette[3]
+    modes = (0, 1, 3, 4, 100, 8000, 50000)
+    assert len({colour(mode, modes) for mode in modes}) == 7
+    assert colour(3, (3,)) == colour(3, modes)
 
 
 @pytest.mark.parametrize("rates", [(3,), (8000,), (0, 500)])
-def test_any_set_of_runs_has_a_page(rates: tuple[int, ...], job: Conditions) -> None:
-    rows = synthetic_rows(rates)
-    assert list(Parsed(page(rows, job)).rows) == [row.name for row in rows]
-    assert list(Parsed(page(rows[:1], job)).rows) == [rows[0].name]
+def test_any_set_of_rows_has_a_page(rates: tuple[int, ...], job: Conditions) -> None:
+    rows = synthetic_rows(rates, seeds=(1,))
+    assert len(Parsed(page(rows, job)).rows) == len(rows)
+    assert len(Parsed(page(rows[:1], job)).rows) == 1
+    without = [synthetic_row(rate, latencies=0) for rate in rates]
+    assert len(Parsed(page(without, job)).rows) == len(without)
 
 
-def test_empty_file_has_a_page(job: Conditions) -> None:
-    row = synthetic_row(3, offloads=True, file_bytes=0, latencies=0)
-    assert "The file is empty" in Parsed(page([row], job)).summary
-
-
-def test_summary_names_the_extremes(rows: list[RunResult]) -> None:
-    text = paragraph(rows)
-    with_offloads = [row for row in rows if row.offloads]
-    assert f"{max(row.receive_goodput for row in with_offloads) / 1e6:.0f} Mb/s" in text
-    assert f"{min(row.receive_latency_p99 for row in with_offloads) * 1e6:.1f} µs" in text
-    assert f"{sum(row.retransmissions for row in rows)} TCP segments" in text
+def test_summary_counts_runs_drops_and_retransmissions(rows: list[Row]) -> None:
+    text = paragraph(rows, cases_of(rows))
+    assert "60 runs" in text.lower()
+    assert f"{sum(row.drops['fifo'] for row in rows):,} by fifo" in text
+    assert f"{sum(row.retransmissions for row in rows):,} TCP segments" in text
 
 
 def test_conditions_give_every_cost_its_value_and_unit(job: Conditions) -> None:
@@ -211,14 +225,57 @@ def test_conditions_give_every_cost_its_value_and_unit(job: Conditions) -> None:
     assert {name: item["value"] for name, item in costs.items()} == vars(HostCosts())
     assert costs["interrupt"]["unit"] == "ns"
     assert costs["copy_per_byte"]["unit"] == "ns per byte"
-    assert costs["copy_per_byte"]["text"] == "between program and stack (5 GB/s)"
     assert all(item["unit"] and item["text"] for item in costs.values())
 
 
-def test_conditions_state_the_faults_of_the_link(tmp_path: Path, rows: list[RunResult]) -> None:
-    experiment = Experiment(file=tmp_path, interrupt_throttle_rate=3, offloads=True, loss=0.25, corruption=0.125)
-    link = conditions([experiment], rows, wall_time=1.0)["link"]
-    assert (link["loss"]["value"], link["corruption"]["value"]) == (0.25, 0.125)
+def test_conditions_state_the_link_and_what_varies(tmp_path: Path) -> None:
+    runs = [
+        Run.model_validate(
+            {
+                "workload": {"kind": "bulk"},
+                "driver": {"interrupt_throttle_rate": mode},
+                "link": {"loss": 0.25, "corruption": 0.125},
+            }
+        )
+        for mode in (0, 3)
+    ]
+    found = conditions(runs, wall_time=1.0)
+    assert (found["link"]["loss"]["value"], found["link"]["corruption"]["value"]) == (0.25, 0.125)
+    assert found["driver"]["interrupt_throttle_rate"]["value"] == "0, 3"
+
+
+def test_error_of_the_model_is_what_fidelity_measured(tmp_path: Path, rows: list[Row]) -> None:
+    path = tmp_path / "fidelity.json"
+    missing = model_error(rows, path)
+    assert missing is not None
+    assert missing.figure is None
+    assert "was not measured" in missing.text
+    entries = [
+        {"name": f"error.{measure}.case{number}", "value": value, "conditions": {"held_out": number == 2}}
+        for measure in ("throughput", "latency_p99")
+        for number, value in ((1, 0.25), (2, -1.5))
+    ]
+    path.write_text(json.dumps(entries))
+    found = model_error(rows, path)
+    assert found is not None
+    assert found.text == "Over 2 scenarios that both played, at most: throughput 1.50 %, latency p99 1.50 %."
+    assert found.figure is not None
+    assert sorted(value for trace in found.figure.data for value in trace.y) == [0.25, 0.25, 1.5, 1.5]
+    assert model_error([replace(row, backend="rtl") for row in rows], path) is None
+
+
+def test_published_figures_come_with_their_experiments(rows: list[Row], job: Conditions) -> None:
+    assert published(rows) == []
+    trips = [
+        replace(synthetic_row(mode, workload="ping-pong"), experiment="round-trip", latency_p50=late)
+        for mode, late in ((0, 11e-6), (8000, 124.9e-6))
+    ]
+    [claim] = published([*rows, *trips])
+    assert claim.same_shape
+    assert ("round trip, fixed 8000/s", "125 µs", "124.9 µs") in claim.pairs
+    assert "same shape" in page([*rows, *trips], job)
+    [other] = published([trips[0], replace(trips[1], latency_p50=50e-6)])
+    assert not other.same_shape
 
 
 def test_documented_fields_are_up_to_date() -> None:
@@ -231,57 +288,47 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def captures(tmp_path: Path, rows: list[RunResult]) -> dict[str, Path]:
-    paths = {row.name: tmp_path / f"run-{row.name}" for row in rows}
+def captures(tmp_path: Path) -> dict[str, Path]:
+    paths = {row.name: tmp_path / f"run-{row.name}" for row in synthetic_main_job()}
     for name, path in paths.items():
         path.write_text(f"frames of {name}")
     return paths
 
 
-def test_report_has_its_files(
-    tmp_path: Path, rows: list[RunResult], job: Conditions, captures: dict[str, Path]
-) -> None:
+def test_report_has_its_files(tmp_path: Path, job: Conditions, captures: dict[str, Path]) -> None:
+    rows = synthetic_main_job()
     target = tmp_path / "deep" / "report"
     write_report(target, rows, job, captures=captures, waves={rows[0].name: captures[rows[0].name]})
+    assert read_parquet(target / "rows.parquet") == rows
     found = contents(target)
     assert found.pop("index.html").startswith(b"<!doctype html>")
+    assert found.pop("rows.parquet")
     results = json.loads(found.pop("results.json"))
     assert [run["send_goodput"] for run in results["runs"]] == [row.send_goodput for row in rows]
     assert results["conditions"] == job
+    default = "file-1-itr-3-offloads-on-seed-1"
     assert found == {
-        "capture.pcapng": b"frames of itr-3-offloads-on",
+        "capture.pcapng": f"frames of {default}".encode(),
         f"waves/{rows[0].name}.fst": captures[rows[0].name].read_bytes(),
         **{f"captures/{name}.pcapng": path.read_bytes() for name, path in captures.items()},
     }
 
 
-def test_new_report_replaces_the_old_one_whole(
-    tmp_path: Path, rows: list[RunResult], job: Conditions, captures: dict[str, Path]
-) -> None:
+def test_new_report_replaces_the_old_one_whole(tmp_path: Path, job: Conditions, captures: dict[str, Path]) -> None:
+    rows = synthetic_main_job()
     target = tmp_path / "out" / "report"
     write_report(target, rows, job, captures=captures)
-    only = {rows[0].name: captures[rows[0].name]}
-    write_report(target, rows[:1], job, captures=only)
-    assert sorted(contents(target)) == [
-        "capture.pcapng",
-        f"captures/{rows[0].name}.pcapng",
-        "index.html",
-        "results.json",
-    ]
+    write_report(target, rows[:1], job, captures={})
+    assert sorted(contents(target)) == ["index.html", "results.json", "rows.parquet"]
     assert [path.name for path in target.parent.iterdir()] == ["report"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("place", ["page", "rename"])
 def test_failure_leaves_the_old_report(
-    tmp_path: Path,
-    rows: list[RunResult],
-    job: Conditions,
-    captures: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    error: type[BaseException],
-    place: str,
+    tmp_path: Path, job: Conditions, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], place: str
 ) -> None:
+    rows = synthetic_main_job()
     target = tmp_path / "out" / "report"
     write_report(target, rows[:2], job, captures={})
     before = contents(target)
@@ -296,12 +343,13 @@ def test_failure_leaves_the_old_report(
         # The old report is out of the way by then, and has to come back.
         monkeypatch.setattr(Path, "rename", lambda self, to: fail() if ".new-" in self.name else rename(self, to))
     with pytest.raises(error):
-        write_report(target, rows, job, captures=captures)
+        write_report(target, rows, job, captures={})
     assert contents(target) == before
     assert [path.name for path in target.parent.iterdir()] == ["report"]
 
 
-def test_failure_leaves_nothing_where_nothing_was(tmp_path: Path, rows: list[RunResult], job: Conditions) -> None:
+def test_failure_leaves_nothing_where_nothing_was(tmp_path: Path, job: Conditions) -> None:
+    rows = synthetic_main_job()
     target = tmp_path / "out" / "report"
     with pytest.raises(FileNotFoundError):
         write_report(target, rows, job, captures={rows[0].name: tmp_path / "missing"})

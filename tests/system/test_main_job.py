@@ -1,10 +1,10 @@
 """The main job at small size: a file through every layer and the Verilated NIC, and what the capture shows of it."""
 
-import json
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -12,9 +12,10 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.utils import RawPcapNgReader
 
 from sim.errors import RunFailedError
-from sim.experiment import Experiment
-from sim.results import RunResult
-from sim.runner import run_all
+from sim.outputs import Outputs
+from sim.results import Row
+from sim.rtl.launch import simulate
+from sim.run import Run
 
 pytestmark = pytest.mark.rtl
 
@@ -29,9 +30,26 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def _run(folder: Path, **settings: object) -> RunResult:
-    settings = {"interrupt_throttle_rate": 3, "offloads": True, **settings}
-    return run_all([Experiment(**settings)], folder=folder)[0]  # type: ignore[arg-type]
+@dataclass
+class _Result:
+    """The rows by phase."""
+
+    send: Row
+    receive: Row
+    trips: Row
+
+
+def _run(folder: Path, *, file: Path, mode: int = 3, offloads: bool = True, **settings: Any) -> _Result:
+    folder.mkdir(exist_ok=True)
+    run = Run.model_validate(
+        {
+            "workload": {"kind": "file", "file": file},
+            "driver": {"interrupt_throttle_rate": mode, "offloads": offloads},
+            **settings,
+        }
+    )
+    rows = {row.phase: row for row in simulate(run, folder, Outputs(capture=True))}
+    return _Result(rows["send"], rows["receive"], rows["round trip"])
 
 
 def _frames(capture: Path) -> list[Ether]:
@@ -50,17 +68,19 @@ def _checksums_are_good(frame: Ether) -> bool:
 
 @pytest.mark.parametrize(("mode", "offloads"), [(3, True), (0, False), (8000, True)])
 def test_a_file_crosses_both_ways_and_the_wire_is_clean(tmp_path: Path, file: Path, mode: int, offloads: bool) -> None:
-    row = _run(tmp_path, file=file, interrupt_throttle_rate=mode, offloads=offloads)
-    assert row.file_bytes == len(CONTENT)
-    assert 300e6 < row.send_goodput < 1e9
-    assert row.retransmissions == 0
-    assert (row.tso_segments > 0) == offloads
-    for shares in (row.send_cpu, row.receive_cpu):
+    result = _run(tmp_path, file=file, mode=mode, offloads=offloads)
+    send, receive = result.send, result.receive
+    assert send.sent_bytes == receive.received_bytes == len(CONTENT)
+    assert 300e6 < send.send_goodput < 1e9
+    assert send.retransmissions + receive.retransmissions == 0
+    assert (send.tso_segments > 0) == offloads
+    for shares in (send.cpu, receive.cpu):
         assert sum(shares.values()) == pytest.approx(1)
         assert min(shares.values()) >= 0
         assert (shares["checksum"] > 0) == (not offloads)
-    frames = _frames(tmp_path / row.name / "capture.pcapng")
-    assert len(frames) == row.frames_sent + row.frames_received
+    frames = _frames(tmp_path / "capture.pcapng")
+    counted = sum(row.frames_sent + row.frames_received for row in vars(result).values())
+    assert len(CONTENT) // 1460 * 2 < counted <= len(frames)
     assert all(60 <= len(frame) <= 14 + MTU for frame in frames)
     segments = [frame for frame in frames if TCP in frame]
     assert len(segments) == sum(ARP not in frame for frame in frames)
@@ -94,8 +114,8 @@ def _faults_by_scapy(capture: Path) -> str:
 
 def test_an_expert_finds_no_fault_in_the_capture(tmp_path: Path, file: Path) -> None:
     """tshark, or scapy where that is missing; a damaged copy shows that it looks."""
-    row = _run(tmp_path, file=file)
-    capture = tmp_path / row.name / "capture.pcapng"
+    _run(tmp_path, file=file)
+    capture = tmp_path / "capture.pcapng"
     faults = _faults_by_tshark if shutil.which("tshark") else _faults_by_scapy
     assert faults(capture) == ""
     content = bytearray(capture.read_bytes())
@@ -106,36 +126,32 @@ def test_an_expert_finds_no_fault_in_the_capture(tmp_path: Path, file: Path) -> 
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path, file: Path) -> None:
-    rows, captures = [], []
+    results, captures = [], []
     for name in ("first", "second"):
-        row = _run(tmp_path / name, file=file, interrupt_throttle_rate=1, loss=0.02, corruption=0.02)
-        content = asdict(row)
-        for measured in ("wall_time", "cycles_per_second"):
-            del content[measured]
-        rows.append(content)
-        captures.append((tmp_path / name / row.name / "capture.pcapng").read_bytes())
-    assert rows[0] == rows[1]
+        result = _run(tmp_path / name, file=file, mode=1, link={"loss": 0.02, "corruption": 0.02})
+        content = {phase: asdict(row) for phase, row in vars(result).items()}
+        for row in content.values():
+            for measured in ("wall_time", "cycles_per_second"):
+                del row[measured]
+        results.append(content)
+        captures.append((tmp_path / name / "capture.pcapng").read_bytes())
+    assert results[0] == results[1]
     assert captures[0] == captures[1]
-    assert rows[0]["retransmissions"] > 0
+    assert sum(row["retransmissions"] for row in results[0].values()) > 0
 
 
 def test_an_empty_file_is_a_transfer_of_no_bytes(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()
-    row = _run(tmp_path, file=empty, interrupt_throttle_rate=0)
-    assert row.file_bytes == 0
-    assert row.sha256 == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    result = _run(tmp_path, file=empty, mode=0)
+    assert result.receive.received_bytes == 0
+    assert result.receive.sha256 == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def test_a_run_that_cannot_end_in_time_fails_with_one_line(tmp_path: Path, file: Path) -> None:
-    with pytest.raises(RunFailedError, match=r"itr-3-offloads-on: no end after 0\.001 s of simulated time") as failure:
+    with pytest.raises(
+        RunFailedError, match=r"itr-3-offloads-on-seed-1: no end after 0\.001 s of simulated"
+    ) as failure:
         _run(tmp_path, file=file, time_limit=1_000_000)
     assert "\n" not in str(failure.value)
-    assert not (tmp_path / "itr-3-offloads-on" / "result.json").exists()
-
-
-def test_the_row_is_what_the_folder_holds(tmp_path: Path, file: Path) -> None:
-    row = _run(tmp_path, file=file)
-    stored = json.loads((tmp_path / row.name / "result.json").read_text())
-    assert stored["sha256"] == row.sha256
-    assert int((tmp_path / row.name / "progress").read_text()) == 2 * len(CONTENT)
+    assert not (tmp_path / "rows.json").exists()

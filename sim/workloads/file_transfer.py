@@ -6,7 +6,7 @@ file; B checks it and sends both back; A checks; both close.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sim.errors import RunFailedError
@@ -37,25 +37,26 @@ def first_difference(sent: bytes, received: bytes) -> int | None:
     return low
 
 
+async def _nothing(phase: str) -> None:
+    """What happens between the phases of a transfer that nobody measures."""
+
+
 @dataclass
 class Transfer:
-    """One run's programs and what they measured. Times in nanoseconds.
+    """One run's programs.
 
-    ``on_phase`` is called with ``"send"``, ``"turn"`` (B has all) and ``"done"`` (A has all) at these moments;
-    ``on_progress`` with the number of bytes that crossed so far.
+    ``on_phase`` is awaited with ``"send"``, ``"turn"`` (B has all) and ``"done"`` (A has all) at these moments.
+    ``on_receive`` is called with ``"A"`` or ``"B"`` and the number of file bytes that its program got,
+    ``on_round_trip`` with the nanoseconds of each, which ``round_trips`` keeps.
     """
 
     env: Environment
     content: bytes
     round_trip_count: int
-    on_phase: Callable[[str], None] = lambda phase: None
-    on_progress: Callable[[int], None] = lambda count: None
+    on_phase: Callable[[str], Awaitable[None]] = _nothing
+    on_receive: Callable[[str, int], None] = lambda host, count: None
+    on_round_trip: Callable[[int], None] = lambda duration: None
     round_trips: list[int] = field(default_factory=list)
-    send_started: int = 0
-    send_finished: int = 0
-    receive_started: int = 0
-    receive_finished: int = 0
-    _crossed: int = 0
 
     @property
     def sha256(self) -> str:
@@ -70,11 +71,8 @@ class Transfer:
         connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         for _ in range(self.round_trip_count):
             await connection.sendall(await _exactly(connection, 1))
-        received = await self._receive(connection)
-        self.send_finished = self.env.now
-        self._compare(received, "B")
-        self.on_phase("turn")
-        self.receive_started = self.env.now
+        self._compare(await self._receive(connection, "B"), "B")
+        await self.on_phase("turn")
         await self._send(connection)
         if await connection.recv(1):
             raise RunFailedError("B: A sent more than the file")
@@ -91,13 +89,12 @@ class Transfer:
             await connection.sendall(b"\x00")
             await _exactly(connection, 1)
             self.round_trips.append(self.env.now - started)
-        self.on_phase("send")
-        self.send_started = self.env.now
+            self.on_round_trip(self.round_trips[-1])
+        await self.on_phase("send")
         await self._send(connection)
-        received = await self._receive(connection)
-        self.receive_finished = self.env.now
+        received = await self._receive(connection, "A")
+        await self.on_phase("done")
         self._compare(received, "A")
-        self.on_phase("done")
         await connection.close()
 
     async def _send(self, connection: StreamSocket) -> None:
@@ -105,7 +102,7 @@ class Transfer:
         for start in range(0, len(self.content), _CHUNK_BYTES):
             await connection.sendall(self.content[start : start + _CHUNK_BYTES])
 
-    async def _receive(self, connection: StreamSocket) -> bytes:
+    async def _receive(self, connection: StreamSocket, host: str) -> bytes:
         length = int.from_bytes(await _exactly(connection, 8), "big")
         pieces = []
         left = length
@@ -115,8 +112,7 @@ class Transfer:
                 break
             pieces.append(piece)
             left -= len(piece)
-            self._crossed += len(piece)
-            self.on_progress(self._crossed)
+            self.on_receive(host, len(piece))
         return b"".join(pieces)
 
     def _compare(self, received: bytes, host: str) -> None:
