@@ -106,10 +106,11 @@ class _Workers:
 
     def close(self) -> None:
         """End what is still running."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
+            self._executor.shutdown(wait=False)
             self._client.close()
             return
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.kill()
             process.join()

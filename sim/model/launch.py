@@ -55,8 +55,8 @@ def _tell_dma(bus: ModelBus) -> None:
             observer("read", cycle * CYCLE_NS, (times.last - cycle + 1) * CYCLE_NS, length)
         return times
 
-    def watched_write(cycle: int, address: int, data: bytes) -> int:
-        last = write(cycle, address, data)
+    def watched_write(cycle: int, address: int, data: bytes, **options: int) -> int:
+        last = write(cycle, address, data, **options)
         for observer in bus.dma:
             observer("write", cycle * CYCLE_NS, (last - cycle + 1) * CYCLE_NS, len(data))
         return last

@@ -150,8 +150,8 @@ def _genode(rows: _Rows) -> Published:
         + (
             "Goodput is best between, as published."
             if optimum
-            else "Goodput has no optimum: our host has time left without throttling, so the wire limits it, and its window "
-            "covers the longest interval. Theirs was slower, and had a smaller window."
+            else "Goodput has no optimum: our host has time left without throttling, so the wire limits it, and its "
+            "window covers the longest interval. Theirs was slower, and had a smaller window."
         ),
     )
 
