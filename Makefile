@@ -9,6 +9,9 @@ PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 
 RUN := $(VENV)/bin/python -m
 
+# A file's tests stay in one process; tests/conftest.py has the order.
+PARALLEL := -q -n auto --dist loadfile --no-loadscope-reorder
+
 # The order of things in generated Verilog follows that of Python's sets: were it another in each process of the tests,
 # each would build its simulators anew.
 export PYTHONHASHSEED := 0
@@ -18,7 +21,7 @@ quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help tools setup report test lint check fuzz bench coverage synth formal clean
+.PHONY: help tools setup report test lint check fuzz bench calibrate fidelity coverage synth formal clean
 
 help:
 	@echo "make report  [FILE=path] [MODES=0,1,3,4,8000] [JOBS=n] [WAVES=1]   run the main job, make build/report/"
@@ -28,6 +31,8 @@ help:
 	@echo "make check   the same, and the fast tests (under a minute)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make bench   measure speed, print it, make build/bench.json"
+	@echo "make calibrate  measure the stages of the RTL, make sim/model/calibration.json"
+	@echo "make fidelity   the distance of the fast model to the RTL, make build/fidelity.json and docs/fidelity.md"
 	@echo "make coverage   lines, toggles and functional points that the whole-NIC tests reach, make build/coverage.json"
 	@echo "make synth   synthesise, place and route for an ECP5, print area and timing, make build/synth.json"
 	@echo "make formal  [ONLY=names]   prove what the NIC's parts promise, refute a mutant of each, make build/formal.json"
@@ -54,7 +59,7 @@ report: $(INSTALLED) | tools
 		$(if $(JOBS),--jobs $(call quote,$(JOBS))) $(if $(filter 1,$(WAVES)),--waves)
 
 test: $(FORMAL_INSTALLED) | tools
-	@$(RUN) pytest -q -n auto --dist loadfile
+	@$(RUN) pytest $(PARALLEL)
 
 lint: $(INSTALLED) | tools
 	@$(RUN) ruff check --quiet
@@ -63,7 +68,7 @@ lint: $(INSTALLED) | tools
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 
 check: lint $(FORMAL_INSTALLED) | tools
-	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not rtl"
+	@$(RUN) pytest $(PARALLEL) -m "not slow and not rtl"
 
 fuzz: $(INSTALLED) | tools
 	@$(RUN) tests.fuzz $(if $(SECONDS),--seconds $(call quote,$(SECONDS))) $(if $(SEED),--seed $(call quote,$(SEED))) \
@@ -88,8 +93,14 @@ formal: $(FORMAL_INSTALLED) | tools
 bench: $(INSTALLED) | tools
 	@$(RUN) sim.cli bench
 
+calibrate: $(INSTALLED) | tools
+	@$(RUN) sim.cli calibrate
+
+fidelity: $(INSTALLED) | tools
+	@$(RUN) sim.cli fidelity $(if $(JOBS),--jobs $(call quote,$(JOBS)))
+
 coverage: $(INSTALLED) | tools
-	@VERILOG_COVERAGE=1 $(RUN) pytest -q -n auto --dist loadfile tests/hw/test_nic_*.py
+	@VERILOG_COVERAGE=1 $(RUN) pytest $(PARALLEL) tests/hw/test_nic_*.py
 	@$(RUN) sim.cli coverage
 
 clean:

@@ -17,6 +17,7 @@ from sim import benchmarks, ethtool_command, formal, synthesis
 from sim import coverage as verilog_coverage
 from sim.errors import RunFailedError, UserError
 from sim.experiment_commands import compare, report, run, sweep
+from sim.fidelity.command import run_calibration, run_fidelity
 from sim.measurement import write
 from sim.rtl import build
 
@@ -44,6 +45,20 @@ def bench() -> None:
     path = build.BUILD / "bench.json"
     write(figures, path)
     print(f"Figures: {path}")
+
+
+@app.command()
+def calibrate() -> None:
+    """Measure the RTL's stages, and write the model's calibration (sim/model/calibration.json)."""
+    run_calibration(Console())
+
+
+@app.command()
+def fidelity(
+    jobs: Annotated[int, typer.Option(min=0, help="Simulators at a time; 0: one per processor.")] = 0,
+) -> None:
+    """Measure the model's distance to the RTL: build/fidelity.json, build/fidelity.html and docs/fidelity.md."""
+    run_fidelity(Console(), jobs=jobs)
 
 
 @app.command()

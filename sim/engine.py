@@ -195,6 +195,10 @@ class Scheduler:
         """Time, a number that keeps calls of the same time in their order, and the call."""
         self._sequence = 0
         self._failure: BaseException | None = None
+        self.held = 0
+        """How many processors run code at this moment: it is they who decide what time it takes."""
+        self._horizon: int | None = None
+        """Beyond which time does not come by itself."""
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
@@ -202,9 +206,9 @@ class Scheduler:
         heapq.heappush(self._heap, (when if when > self.now else self.now, self._sequence, call))
         return call
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         """Let time pass until ``when`` for the task that runs, if its clock can do so and nothing else is due by then.
-        Returns whether it has."""
+        Returns whether it has. ``held`` is how many processors run code of which this is the wish."""
         return False
 
     def sleep(self, duration: int) -> _Sleep:
@@ -229,6 +233,10 @@ class Scheduler:
 
     def run_until(self, time: int) -> None:
         """Make every call that is due at or before ``time``, then stand at ``time``."""
+        self._horizon = time
+        self._advance(time)
+
+    def _advance(self, time: int) -> None:
         heap = self._heap
         while heap and heap[0][0] <= time:
             when, _, call = heapq.heappop(heap)
@@ -245,9 +253,11 @@ class Scheduler:
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
 
-    def jump(self, when: int) -> bool:
+    def jump(self, when: int, *, held: int = 0) -> bool:
         heap = self._heap
-        if (heap and heap[0][0] <= when) or self._failure is not None:
+        if self.held != held or (heap and heap[0][0] <= when) or self._failure is not None:
+            return False
+        if self._horizon is not None and when > self._horizon:
             return False
         self.now = when
         return True
@@ -259,5 +269,6 @@ class EventEngine(Scheduler):
             when = self.next_call()
             if when is None:
                 raise DeadlockError("nothing is left to happen, and the main coroutine still waits")
-            self.run_until(when)
+            self._horizon = None
+            self._advance(when)
         return task.result()

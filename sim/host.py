@@ -27,7 +27,8 @@ class _Settle:
         self.flow = flow
 
     def __await__(self) -> Generator["_Settle", None, None]:
-        if not self.flow.processor.holds(self.flow):
+        processor = self.flow.processor
+        if not processor.holds(self.flow) and not processor.finish(self.flow):
             yield self
 
     def arm(self, task: Steppable) -> Callable[[], None]:

@@ -79,9 +79,17 @@ class Direction:
 
     def send_burst(self, frames: list[bytes]) -> int:
         """Queue frames back to back; returns the time at which the last one's gap is over."""
+        if not self.ahead or self.taps or self.faults.loss or self.faults.corruption or self.deliver is None:
+            for frame in frames:
+                self.send(frame)
+            return self._free_at
+        start, byte_time, delay, deliver = max(self.env.now, self._free_at), self.byte_time, self.delay, self.deliver
         for frame in frames:
-            self.send(frame)
-        return self._free_at
+            deliver(start + delay, frame)
+            start += (PREAMBLE_BYTES + len(frame) + GAP_BYTES) * byte_time
+        self.frames += len(frames)
+        self._free_at = start
+        return start
 
     def carry(self, start: int, frame: bytes) -> int:
         """A frame whose preamble starts (or, from a station that serialises by itself, started) at ``start``."""

@@ -20,8 +20,14 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what builds a simulator, so that ``-m "not rtl"`` leaves the fast tests."""
+    """Mark what builds a simulator, so that ``-m "not rtl"`` leaves the fast tests.
+
+    Files that take long come first, those of the whole NIC before all others: when the last ones begin, no processor is
+    to be left without work.
+    """
     for item in items:
         simulate = getattr(getattr(item, "module", None), "simulate", None)
         if getattr(simulate, "__module__", "") == "tests.hw.simulate":
             item.add_marker(pytest.mark.rtl)
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("rtl")}
+    items.sort(key=lambda item: (not item.path.name.startswith("test_nic_"), item.path not in long))

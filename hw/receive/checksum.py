@@ -46,12 +46,9 @@ class ChecksumResult:
 
 def _sum(octets: bytes, start: int = 0) -> int:
     """One's complement sum of big-endian 16-bit words (RFC 1071), not inverted."""
-    total = start
-    for index, octet in enumerate(octets):
-        total += octet if index & 1 else octet << 8
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    total = start + (int.from_bytes(octets, "big") << 8 * (len(octets) & 1))
+    # One's complement addition is addition modulo 65535 in which only a sum of zeros is 0 (RFC 1071 section 2).
+    return total % 0xFFFF or (0xFFFF if total else 0)
 
 
 def receive_checksum(

@@ -73,8 +73,8 @@ class ReceivePath(wiring.Component):
     pointers : ``Out(BufferPointers)``
         Those of the packet buffer.
     watched : ``In(1)``
-        The wake-up unit keeps up: while low no word is taken, nor is it decided of a frame that has ended. High unless
-        connected.
+        The wake-up unit keeps up: while low no word is taken, nor is it decided of a frame that has ended. Once high
+        it stays so until a word is taken. High unless connected.
     taken : ``Out(1)``
         A word is taken.
     decided : ``Out(1)``, verdict : ``Out(WakeVerdict)``, frame_length : ``Out(15)``
@@ -145,9 +145,8 @@ class ReceivePath(wiring.Component):
             self.frame_length.eq(filter_.length),
             self.pointers.eq(buffer.pointers),
             checksum.words.payload.eq(self.words.payload),
-            # The checksum is at a word's last quarter when the wake-up unit is through with the word before.
-            checksum.words.valid.eq(self.words.valid & passing & (self.watched | ~checksum.words.ready)),
-            self.words.ready.eq(checksum.words.ready & self.watched),
+            checksum.words.valid.eq(self.words.valid & passing & self.watched),
+            self.words.ready.eq(checksum.words.ready),
             checksum.pcss.eq(self.rxcsum.pcss),
             checksum.ip_offload.eq(self.rxcsum.ipofl),
             checksum.tcp_offload.eq(self.rxcsum.tuofl),

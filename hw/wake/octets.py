@@ -1,6 +1,6 @@
 """From the receive path's words to single bytes, which the wake-up filters look at one by one (manual 6.4.3)."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +29,7 @@ class OctetStream(wiring.Component):
     octet : ``Out(FrameByte)``
     ready : ``Out(1)``
         The next word may be taken; behind a frame's last: all of it has gone by, and every filter has seen it. Once
-        high it stays so until a word is taken.
+        high it stays so until a word is taken, then it is low for at least a cycle.
     """
 
     word: In(ReceiveWord)
@@ -41,31 +41,40 @@ class OctetStream(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first = Signal(init=1)
+        first = Signal(init=1)  # the word that is taken next begins a frame
+        held = Signal(ReceiveWord)  # the word behind the one that goes by
+        holding = Signal()
+        begins = Signal()  # it is a frame's first
         shift = Signal(64)
         left = Signal(4)
         drain = Signal(range(_DRAIN_CYCLES + 1))
-        idle = Signal()
         leaves = Signal()
+        turn = Signal()
+        m.d.comb += [
+            leaves.eq((left != 0) & ~self.hold),
+            turn.eq(holding & ((left == 0) | ((left == 1) & leaves))),
+        ]
         m.d.sync += [
             self.octet.data.eq(shift[:8]),
             self.octet.valid.eq(leaves),
-            self.octet.begin.eq(self.taken & first & self.enable),
-        ]
-        m.d.comb += [
-            leaves.eq((left != 0) & ~self.hold),
-            idle.eq((left == 0) & (drain == 0)),
-            # Within a frame the next word may come in the cycle of this one's last byte: 8 bytes in 8 cycles.
-            self.ready.eq(~self.enable | Mux(first, idle, (left == 0) | ((left == 1) & ~self.hold))),
+            self.octet.begin.eq(turn & begins),
         ]
         with m.If(leaves):
             m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1), drain.eq(_DRAIN_CYCLES)]
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)
+        with m.If(turn):
+            m.d.sync += [shift.eq(held.data), left.eq(held.count), holding.eq(0)]
+
+        # From a register, since the receive path hangs on it.
         with m.If(self.taken):
             m.d.sync += [
+                held.eq(self.word),
+                holding.eq(self.enable),
+                begins.eq(first),
                 first.eq(self.word.last),
-                shift.eq(self.word.data),
-                left.eq(Mux(self.enable, self.word.count, 0)),
+                self.ready.eq(0),
             ]
+        with m.Elif(~self.ready):
+            m.d.sync += self.ready.eq(~self.enable | (~holding & (~first | ((left == 0) & (drain == 0)))))
         return m

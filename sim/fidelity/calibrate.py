@@ -89,7 +89,7 @@ CHECKPOINTS = (
     Checkpoint("phy_link", "phy", "interrupt", 2),
     Checkpoint("mdic_end", "phy", "interrupt", -1),
 )
-"""In an order in which each parameter is free of those behind it, as far as that goes; the rest takes a second round."""
+"""In an order in which a parameter hangs on those before it. What is left of other ties takes more rounds."""
 
 
 def fit(rtl: list[Seen], timing: Timing, *, on_progress: Callable[[int], None] = lambda done: None) -> Timing:

@@ -99,8 +99,8 @@ class _Player:
         self.last = self.env.now
         self.delivered.append((number_of(bytes(skb.data)), self.device.cpu.now))
 
-    def _tap(self, way: Way, start: int, frame: bytes) -> None:
-        if way is self.link.a_to_b:
+    def _tap(self, direction: Way, start: int, frame: bytes) -> None:
+        if direction is self.link.a_to_b:
             self.last = self.env.now
             self.sent.append((number_of(frame), start))
 

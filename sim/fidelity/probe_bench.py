@@ -41,8 +41,8 @@ class ProbeBench:
     def now(self) -> int:
         return (self.env.now - self.begin) // CYCLE_NS
 
-    def _tap(self, way: Direction, start: int, frame: bytes) -> None:
-        if way is self.link.a_to_b:
+    def _tap(self, direction: Direction, start: int, frame: bytes) -> None:
+        if direction is self.link.a_to_b:
             self.seen["frames"].append(((start - self.begin) // CYCLE_NS, len(frame)))
 
     # Registers

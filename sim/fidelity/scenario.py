@@ -1,5 +1,6 @@
 """A scenario: one host with the driver on a NIC, traffic to it or from it, for some hundred microseconds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -49,9 +50,9 @@ class Scenario:
     """More than one: packets for TSO, of so many frames each."""
     checksums: bool = False
     """Frames are of UDP over IPv4, and the NIC checks and makes their checksums."""
-    driver: dict[str, int] = field(default_factory=dict)
+    driver: Mapping[str, int] = field(default_factory=dict)
     """Fields of ``E1000Parameters``."""
-    costs: dict[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
     """Fields of ``HostCosts``."""
     receive_thresholds: int = 0
     """RXDCTL, if it is not what the driver leaves there."""
@@ -76,7 +77,7 @@ class Scenario:
     def parameters(self) -> E1000Parameters:
         """The driver's, with waits cut short in which nothing happens."""
         short: dict[str, Any] = {"dma_drain": 5_000, "reset_recovery": 2_000}
-        return E1000Parameters(**short | self.driver)
+        return E1000Parameters(**short | dict(self.driver))
 
     def host_costs(self) -> HostCosts:
         costs: dict[str, Any] = dict(self.costs)

@@ -66,10 +66,8 @@ def segmented(number: int, size: int, segments: int) -> SkBuff:
 def number_of(frame: bytes) -> int:
     """The number of a frame, with or without FCS."""
     kind = frame[12:14]
-    if kind == _EXPERIMENTAL:
-        place = _ETHERNET
-    else:
-        place = _UDP_AT + (_TCP_HEADER if frame[23] == _TCP else 8)
+    header = _TCP_HEADER if frame[23] == _TCP else 8
+    place = _ETHERNET if kind == _EXPERIMENTAL else _UDP_AT + header
     number: int = _NUMBER.unpack_from(frame, place)[0]
     return number
 

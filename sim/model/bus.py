@@ -19,6 +19,7 @@ from stack.environment import Timer
 
 __all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
 
+_NEVER = 1 << 63
 MEMORY_BYTES = 16 << 20
 """Size of host memory, as in ``sim/rtl/bench.cpp``."""
 
@@ -26,17 +27,21 @@ MEMORY_BYTES = 16 << 20
 class _Memory(HostMemory):
     """Host memory that brings the NIC up to the present before anyone looks at it, or changes it."""
 
-    def __init__(self, array: npt.NDArray[np.uint8], synchronise: Callable[[], None]) -> None:
+    def __init__(self, array: npt.NDArray[np.uint8], bus: "ModelBus") -> None:
         super().__init__(array)
-        self._synchronise = synchronise
+        self._bus = bus
 
     def read(self, address: int, size: int) -> bytes:
-        self._synchronise()
-        return super().read(address, size)
+        bus = self._bus
+        if bus.env.now >= bus.stale_at:
+            bus.synchronise()
+        return bytes(self._view[address : address + size])
 
     def write(self, address: int, data: bytes) -> None:
-        self._synchronise()
-        super().write(address, data)
+        bus = self._bus
+        if bus.env.now >= bus.stale_at:
+            bus.synchronise()
+        self._view[address : address + len(data)] = data
 
 
 class ModelBus(HostBus):
@@ -56,7 +61,9 @@ class ModelBus(HostBus):
         semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
     ) -> None:
         array = np.zeros(memory_bytes, np.uint8)
-        super().__init__(env, cpu, _Memory(array, self.synchronise))
+        self.stale_at = 0
+        """The time from which on the NIC may have changed something."""
+        super().__init__(env, cpu, _Memory(array, self))
         costs = cpu.costs
         self._return = cycle_at(costs.mmio_read_latency - self._read_request)
         self.events = Events()
@@ -100,21 +107,43 @@ class ModelBus(HostBus):
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame comes whose preamble begins in a cycle."""
+        waiting = self.nic.receive.arrivals
+        first = not waiting
         self.nic.arrive(begin, frame)
-        self._arm()
+        if first:
+            # Behind another frame it changes nothing about what is next.
+            self._arm()
 
     def synchronise(self) -> None:
-        """Bring the NIC and memory up to the present."""
-        cycle = cycle_at(self.env.now)
+        """Bring the NIC and memory up to the present. Its clock stands still until someone looks, or until something
+        may happen that can be seen from outside."""
+        if self.env.now >= self.stale_at:
+            self._advance()
+
+    def _advance(self) -> None:
+        cycle = -(-self.env.now // CYCLE_NS)
         self.events.advance(cycle)
         self.nic.port.land(cycle)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Say from when on the NIC may have changed something."""
+        nic = self.nic
+        due, landing = self.events.due(), nic.port.next_landing()
+        arrivals = nic.receive.arrivals
+        if arrivals and arrivals[0][0] == due:
+            due += nic.receive_lag
+        if due is None or (landing is not None and landing < due):
+            due = landing
+        self.stale_at = _NEVER if due is None else (due - 1) * CYCLE_NS + 1
 
     def _rise(self, cycle: int) -> None:
         self.env.call_at(cycle * CYCLE_NS, self._rose)
 
     def _arm(self) -> None:
-        """Have the scheduler wake the NIC for what is next."""
-        due = self.events.due()
+        """Have the scheduler wake the NIC for what is next of what can be seen from outside."""
+        self._renew()
+        due = self.nic.visible()
         if due is None or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
@@ -124,7 +153,7 @@ class ModelBus(HostBus):
 
     def _wake(self) -> None:
         self._timer = None
-        self.synchronise()
+        self._advance()
         self._arm()
 
 

@@ -12,10 +12,12 @@ _BEHIND = 1 << 62
 class Events:
     """A heap of calls that are due in a cycle of 125 MHz; of those in the same cycle the first asked for is first."""
 
-    __slots__ = ("_heap", "_running", "_sequence", "now")
+    __slots__ = ("_heap", "_running", "_sequence", "limit", "now")
 
     def __init__(self) -> None:
         self.now = 0
+        self.limit = 0
+        """The cycle up to which ``advance`` goes: nothing that comes from outside changes what happens until then."""
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self._running = False
@@ -30,6 +32,10 @@ class Events:
         self._sequence = sequence = self._sequence + 1
         heappush(self._heap, (cycle if cycle > self.now else self.now, _BEHIND + sequence, action, arguments))
 
+    def nothing_until(self, cycle: int) -> bool:
+        """Whether no call is due up to and in a cycle."""
+        return not self._heap or self._heap[0][0] > cycle
+
     def due(self) -> int | None:
         """The cycle of the next call."""
         return self._heap[0][0] if self._heap else None
@@ -39,6 +45,7 @@ class Events:
         if self._running:
             return
         self._running = True
+        self.limit = cycle
         heap = self._heap
         try:
             while heap and heap[0][0] <= cycle:

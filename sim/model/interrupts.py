@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from hw.interrupt import CAUSES, InterruptThrottle
-from hw.moderation import CYCLES_PER_UNIT
+from hw.interrupt import CAUSES, CYCLES_PER_UNIT, InterruptThrottle, Semantics
+from hw.moderation import CYCLES_PER_UNIT as CYCLES_PER_DELAY
 from hw.registers import BY_NAME
 from sim.model.events import Events
 
@@ -32,6 +32,8 @@ class Interrupts:
         self._rise_at: int | None = None
         self._fall = -1
         self._pin = False
+        self._announced = False
+        """The host has seen the pin's last rise."""
         self.reset()
 
     def reset(self) -> None:
@@ -91,13 +93,16 @@ class Interrupts:
         self.interval = interval
         self._follow()
 
-    def may_rise(self) -> int | None:
-        """The earliest cycle in which the pin could rise whatever causes come, or None if software has to act first."""
-        if self.pin or not self.mask:
+    def opens(self) -> int | None:
+        """The cycle before which no cause that comes can make the host see a rise, or None if software has to act
+        first."""
+        if self._pin:
+            return None if self._announced else self._events.now
+        if not self.mask:
             return None
-        now = self._events.now
-        earliest: int = self._throttle.earliest(pending_since=now, last_rise=self.last_rise, interval=self.interval)
-        return earliest
+        if self._throttle.semantics is Semantics.HOLD_OFF or self.last_rise is None:
+            return 0
+        return self.last_rise + self.interval * int(CYCLES_PER_UNIT)
 
     def _follow(self) -> None:
         if not self.causes & self.mask:
@@ -122,11 +127,13 @@ class Interrupts:
             return
         self._rise_at = None
         self.pin = True
+        self._announced = False
         self.last_rise = rise
         self._events.at(rise + _SEEN, self._seen, rise)
 
     def _seen(self, rise: int) -> None:
         if self.pin and rise == self.last_rise:
+            self._announced = True
             self._on_rise()
 
 
@@ -156,11 +163,11 @@ class DelayTimers:
             return
         now = self._events.now
         due = self._packet_due
-        self._packet_due = now + CYCLES_PER_UNIT * self.packet_delay
+        self._packet_due = now + CYCLES_PER_DELAY * self.packet_delay
         if due is None:
             self._events.at(self._packet_due, self._packet_over)
         if self.absolute_delay and self._absolute_due is None:
-            self._absolute_due = now + CYCLES_PER_UNIT * self.absolute_delay
+            self._absolute_due = now + CYCLES_PER_DELAY * self.absolute_delay
             self._events.at(self._absolute_due, self._absolute_over, self._absolute_due)
 
     def expire(self) -> None:

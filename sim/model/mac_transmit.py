@@ -120,6 +120,11 @@ class MacTransmit:
         return self._head, self._tail, self._head_saved, self._tail_saved, max(len(self._waiting) - 1, 0)
 
     @property
+    def active(self) -> bool:
+        """There are frames, or may be at once."""
+        return self.busy or self._starting or bool(self._waiting)
+
+    @property
     def packets(self) -> int:
         return len(self._waiting)
 

@@ -96,7 +96,7 @@ class MemoryPort:
     # Writes
 
     def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
-        """Offer data in a cycle, in as many bursts as it takes; returns that in which the last word has been handed over."""
+        """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
         while True:
@@ -106,6 +106,41 @@ class MemoryPort:
                 return done
             address, data = address + piece, data[piece:]
             done += self._timing.receive_dma_burst
+
+    first_word = _WRITE
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self._size
+
+    @property
+    def write_latency(self) -> int:
+        return self._write_latency
+
+    @property
+    def full_width(self) -> bool:
+        """The bus takes a word in every cycle."""
+        return self._width == _WORD
+
+    @property
+    def write_free(self) -> int:
+        """The cycle from which a burst is taken at once."""
+        return self._write_free
+
+    def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
+        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
+
+        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks before ``limit``.
+        """
+        length = len(data)
+        self.write_bytes += length
+        self._write_free = taken - self._timing.arbiter_early
+        due = taken + self._write_latency
+        if due <= limit and not self._landings:
+            self._view[address : address + length] = data
+        else:
+            self._landings.append(_Landing(taken, due, address, data))
 
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free
@@ -142,6 +177,10 @@ class MemoryPort:
         """The first cycle from one on in which a bus of less than a word per cycle takes a word."""
         turn = -(-(cycle - 2) * _WORD // self._word_eighths)
         return 2 - (-self._word_eighths * turn // _WORD)
+
+    def next_landing(self) -> int | None:
+        """The cycle in which memory shows the next write."""
+        return self._landings[0].due if self._landings else None
 
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""

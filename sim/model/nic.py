@@ -21,6 +21,7 @@ from sim.model.management import Management
 from sim.model.memory_port import MemoryPort
 from sim.model.pause import FlowControl, FlowControlSettings
 from sim.model.receive import Receive
+from sim.model.receive_batch import Batch
 from sim.model.registers import RegisterWindow
 from sim.model.ring import Prefetch, Ring
 from sim.model.timing import Timing
@@ -38,6 +39,7 @@ _DD_BYTE = TRANSMIT_LEGACY.fields["dd"][0] // 8
 _RECEIVE_MINIMUM = "RXDMT0"
 _RECEIVE_FIELDS = tuple(name.upper() for name in ReceiveControl.members)
 _CTRL, _CTRL_EXT, _STATUS, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "CTRL_EXT", "STATUS", "RCTL", "TCTL"))
+_RDT = BY_NAME["RDT"].offset
 _BLOCK = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
 
@@ -73,12 +75,19 @@ class Nic:
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
         self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
         self._serving = False
+        self._awaited = 0
+        """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
         self._register_free = 0
         self._held_until = 0
         self.link = False
         """STATUS.LU."""
         self._phy_link = False
+        self._on_wire = True
+        """Frames of the wire, at 1 Gb/s, reach the receiver."""
         self._build()
+        batch = Batch(self)
+        self.receive.batch = batch
+        self.receive_lag = batch.lag
         self._handlers()
         self._load_eeprom()
         self._held_until = 0
@@ -166,11 +175,13 @@ class Nic:
     def write(self, arrival: int, offset: int, value: int) -> None:
         """A register write reaches the NIC in a cycle."""
         self._accesses.append((arrival, offset, value, None))
+        self._awaited += offset != _RDT
         self._serve()
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
         self._accesses.append((arrival, offset, 0, answer))
+        self._awaited += 1
         self._serve()
 
     def _serve(self) -> None:
@@ -192,6 +203,7 @@ class Nic:
             self.events.at(self._held_until, self._write, start + held, offset, value)
             return
         self.window.write(offset, value)
+        self._awaited -= offset != _RDT
         self._register_free = start + self.timing.register_write_busy
         self._serving = False
         self._serve()
@@ -201,11 +213,27 @@ class Nic:
         if held > 0:
             self.events.at_end(self._held_until, self._read, start + held, offset, answer)
             return
+        self._awaited -= 1
         extra = self.timing.register_block if offset in _BLOCK else 0
         answer(self.window.read(offset), self.events.now + self.timing.register_answer + extra)
         self._register_free = start + self.timing.register_read_busy + extra
         self._serving = False
         self._serve()
+
+    def visible(self) -> int | None:
+        """The cycle before which nothing happens by itself that can be seen from outside but in memory."""
+        due = self.events.due()
+        if (
+            due is None
+            or self._awaited
+            or self.transmit_prefetch.active
+            or self.transmit.active
+            or self.mac.active
+            or self.flow_control.settings.tfce
+        ):
+            return due
+        opens = self.interrupts.opens()
+        return None if opens is None else max(due, opens)
 
     # Registers
 
@@ -439,6 +467,7 @@ class Nic:
         if phy != self._phy_link:
             self._phy_link = phy
             self.wake.link_changed()
+        self._on_wire = self.speed is Speed.GIGABIT and not self.loopback
         link = self._link_state()
         if link != self.link:
             self.link = link
@@ -491,6 +520,10 @@ class Nic:
         self._set_receive()
         self._follow_link()
 
+    def receive_minimum_shift(self) -> int:
+        """How many times the ring's size is halved for RXDMT0."""
+        return int(_RCTL["RDMTS"].get(self.window["RCTL"])) + 1
+
     # What happens
 
     def cause(self, name: str) -> None:
@@ -499,7 +532,7 @@ class Nic:
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""
-        if self.speed is Speed.GIGABIT and not self.loopback:
+        if self._on_wire:
             self.receive.arrive(begin, frame)
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
@@ -524,8 +557,7 @@ class Nic:
             self.cause("SRPD")
 
     def _receive_left(self, left: int) -> None:
-        rdmts = _RCTL["RDMTS"].get(self.window["RCTL"])
-        if left == self.receive_ring.size >> rdmts + 1:
+        if left == self.receive_ring.size >> self.receive_minimum_shift():
             self.cause(_RECEIVE_MINIMUM)
 
     def _transmit_head(self) -> None:

@@ -3,11 +3,11 @@
 import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hw.descriptors import RECEIVE
 from hw.mac.fcs import FCS_BYTES, PREAMBLE_BYTES
-from hw.receive.checksum import receive_checksum
+from hw.receive.checksum import ChecksumResult, receive_checksum
 from hw.receive.dma import WRITTEN_BACK
 from hw.receive.filter import FilterSettings
 from hw.vlan import strip
@@ -18,7 +18,7 @@ from sim.model.ring import Prefetch
 from sim.model.timing import Timing
 from sim.model.write_back import Used, WriteBack
 
-__all__ = ["BUFFER_WORDS", "Receive"]
+__all__ = ["BUFFER_WORDS", "GOOD_RESIDUE", "Receive", "ReceiveBatch", "status_bits"]
 
 BUFFER_WORDS = 6144
 """Words of 8 bytes in the packet buffer (``hw.receive.path.ReceivePath``)."""
@@ -28,7 +28,7 @@ _GAP = 12
 _FIRST_WORD = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
-_GOOD_RESIDUE = 0x2144DF1C
+GOOD_RESIDUE = 0x2144DF1C
 """CRC-32 over a frame with its FCS, if that is right."""
 
 
@@ -48,9 +48,31 @@ def _place(name: str) -> int:
     return lowest - 8 * int(WRITTEN_BACK)
 
 
+class ReceiveBatch(Protocol):
+    """What ``hw`` does with frames, one after the other, without an event for each step."""
+
+    def take(self, arrivals: deque[tuple[int, int, bytes]]) -> bool:
+        """Take frames off the front, as many as it can. Returns whether there was one."""
+
+
 _DD, _EOP = 1 << _place("dd"), 1 << _place("eop")
 _CHECKSUM, _SPECIAL = _place("checksum"), _place("special")
 _BITS = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "pif", "vp")}
+
+
+def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
+    """Bits of the upper half of a frame's last descriptor."""
+    bits = _BITS
+    status: int = (
+        bits["ixsm"] * sums.ixsm
+        | bits["ipcs"] * sums.ipcs
+        | bits["ipe"] * sums.ipe
+        | bits["tcpcs"] * sums.tcpcs
+        | bits["tcpe"] * sums.tcpe
+        | bits["ce"] * verdict.crc_error
+        | bits["pif"] * verdict.inexact
+    )
+    return status
 
 
 class Receive:
@@ -86,6 +108,8 @@ class Receive:
         self._on_decided = on_decided
         self.filter = ReceiveFilter(settings)
         self.tally = ReceiveTally()
+        self.batch: ReceiveBatch | None = None
+        """Takes frames that come back to back in one step, where it can."""
         self._wire_free = 0
         self._epoch = 0
         self.reset(settings)
@@ -100,6 +124,8 @@ class Receive:
         self.pcss = 0
         self.ip_offload = self.tcp_offload = False
         self.stored_bytes = 0
+        self.arrivals: deque[tuple[int, int, bytes]] = deque()
+        """Frames on whose fate is to be decided: in which cycle, when the preamble began, and the frame."""
         self._enabled = False
         self._enabled_before = False
         self._enabled_since = 0
@@ -138,15 +164,43 @@ class Receive:
         last = end + (4 - rest if rest < 4 and length > 8 else 0)
         decided = last + timing.receive_decide
         searched = begin + min(length, 16) + timing.receive_search
-        self._events.at(decided if decided > searched else searched, self._decide, self._epoch, begin, frame)
+        arrivals = self.arrivals
+        arrivals.append((decided if decided > searched else searched, begin, frame))
+        if len(arrivals) == 1:
+            self._events.at(arrivals[0][0], self._next, self._epoch)
         return begin
 
-    def _decide(self, epoch: int, begin: int, frame: bytes) -> None:
-        if epoch != self._epoch or not frame:
+    def _next(self, epoch: int) -> None:
+        """It is decided on a frame that has come."""
+        if epoch != self._epoch:
             return
-        crc_error = zlib.crc32(frame) != _GOOD_RESIDUE
-        first_word = begin + _FIRST_WORD
-        enabled = self._enabled if first_word >= self._enabled_since else self._enabled_before
+        arrivals = self.arrivals
+        if not (self.batch and self.batch.take(arrivals)):
+            _, begin, frame = arrivals.popleft()
+            self._decide(begin, frame)
+        if arrivals:
+            self._events.at(arrivals[0][0], self._next, epoch)
+
+    def enabled_for(self, begin: int) -> bool:
+        """Whether the receiver was on at the first word of a frame that began in a cycle."""
+        return self._enabled if begin + _FIRST_WORD >= self._enabled_since else self._enabled_before
+
+    def passed(self, length: int) -> None:
+        """A frame has gone through in one step."""
+        words = (length + 7 >> 3) + 1
+        self.stored_bytes = length
+        self._head_saved = self._tail_saved = self._tail
+        self._head = self._tail = (self._tail + words) % BUFFER_WORDS
+
+    def idle(self) -> bool:
+        """No frame is in the buffer, or on its way to memory."""
+        return self._current is None and not self._queue
+
+    def _decide(self, begin: int, frame: bytes) -> None:
+        if not frame:
+            return
+        crc_error = zlib.crc32(frame) != GOOD_RESIDUE
+        enabled = self.enabled_for(begin)
         self._on_decided(frame, crc_error, enabled)
         if not enabled:
             return
@@ -175,33 +229,28 @@ class Receive:
     def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
         """The frame as the buffer holds it."""
         settings = self.filter.settings
-        sums = receive_checksum(
+        sums = self.checksums(frame)
+        status = status_bits(sums, verdict)
+        data = frame
+        if self.strip_tag and verdict.tag is not None:
+            data = strip(frame, settings.vet)
+            status |= _BITS["vp"] | verdict.tag << _SPECIAL
+        if self.strip_crc:
+            data = data[: max(len(data) - FCS_BYTES, 0)]
+        # One word of information beside the data.
+        return _Stored(data, status, sums.checksum, (len(data) + 7 >> 3) + 1)
+
+    def checksums(self, frame: bytes) -> ChecksumResult:
+        """What the NIC says of a frame's checksums."""
+        return receive_checksum(
             frame,
             pcss=self.pcss,
             ip_offload=self.ip_offload,
             tcp_offload=self.tcp_offload,
             strip_crc=self.strip_crc,
             strip_tag=self.strip_tag,
-            vet=settings.vet,
+            vet=self.filter.settings.vet,
         )
-        bits = _BITS
-        status = (
-            bits["ixsm"] * sums.ixsm
-            | bits["ipcs"] * sums.ipcs
-            | bits["ipe"] * sums.ipe
-            | bits["tcpcs"] * sums.tcpcs
-            | bits["tcpe"] * sums.tcpe
-            | bits["ce"] * verdict.crc_error
-            | bits["pif"] * verdict.inexact
-        )
-        data = frame
-        if self.strip_tag and verdict.tag is not None:
-            data = strip(frame, settings.vet)
-            status |= bits["vp"] | verdict.tag << _SPECIAL
-        if self.strip_crc:
-            data = data[: max(len(data) - FCS_BYTES, 0)]
-        # One word of information beside the data.
-        return _Stored(data, status, sums.checksum, (len(data) + 7 >> 3) + 1)
 
     # Memory
 

@@ -6,6 +6,8 @@ from hw.registers import REGISTERS, Access, Register
 
 __all__ = ["RegisterWindow"]
 
+_FREQUENT = frozenset(("RDT", "TDT", "ITR", "ICR", "ICS", "IMS", "IMC"))
+
 
 class RegisterWindow:
     """Holds the fields that software alone changes; for all else engines give functions.
@@ -26,10 +28,13 @@ class RegisterWindow:
         self.on_read: dict[str, Callable[[int], int]] = {}
         self.on_write: dict[str, Callable[[int, int], None]] = {}
         self.values: dict[str, list[int]] = {register.name: [0] * register.count for register in REGISTERS}
+        self.version = 0
+        """Counts accesses that change what engines do, but for the doorbells and the interrupt registers."""
         self.reset(arrays=True)
 
     def reset(self, *, arrays: bool = False) -> None:
         """Stored fields take their reset values; the memories that hold arrays do so at power-up only."""
+        self.version += 1
         for register in REGISTERS:
             if register.count == 1 or arrays:
                 value = register.reset & self._stored_mask[register.name]
@@ -54,6 +59,8 @@ class RegisterWindow:
         if found is None:
             return
         register, number = found
+        if register.name not in _FREQUENT:
+            self.version += 1
         self.values[register.name][number] = value & self._stored_mask[register.name]
         told = self.on_write.get(register.name)
         if told:

@@ -81,6 +81,11 @@ class Prefetch:
         self._polling = False
         self._base = 0
 
+    @property
+    def active(self) -> bool:
+        """There are descriptors on the chip, or on their way."""
+        return self._on_chip > 0 or self._deciding or self._fetching
+
     def head_written(self, head: int) -> None:
         self._restart(head)
         self.consider()
@@ -193,6 +198,15 @@ class Prefetch:
             return None
         ready = self._cache[0].ready
         return ready if ready > self._free else self._free
+
+    def at_hand(self, cycle: int) -> tuple[int, int] | None:
+        """Index and address of the descriptor that can be taken in a cycle, if that makes no difference to fetching."""
+        if not self._cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
+            return None
+        place, raw, ready = self._cache[0]
+        if ready > cycle or self._free > cycle:
+            return None
+        return place, int.from_bytes(raw[:8], "little")
 
     def take(self, cycle: int) -> tuple[int, bytes]:
         """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""

@@ -129,6 +129,11 @@ class Transmit:
         self._rest = False
         """There are bytes left of the burst at hand."""
 
+    @property
+    def active(self) -> bool:
+        """There are descriptors inside."""
+        return self._items > 0
+
     # Requester
 
     def offered(self) -> None:

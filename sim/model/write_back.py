@@ -99,6 +99,18 @@ class WriteBack:
         """Whether a descriptor is taken now."""
         return not self._writing and self._events.now >= self.free
 
+    use_cycles = _USE
+
+    def idle(self) -> bool:
+        """Nothing has gathered, nothing is being written, nor is anything being flushed."""
+        return not (self._writing or self._joining or self._flushing or self._rule.group)
+
+    def wrote(self, index: int, free: int) -> None:
+        """A descriptor's status has been written in another way than by ``use``; the next is taken from ``free`` on."""
+        following = index + 1 if index + 1 != self._ring.size else 0
+        self.following = self.head = following
+        self.free = free
+
     def use(self, used: Used) -> None:
         """A descriptor is taken in the present cycle."""
         if self._rule.group and used.index != self.following:

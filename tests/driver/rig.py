@@ -12,6 +12,7 @@ from driver.e1000 import E1000, E1000Parameters, probe
 from sim.engine import EventEngine
 from sim.host import HostCosts, HostCpu
 from sim.memory import HostMemory
+from sim.processor import SchedulerParameters
 from stack.net_device import SoftIrq
 from stack.skbuff import GsoType, IpSummed, SkBuff
 from tests.driver.behavioural_e1000 import BehaviouralBus, BehaviouralE1000, ones_complement_sum
@@ -25,9 +26,9 @@ T = TypeVar("T")
 class Rig:
     """``run`` runs a coroutine; ``up`` probes and opens with these parameters and waits for the link."""
 
-    def __init__(self, *, costs: HostCosts | None = None) -> None:
+    def __init__(self, *, costs: HostCosts | None = None, scheduler: SchedulerParameters | None = None) -> None:
         self.env = EventEngine(seed=1)
-        self.cpu = HostCpu(self.env, costs or HostCosts())
+        self.cpu = HostCpu(self.env, costs or HostCosts(), scheduler=scheduler)
         self.memory = HostMemory(np.zeros(16 << 20, dtype=np.uint8))
         self.device = BehaviouralE1000(self.env, self.memory, mac_address=MAC)
         self.bus = BehaviouralBus(self.env, self.cpu, self.memory, self.device)

@@ -13,6 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from sim.engine import EventEngine
+from sim.processor import SchedulerParameters
 from stack.environment import Cause
 from stack.host import NetworkStack
 from stack.socket import AF_INET, SOCK_DGRAM
@@ -20,6 +21,9 @@ from tests.driver.rig import MAC, PEER, Rig
 
 SPAN = 4_000_000
 """ns of load that are measured, after half of that to settle."""
+
+SCHEDULER = SchedulerParameters(latency=400_000, minimum_granularity=50_000, wakeup_granularity=70_000)
+"""Turns a fifteenth of Linux's, so that there are many of them in that time."""
 
 DATAGRAM = bytes(
     Ether(src=PEER, dst=MAC) / IP(src="192.0.2.2", dst="192.0.2.1") / UDP(sport=9, dport=7) / Raw(bytes(18))
@@ -42,7 +46,7 @@ class Outcome:
 
 def flood(rate: int, *, napi: bool) -> Outcome:
     """Offer ``rate`` datagrams per second to a program that reads them."""
-    rig = Rig()
+    rig = Rig(scheduler=SCHEDULER)
     read = 0
 
     async def program(stack: NetworkStack) -> None:

@@ -30,13 +30,18 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+_INNER = ("stored", "written")
+"""What benches look at inside: signals of these names, in whatever module."""
+
+
 def _public(text: str, name: str) -> str:
-    """A control file that lets cocotb see the ports of module ``name`` and nothing else, which costs speed."""
+    """A control file that lets cocotb see the ports of module ``name`` and little else, which costs speed."""
     header = re.search(rf"^module {name}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert header, f"no module {name}"
     ports = header[1].replace("\n", " ").split(",")
     lines = [f'public_flat_rw -module "{name}" -var "{port.strip()}"' for port in ports]
-    return "\n".join(["`verilator_config", *lines, ""])
+    inner = [f'public_flat_rw -module "*" -var "{signal}"' for signal in _INNER]
+    return "\n".join(["`verilator_config", *lines, *inner, ""])
 
 
 def _keep_runtime(build: Path, runtime: Path) -> None:
@@ -54,7 +59,8 @@ def simulate(component: Component, *, name: str, test_module: str, testcase: str
     """Build ``component`` as module ``name`` and run the cocotb tests of ``test_module`` on it.
 
     Ports are those of ``hw.verilog.convert``: members joined by two underscores (``port__request__valid``), ``clk`` and
-    ``rst``, and a pair as ``gmii_rx_clk`` and ``gmii_rx_rst`` for any other domain used but not declared.
+    ``rst``, and a pair as ``gmii_rx_clk`` and ``gmii_rx_rst`` for any other domain used but not declared. Of what is
+    inside tests see only what ``_INNER`` names.
 
     Parameters
     ----------

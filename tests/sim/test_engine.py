@@ -138,3 +138,18 @@ def test_a_main_coroutine_that_nothing_can_wake_is_named() -> None:
 def test_the_same_seed_gives_the_same_numbers() -> None:
     first, second, other = (EventEngine(seed=seed).random.getrandbits(64) for seed in (5, 5, 6))
     assert first == second != other
+
+
+def test_time_does_not_come_beyond_what_it_is_run_to() -> None:
+    env = EventEngine(seed=1)
+    woken: list[int] = []
+
+    async def sleeper() -> None:
+        await env.sleep(500)
+        woken.append(env.now)
+
+    env.spawn(sleeper())
+    env.run_until(100)
+    assert (env.now, woken) == (100, [])
+    env.run_until(1000)
+    assert woken == [500]

@@ -1,10 +1,16 @@
 """``niclab ethtool``: what its words ask for, and what is said of those that cannot be."""
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from sim import ethtool_script
 from sim.ethtool_actions import LETTERS, Action, parse
+from sim.model.session import run_script
+from sim.model.timing import CALIBRATION, Timing
 
 
 @pytest.mark.parametrize(
@@ -57,3 +63,49 @@ def test_every_letter_is_known_to_both_sides() -> None:
     for letter in LETTERS:
         [action] = parse([f"-{letter}", *settings.get(letter, "").split()])
         assert action.letter == letter
+
+
+def show(words: str, *, workload: str = "none") -> dict[str, Any]:
+    """What is printed, on the model; the cycles of a stage do not matter here."""
+    timing = Timing(**json.loads(CALIBRATION.read_text())["timing"])
+    actions = [action.to_json() for action in parse(words.split())]
+    result: dict[str, Any] = run_script(
+        "sim.ethtool_script:run", {"actions": actions, "workload": workload}, timing=timing
+    )
+    return result
+
+
+def test_changes_come_first_and_then_what_is_to_be_seen() -> None:
+    result = show("-S -C rx-usecs 100 -G rx 512 -K tso off -s wol g -A rx on -d -c", workload="transfer")
+    assert result["good"]
+    statistics, coalescing, rings, features, wake, pause, registers = result["texts"]
+    packets = int(statistics.split("tx_packets: ")[1].split()[0])
+    assert packets > ethtool_script.TRANSFER // 1500
+    assert "tx_tcp_seg_good: 0" in statistics
+    assert coalescing == "Coalesce parameters for eth0:\nAdaptive RX: off\nrx-usecs: 100"
+    assert rings.endswith("Current hardware settings:\nRX:\t\t512\nTX:\t\t256")
+    assert "tcp-segmentation-offload: off" in features
+    assert "tx-checksumming: on" in features
+    assert wake.endswith("\tWake-on: g")
+    assert pause.endswith("RX in force:\ton\nTX in force:\toff")
+    assert "0x02808: RDLEN                  0x00002000" in registers
+
+
+def test_the_self_test_s_outcome() -> None:
+    result = show("-t")
+    assert result["good"]
+    [text] = result["texts"]
+    assert text.startswith("The test result is PASS\nThe test extra info:\nRegister")
+    assert text.count("\t 0") == 5
+
+
+def test_changes_that_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match="tcp-segmentation-offload needs tx-checksumming"):
+        show("-K tx off tso on")
+
+
+def test_the_command_refuses_in_one_line() -> None:
+    command = [sys.executable, "-m", "sim.cli", "ethtool", "-t", "now"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "niclab: -t takes offline or online, not 'now'\n"

@@ -208,6 +208,28 @@ def test_a_process_that_wakes_cuts_into_one_that_has_had_more() -> None:
     assert waits == [0] * 5
 
 
+def test_a_process_that_sleeps_has_done_its_work_and_gives_the_processor_back() -> None:
+    """Whether time can pass by itself, since nothing else is due, or not."""
+    ends = []
+    for other in (False, True):
+        env = EventEngine(seed=1)
+        cpu = host(env, scheduler=1000)
+
+        async def sleeper(cpu: HostCpu = cpu, env: EventEngine = env) -> tuple[int, int]:
+            await cpu.settle()
+            cpu.spend(Cause.PROGRAM, 500)
+            await env.sleep(10_000)
+            assert cpu.spent()[Cause.PROGRAM] == 500
+            await cpu.settle()
+            return env.now, cpu.processors[0].switches
+
+        if other:
+            for time in range(0, 20_000, 100):
+                env.call_at(time, lambda: None)
+        ends.append(env.run(sleeper()))
+    assert ends == [(12_000, 2)] * 2
+
+
 def test_pinned_processes_work_at_the_same_time() -> None:
     env = EventEngine(seed=1)
     cpu = HostCpu(env, FREE, processors=2, irq_affinity=1)

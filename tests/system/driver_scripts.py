@@ -1,4 +1,4 @@
-"""Scripts for ``test_driver.py``: they run inside the simulator, on the Verilated NIC."""
+"""Scripts for ``test_driver.py``: they run on the Verilated NIC, inside its simulator, and on the model."""
 
 from typing import Any
 
