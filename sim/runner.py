@@ -148,8 +148,10 @@ def run_all(
             rows = store.get(run.key)
             if rows is not None:
                 # Another experiment may have asked for the same run, under another name.
-                named = {"experiment": run.experiment, "name": run.name, "varied": json.dumps(run.varied)}
-                progress.rows[run.name] = [replace(row, **named) for row in rows]
+                varied = json.dumps(run.varied)
+                progress.rows[run.name] = [
+                    replace(row, experiment=run.experiment, name=run.name, varied=varied) for row in rows
+                ]
         progress.kept = len(progress.rows)
     waiting = [run for run in reversed(runs) if run.name not in progress.rows]
     on_progress(progress)
