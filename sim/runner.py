@@ -79,7 +79,7 @@ class _Workers:
         from distributed import Client  # takes a second, and is for those who ask for it
 
         try:
-            self._client = Client(address, timeout=_CLUSTER_SECONDS)  # type: ignore[no-untyped-call]
+            self._client = Client(address, timeout=_CLUSTER_SECONDS)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"no Dask scheduler answers at {address}: {str(error).splitlines()[0]}") from None
         threads = sum(self._client.nthreads().values())
