@@ -280,7 +280,8 @@ class EventEngine(Scheduler):
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""
-        task = self._main = self.spawn(main, name="main")
+        task = self.spawn(main, name="main")
+        self._main = task
         while not task.done():
             when = self.next_call()
             if when is None:

@@ -79,7 +79,7 @@ class _Workers:
         from distributed import Client  # takes a second, and is for those who ask for it
 
         try:
-            self._client = Client(address, timeout=_CLUSTER_SECONDS)  # type: ignore[no-untyped-call]
+            self._client = Client(address, timeout=_CLUSTER_SECONDS)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"no Dask scheduler answers at {address}: {str(error).splitlines()[0]}") from None
         threads = sum(self._client.nthreads().values())
@@ -106,10 +106,11 @@ class _Workers:
 
     def close(self) -> None:
         """End what is still running."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
+            self._executor.shutdown(wait=False)
             self._client.close()
             return
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.kill()
             process.join()
@@ -147,8 +148,10 @@ def run_all(
             rows = store.get(run.key)
             if rows is not None:
                 # Another experiment may have asked for the same run, under another name.
-                named = {"experiment": run.experiment, "name": run.name, "varied": json.dumps(run.varied)}
-                progress.rows[run.name] = [replace(row, **named) for row in rows]
+                varied = json.dumps(run.varied)
+                progress.rows[run.name] = [
+                    replace(row, experiment=run.experiment, name=run.name, varied=varied) for row in rows
+                ]
         progress.kept = len(progress.rows)
     waiting = [run for run in reversed(runs) if run.name not in progress.rows]
     on_progress(progress)

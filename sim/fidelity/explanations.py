@@ -4,7 +4,8 @@ __all__ = ["EXPLANATIONS"]
 
 _COINCIDENCE = (
     "Frames of both directions come with the same period. The model completes a transmit descriptor some 5 cycles "
-    "sooner when the buffer is full, and so TXDW and RXT0, which on the RTL share an interrupt, come one after the other"
+    "sooner when the buffer is full, and so TXDW and RXT0, which on the RTL share an interrupt, come one after the "
+    "other"
 )
 _FLUSH = (
     "The read of ICR waits until memory shows the writes before it. The next frame's write falls within a few cycles "

@@ -36,7 +36,7 @@ def model_error(rows: Sequence[Row], path: Path = FIDELITY) -> ModelError | None
         errors: dict[str, dict[bool, list[tuple[str, float]]]] = defaultdict(lambda: {True: [], False: []})
         for entry in figures:
             kind, measure, scenario = str(entry["name"]).split(".", 2)
-            if kind == "error":
+            if kind == "error" and entry["unit"] == "%":
                 held_out = bool(entry["conditions"].get("held_out"))
                 errors[measure][held_out].append((scenario, float(entry["value"])))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -1,7 +1,8 @@
 """What one would choose, in plain words, and how sure that is over the seeds.
 
 Each mode is scored by how far it is from the best one, in latency (99th percentile) and in processor time, as mean of
-logarithms over the loads of a case. The trade is the sum of both. A mode that gives up goodput is no candidate.
+logarithms over the loads of a case. The trade is the sum of both. A mode that gives up goodput is no candidate, unless
+the goodput is only the latency in other words.
 """
 
 import math
@@ -17,6 +18,9 @@ __all__ = ["Choice", "Recommendation", "recommend"]
 
 _GOODPUT_KEPT = 0.97
 """Share of the best mode's goodput that a candidate must reach at every load."""
+
+_CLOSED_LOOP = {"ping-pong", "incast"}
+"""Workloads whose goodput is what their latency makes it: it says nothing more."""
 
 _Value = Callable[[Row], float]
 
@@ -77,6 +81,8 @@ def _candidates(case: Case) -> list[Variant]:
         for variant in case.variants
         if variant[1] is on and all(len(case.at(load, variant)) == len(case.seeds) for load in case.loads)
     ]
+    if case.rows[0].workload in _CLOSED_LOOP:
+        return whole
     kept = []
     for variant in whole:
         for load in case.loads:

@@ -48,6 +48,17 @@ def test_a_mode_that_loses_goodput_is_no_candidate() -> None:
     assert "Not considered, for it loses goodput or did not run everywhere: throttling off." in found.text
 
 
+def test_goodput_of_round_trips_is_no_argument() -> None:
+    rows = [
+        replace(_row(mode, 1, late, busy, goodput=1 / late), workload="ping-pong")
+        for mode, late, busy in ((0, 11e-6, 0.9), (8000, 125e-6, 0.05))
+    ]
+    [case] = cases_of(rows)
+    found = recommend(case)
+    assert found is not None
+    assert (found.latency.mode, found.processor.mode) == (0, 8000)
+
+
 def test_nothing_is_advised_where_nothing_was_compared() -> None:
     [alone] = cases_of([synthetic_row(3)])
     assert recommend(alone) is None

@@ -251,10 +251,11 @@ def test_error_of_the_model_is_what_fidelity_measured(tmp_path: Path, rows: list
     assert missing.figure is None
     assert "was not measured" in missing.text
     entries = [
-        {"name": f"error.{measure}.case{number}", "value": value, "conditions": {"held_out": number == 2}}
+        {"name": f"error.{measure}.case{number}", "value": value, "unit": "%", "conditions": {"held_out": number == 2}}
         for measure in ("throughput", "latency_p99")
         for number, value in ((1, 0.25), (2, -1.5))
     ]
+    entries.append({"name": "error.interrupt_times.case1", "value": 80, "unit": "ns", "conditions": {}})
     path.write_text(json.dumps(entries))
     found = model_error(rows, path)
     assert found is not None

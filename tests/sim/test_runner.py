@@ -66,6 +66,15 @@ def test_rows_that_are_kept_are_not_made_again(tmp_path: Path) -> None:
     assert [row.seed for row in second.in_order()] == [1, 2, 3]
 
 
+def test_a_shared_row_bears_the_name_under_which_it_is_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    [run] = small_runs(1)
+    store.put(run.key, [synthetic_row(3)])
+    other = run.model_copy(update={"experiment": "other", "varied": {"driver.napi": True}})
+    [row] = run_all([other], store=store, resume=True, jobs=1).in_order()
+    assert (row.experiment, row.name, row.varied) == ("other", other.name, '{"driver.napi": true}')
+
+
 def test_a_broken_file_of_rows_is_made_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     [run] = small_runs(1)

@@ -77,7 +77,7 @@ def test_bulk_fills_the_wire(tmp_path: Path, way: str) -> None:
     row = run(tmp_path, {"kind": "bulk", "way": way, "warm_up": 1_000_000})
     for direction, goodput in (("send", row.send_goodput), ("receive", row.receive_goodput)):
         # Both ways share the wire with each other's acknowledgments.
-        assert (goodput > 400e6) == (way in (direction, "both"))
+        assert (goodput > 200e6) == (way in (direction, "both"))
     assert row.goodput > 800e6
     assert row.retransmissions == 0
 
@@ -130,7 +130,8 @@ def test_incast_of_many_overruns_the_switch(tmp_path: Path) -> None:
 
 
 def test_the_traditional_path_collapses_and_napi_does_not(tmp_path: Path) -> None:
-    flood = {"kind": "flood", "rate": 1_000_000.0}
+    # A softirq has 2 ms before ksoftirqd lets a program in.
+    flood = {"kind": "flood", "rate": 1_000_000.0, "warm_up": 3_000_000, "duration": 3_000_000}
     rows = {napi: run(tmp_path, flood, napi=napi, interrupt_throttle_rate=0) for napi in (True, False)}
     fair = run(tmp_path, {"kind": "flood", "rate": 50_000.0}, napi=False, interrupt_throttle_rate=0)
     assert fair.transactions == pytest.approx(50, abs=3)
