@@ -207,8 +207,6 @@ class Scheduler:
         """How many processors run code at this moment: it is they who decide what time it takes."""
         self._horizon: int | None = None
         """Beyond which time does not come by itself."""
-        self._main: Task[Any] | None = None
-        """With whose end the run ends."""
 
     def call_at(self, when: int, function: Callable[[], None]) -> _Call:
         self._sequence += 1
@@ -264,6 +262,11 @@ class Scheduler:
 
 class EventEngine(Scheduler):
     """The scheduler with a clock that jumps from one call to the next."""
+
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._main: Task[Any] | None = None
+        """With whose end the run ends."""
 
     def jump(self, when: int, *, held: int = 0) -> bool:
         heap = self._heap
