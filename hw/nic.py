@@ -221,11 +221,10 @@ class Nic(wiring.Component):
     def _control(self, m: Module, file: RegisterFile, reset: Signal) -> None:
         """CTRL.RST and PBA (13.4.1, 13.4.16)."""
         left = Signal(range(_RESET_CYCLES + 1))
-        m.d.comb += reset.eq(left != 0)
         with m.If(file.ctrl.value.rst):
-            m.d.sync += left.eq(_RESET_CYCLES)
+            m.d.sync += [left.eq(_RESET_CYCLES), reset.eq(1)]
         with m.Elif(reset):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), reset.eq(left != 1)]
 
         # Takes effect at a reset, so it is no use if that clears it.
         receive_kib = Signal(BY_NAME["PBA"]["RXA"].width, init=BY_NAME["PBA"]["RXA"].reset)

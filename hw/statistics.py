@@ -231,7 +231,7 @@ class Statistics(wiring.Component):
 
     def _transmitted(self, m: Module) -> _Walk:
         m.submodules.transmitted = queue = SyncFIFOBuffered(width=TransmittedRecord.size, depth=_QUEUE)
-        m.d.comb += [queue.w_data.eq(self.transmitted.payload), queue.w_en.eq(self.transmitted.valid)]
+        m.d.sync += [queue.w_data.eq(self.transmitted.payload), queue.w_en.eq(self.transmitted.valid)]
         record = Signal(TransmittedRecord, name="transmitted_record")
         size = Signal(range(len(SIZE_NAMES)))
         control, good = Signal(name="control"), Signal(name="good")

@@ -88,9 +88,9 @@ class MiiTransmit(wiring.Component):
         reload = Signal.like(left)
         fresh = Signal(init=1)  # first cycle of a nibble
         high = Signal()
-        ends, gigabit = Signal(), Signal()
+        ends = Signal(init=1)  # ``left`` is 0
+        gigabit = Signal()
         m.d.comb += [
-            ends.eq(left == 0),
             gigabit.eq(self.tx_speed == Speed.GIGABIT),
             self.step.eq(ends & (high | gigabit)),
             next_speed.eq(self.tx_speed),
@@ -105,6 +105,7 @@ class MiiTransmit(wiring.Component):
         m.d.sync += [
             self.tx_speed.eq(next_speed),
             left.eq(Mux(ends, reload, left - 1)),
+            ends.eq(Mux(ends, reload == 0, left == 1)),
             fresh.eq(ends),
             high.eq((high ^ ends) & ~gigabit),
             self.tx_strobe.eq(fresh),
