@@ -13,8 +13,7 @@ _FLUSH = (
 )
 
 EXPLANATIONS = {
-    "both-1518": f"{_COINCIDENCE}; the median lies between two groups of latencies, and one frame changes sides.",
-    "both-line-rate-1518": f"{_COINCIDENCE}. Every frame meets the same coincidence, so the count is far off.",
+    "both-line-rate-1518": f"{_COINCIDENCE}.",
     "receive-latency-200": f"{_FLUSH}.",
     "receive-latency-2000": f"{_FLUSH}.",
 }
