@@ -240,8 +240,8 @@ def small_section() -> str:
         + _table(["algorithm", "buffers", *map(_per_cent, losses)], rows)
         + f"\nFour CUBIC flows, round trips of 50 to 150 ms, 200 Mbit/s, queue of 64 KiB, 1 s: {shared:,.0f} bytes/s, "
         f"{100 * dropped:.2f} % dropped, Jain's index {jain:.3f}.\n"
-        f"\nCUBIC's average window at one loss per 1000 packets and 200 ms: {window:.1f} segments, RFC 9438 section "
-        f"5.1: {formula:.1f}.\n"
+        f"\nCUBIC's average window at one loss per 1000 packets and 200 ms: {window:.1f} segments, "
+        f"RFC 9438 section 5.1: {formula:.1f}.\n"
     )
 
 

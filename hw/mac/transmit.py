@@ -11,7 +11,7 @@ cycle, at 100 Mb/s one in 10, at 10 Mb/s one in 100. So whatever is counted here
 A VLAN tag is inserted on the way out (manual 9.2.1 and 3.3.3.1, VLE), so checksums and segmentation know nothing of it.
 """
 
-from amaranth.hdl import Cat, Elaboratable, EnableInserter, Module, Signal
+from amaranth.hdl import Cat, Const, Elaboratable, EnableInserter, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,7 +108,7 @@ class MacTransmit(wiring.Component):
         finish = Signal()
         finishing = Signal()
         m.d.comb += [
-            crc.data.eq(octet),
+            crc.data.eq(word.data[:8]),
             pad_more.eq(self.pad & (short > 1)),
             self.sent.eq(finishing & self.step),
         ]
@@ -121,8 +121,11 @@ class MacTransmit(wiring.Component):
             m.d.sync += word.eq(self.packets.payload)
             m.d.sync += bytes_left.eq(self.packets.valid.replicate(4) & self.packets.payload.count)
 
-        def count_byte() -> None:
+        def count_byte(summed: Value | None = None) -> None:
+            """An octet before the FCS. ``summed``: it is this one, not the word's."""
             m.d.comb += crc.valid.eq(1)
+            if summed is not None:
+                m.d.comb += crc.data.eq(summed)
             with m.If(short != 0):
                 m.d.sync += short.eq(short - 1)
 
@@ -171,8 +174,9 @@ class MacTransmit(wiring.Component):
                         m.next = "TAG"
 
             with m.State("TAG"):
-                m.d.comb += [sending.eq(1), octet.eq(tag_octets.word_select(count[:2], 8))]
-                count_byte()
+                tag_octet = tag_octets.word_select(count[:2], 8)
+                m.d.comb += [sending.eq(1), octet.eq(tag_octet)]
+                count_byte(tag_octet)
                 m.d.sync += count.eq(count + 1)
                 with m.If(count == TAG_BYTES - 1):
                     m.d.sync += count.eq(0)
@@ -180,7 +184,7 @@ class MacTransmit(wiring.Component):
 
             with m.State("PAD"):
                 m.d.comb += sending.eq(1)
-                count_byte()
+                count_byte(Const(0, 8))
                 with m.If(~pad_more):
                     with m.If(insert_fcs):
                         m.next = "FCS"

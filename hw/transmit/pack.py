@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .ahead import take_ahead
 from .layouts import FrameWord, Piece
 
 __all__ = ["TransmitPacker"]
@@ -35,9 +36,6 @@ class TransmitPacker(wiring.Component):
         m = Module()
         piece = Signal(Piece)
         waiting = Signal()
-        # A second piece, so that ``pieces.ready`` comes straight from a register.
-        spare = Signal(Piece)
-        spare_waiting = Signal()
         held = Signal(64)
         fill = Signal(range(9))
         ending = Signal()
@@ -49,17 +47,9 @@ class TransmitPacker(wiring.Component):
         m.d.comb += [
             advance.eq(~self.words.valid | self.words.ready),
             packed.eq(waiting & advance & ~ending),
-            self.pieces.ready.eq(~spare_waiting),
             self.idle.eq(~waiting & ~ending & (fill == 0) & ~self.words.valid),
         ]
-        with m.If(~waiting | packed):
-            m.d.sync += [
-                waiting.eq(spare_waiting | self.pieces.valid),
-                piece.eq(Mux(spare_waiting, spare, self.pieces.payload)),
-                spare_waiting.eq(0),
-            ]
-        with m.Elif(self.pieces.ready):
-            m.d.sync += [spare_waiting.eq(self.pieces.valid), spare.eq(self.pieces.payload)]
+        take_ahead(m, self.pieces, item=piece, present=waiting, taken=packed)
 
         # The piece's first lane meets the first free lane; what goes over the top comes round to the bottom.
         turn = Signal(3)

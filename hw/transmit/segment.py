@@ -30,6 +30,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .ahead import take_ahead
 from .checksum import insert_checksums
 from .gather import Context, PacketOptions
 from .layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES, Chunk, PacketPlan, SegmentWord
@@ -137,12 +138,7 @@ class TransmitSegmenter(wiring.Component):
         loaded = Signal()
         taken = Signal()
         ended = Signal()
-        # A chunk every second cycle is four times what the wire takes, and ``ready`` waits for nothing.
-        m.d.comb += self.chunks.ready.eq(~loaded)
-        with m.If(~loaded):
-            m.d.sync += [loaded.eq(self.chunks.valid), chunk.eq(self.chunks.payload)]
-        with m.Elif(taken):
-            m.d.sync += loaded.eq(0)
+        take_ahead(m, self.chunks, item=chunk, present=loaded, taken=taken)
         with m.If(taken & chunk.last):
             m.d.sync += ended.eq(1)
 
@@ -156,6 +152,8 @@ class TransmitSegmenter(wiring.Component):
         unsent = Signal(20)
         size = Signal(16)
         size_left = Signal(16)
+        plenty = Signal()  # more of it than two chunks; a cycle late, hence not just one
+        m.d.sync += plenty.eq(size_left >= 24)
         final = Signal()
         aborted = Signal()
         from_ip_to_end = Signal(16)
@@ -288,7 +286,7 @@ class TransmitSegmenter(wiring.Component):
 
             with m.State("PAYLOAD"):
                 whole = Signal()
-                m.d.comb += whole.eq(chunk.count <= size_left)
+                m.d.comb += whole.eq(plenty | (chunk.count <= size_left[:5]))
                 with m.If((size_left == 0) | ended):
                     m.d.comb += [
                         packer.pieces.valid.eq(1),

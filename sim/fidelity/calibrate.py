@@ -158,8 +158,10 @@ def calibrate(*, announce: Callable[[str], None]) -> Calibration:
     """Probe the RTL, fit, and write the calibration. The present file is where the search begins."""
     rtl = probe_rtl(build.BUILD / "probes")
     timing = fit(rtl, Calibration.begin(), on_progress=lambda done: None)
-    calibration = Calibration(commit=commit(), nic=nic_digest(), timing=timing)
-    for checkpoint, wanted, shown in open_checkpoints(rtl, timing):
+    still_open = open_checkpoints(rtl, timing)
+    left = {item.parameter: shown - wanted for item, wanted, shown in still_open}
+    calibration = Calibration(commit=commit(), nic=nic_digest(), timing=timing, open=left)
+    for checkpoint, wanted, shown in still_open:
         announce(
             f"{checkpoint.parameter} is not closed: {checkpoint.probe} shows {wanted} at {checkpoint.edge}, "
             f"the model {shown}"

@@ -19,9 +19,11 @@ interrupt, everything the handler read from ICR, and every statistics counter is
 
 What the model's time is made of: parameters that `make calibrate` measures on the RTL
 (`sim/model/calibration.json`), each closed at a checkpoint of a probe
-(`sim/fidelity/probes.py`), and a few contracts of the RTL (states that a descriptor passes). The grid takes no part
-in that; its held-out points were not
-looked at while the model was made.
+(`sim/fidelity/probes.py`), and a few contracts of the RTL (states that a descriptor passes). No checkpoint is a
+point of the
+grid, and no parameter was fitted to one. The figures of all points, held out or not, were seen while two faults of the
+model that the grid showed were mended: how long a frame's last word waits, and when a register read looks for writes on
+their way.
 
 """
 

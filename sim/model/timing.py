@@ -6,7 +6,7 @@
 import ast
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,8 @@ class Calibration:
     nic: str
     """``nic_digest`` of the NIC that it was measured on."""
     timing: Timing
+    open: dict[str, int] = field(default_factory=dict)
+    """Parameters whose checkpoint no value closes, with the cycles by which the model is late there."""
 
     @classmethod
     def begin(cls, path: Path = CALIBRATION) -> Timing:
@@ -155,7 +157,8 @@ class Calibration:
         try:
             content: dict[str, Any] = json.loads(path.read_text())
             timing = Timing(**content["timing"])
-            calibration = cls(commit=str(content["commit"]), nic=str(content["nic"]), timing=timing)
+            left = {str(name): int(cycles) for name, cycles in content.get("open", {}).items()}
+            calibration = cls(commit=str(content["commit"]), nic=str(content["nic"]), timing=timing, open=left)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is no calibration of the model ({error}); make calibrate writes one") from None
         missing = [item.name for item in fields(Timing) if item.name not in content["timing"]]

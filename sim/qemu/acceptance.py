@@ -18,7 +18,7 @@ from sim.qemu.itr_history import read_history
 from sim.qemu.itr_report import compare, write_figure
 from sim.qemu.levels import Check, Evidence, Level
 from sim.qemu.namespace import TAP, Namespace, namespace
-from sim.qemu.runner import FOLDER, read_result
+from sim.qemu.runner import read_result
 from sim.rtl import build
 from sim.vfio_user.statistics import Statistics
 
@@ -94,7 +94,7 @@ def _run(backend: str, scenario: _Scenario, peer: Namespace | None, far_end: Seq
     capture = log.with_suffix(".pcapng")
     with _server(backend, (*far_end, "--capture", str(capture)), peer, log.with_suffix(".server.log")):
         console = guest.run(scenario.steps, scenario.options, log=log, timeout=scenario.timeout)
-    statistics = read_result()
+    statistics = read_result(guest.SOCKET)
     errors = _checksum_errors(peer) - before if peer is not None else statistics.checksum_errors
     return Evidence(console, statistics, errors)
 
@@ -103,8 +103,6 @@ def _run(backend: str, scenario: _Scenario, peer: Namespace | None, far_end: Seq
 def _server(backend: str, options: Sequence[str], peer: Namespace | None, log: Path) -> Iterator[None]:
     """``niclab qemu`` for one guest, in the namespace if there is one. Ends when the guest has."""
     words = [sys.executable, "-m", "sim.cli", "qemu", "--backend", backend, "--socket", str(guest.SOCKET), *options]
-    ready = FOLDER / "ready"
-    ready.unlink(missing_ok=True)
     with log.open("w") as output:
         process = subprocess.Popen(
             words if peer is None else peer.command(*words),

@@ -1,6 +1,7 @@
 """Starts the back end of a session, tells what it says, and sums up at its end."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -23,10 +24,9 @@ from sim.rtl import build
 from sim.vfio_user.statistics import Statistics
 from sim.wire import Link
 
-__all__ = ["FOLDER", "RESULT", "read_result", "run_model", "run_rtl", "summary"]
+__all__ = ["RESULT", "read_result", "run_model", "run_rtl", "summary"]
 
-FOLDER = build.BUILD / "qemu"
-"""The files of the last session."""
+_FOLDER = build.BUILD / "qemu"
 
 RESULT = "result.json"
 
@@ -37,11 +37,12 @@ _END_SECONDS = 10
 def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
     """Serve on the Verilated NIC, in a simulator of its own, until the session is over.
 
-    The simulator's files are in ``FOLDER``. The simulator never outlives this call. Ctrl-C and SIGTERM (``SystemExit``)
+    The simulator's files are in a folder of the socket.
+    The simulator never outlives this call. Ctrl-C and SIGTERM (``SystemExit``)
     end the session as its last client does. Raises ``UserError`` if the session cannot begin, ``RunFailedError`` if it
     does not end well.
     """
-    folder = FOLDER
+    folder = _folder(settings.socket)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     settings.write(folder)
@@ -76,24 +77,30 @@ def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[
         raise UserError(failure.read_text())
     if not (folder / RESULT).exists():
         raise RunFailedError(f"the simulator ended without a result; see {folder / 'simulator.log'}")
-    return read_result()
+    return read_result(settings.socket)
 
 
-def read_result() -> Statistics:
-    """What the last session has left."""
-    return Statistics(**json.loads((FOLDER / RESULT).read_text()))
+def _folder(socket: Path) -> Path:
+    """Where the files of the last session on a socket are."""
+    return _FOLDER / hashlib.sha256(str(socket).encode()).hexdigest()[:12]
+
+
+def read_result(socket: Path) -> Statistics:
+    """What the last session on a socket has left."""
+    return Statistics(**json.loads((_folder(socket) / RESULT).read_text()))
 
 
 def run_model(settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
     """Serve on the model of the NIC, in this process, as ``run_rtl`` does."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    folder = _folder(settings.socket)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     env = EventEngine(seed=settings.seed)
     link = Link(env, delay=0)
     statistics = Statistics()
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         env.run(serve(ModelNic(env, link), link, settings, statistics, log=log, ready=ready))
-    (FOLDER / RESULT).write_text(json.dumps(asdict(statistics)))
+    (folder / RESULT).write_text(json.dumps(asdict(statistics)))
     return statistics
 
 

@@ -22,6 +22,9 @@ from hw.bridge.uart import BaudRate, UartReceiver, UartTransmitter
 from hw.mac.mii import NIBBLE_CYCLES
 from hw.mac.speed import Speed
 
+# Background testbenches that wait at the end of a simulation complain when they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 BAUDS = (12.5e6, 12e6, 3e6)
 
 
