@@ -8,7 +8,7 @@ from sim.rtl import build
 
 
 def _made(folder: Path, digest: str) -> bool:
-    with build._step(folder, digest) as needed:
+    with build.step(folder, digest) as needed:
         return needed
 
 
@@ -20,16 +20,16 @@ def test_a_step_is_kept_until_its_sources_change(tmp_path: Path) -> None:
 def test_a_step_that_fails_is_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "step"
     _made(folder, "a")
-    with pytest.raises(RuntimeError, match="cut short"), build._step(folder, "b"):
+    with pytest.raises(RuntimeError, match="cut short"), build.step(folder, "b"):
         raise RuntimeError("cut short")
     assert _made(folder, "a")  # what is there may be half of "b"
 
 
 def test_digests_depend_on_every_part() -> None:
     parts = (["text"], ["-O3"], "5.48")
-    assert build._digest(*parts) == build._digest(["text"], ["-O3"], "5.48")
+    assert build.digest(*parts) == build.digest(["text"], ["-O3"], "5.48")
     for changed in ((["texts"], *parts[1:]), (parts[0], ["-O2"], parts[2]), (*parts[:2], "5.49")):
-        assert build._digest(*changed) != build._digest(*parts)
+        assert build.digest(*changed) != build.digest(*parts)
 
 
 @pytest.mark.rtl
