@@ -29,6 +29,7 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
     )
     runner = build.bench(waves=outputs.waves, semantics=run.itr_semantics)
     log = folder / "simulator.log"
+    reason = "the simulator ended without a result"
     try:
         runner.test(
             hdl_toplevel="bench",
@@ -46,13 +47,16 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
                 "COCOTB_LOG_LEVEL": "WARNING",
             },
         )
-    except (RuntimeError, SystemExit) as error:
-        raise RunFailedError(f"run {run.name}: {error}; the log is {log}") from error
+    except RuntimeError as error:
+        reason = str(error)
+    except SystemExit:  # how the runner tells of a failure where pytest is loaded
+        pass
     if outputs.waves:
         write_views(folder, build.nic_verilog())
     rows = folder / "rows.json"
     if not rows.exists():
         failure = folder / "failure.txt"
-        reason = failure.read_text().strip() if failure.exists() else "the simulator ended without a result"
+        if failure.exists():
+            reason = failure.read_text().strip()
         raise RunFailedError(f"run {run.name}: {reason}; the log is {log}")
     return [Row(**row) for row in json.loads(rows.read_text())]

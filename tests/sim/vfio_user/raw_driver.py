@@ -25,6 +25,8 @@ class RawDriver:
         self.client = client
         self._memory = descriptor
         self._tail = 0
+        self._given = 0
+        self._on_wire = 0
         self._next = 0
         client.enable_dma()
         assert client.map(_ADDRESS, MEMORY_PAGES * PAGE, descriptor) == 0
@@ -66,12 +68,13 @@ class RawDriver:
         descriptor = TRANSMIT_LEGACY.pack(address=address, length=size, eop=1, ifcs=1, rs=1)
         self._put(_TRANSMIT + self._tail * DESCRIPTOR_BYTES, descriptor)
         self._tail = (self._tail + 1) % _COUNT
+        self._given += 1
         self.write("TDT", self._tail)
 
     def sent(self) -> None:
-        """Wait until the NIC has completed all frames."""
-        while self.read("TDH") != self._tail:
-            pass
+        """Wait until all frames have been on the wire."""
+        while self._on_wire != self._given:
+            self._on_wire += self.read("TPT")  # which a read clears
 
     def receive(self) -> bytes:
         """The next frame (without FCS), for which this waits."""
