@@ -175,8 +175,8 @@ PROOFS = (
         particulars=requester,
         depth=2,
         mutant=Mutant(
-            old="self.read_request.valid.eq(room >= burst_words)",
-            new="self.read_request.valid.eq((room >= burst_words) & ~self.words.valid)",
+            old="m.d.comb += self.read_request.valid.eq(1)",
+            new="m.d.comb += self.read_request.valid.eq(~self.words.valid)",
             meaning="a request falls when data has come",
             depth=12,
         ),

@@ -69,7 +69,10 @@ def test_checksum_status(status: dict[str, int], summed: IpSummed, good: int, wr
 @pytest.mark.parametrize("offload", [True, False])
 def test_checksums_of_real_packets(offload: bool) -> None:
     async def main() -> None:
-        await rig.up(rx_checksum=offload)
+        nic = await rig.up(rx_checksum=offload)
+        # What the driver says: behind the taps GRO checks TCP by itself.
+        summed: list[IpSummed] = []
+        nic.taps.append(lambda skb: summed.append(skb.ip_summed))
         assert rig.device.has("RXCSUM", "TUOFL") is offload
         wrong = Ether(bytes(tcp_packet(b"damaged")))
         wrong[TCP].chksum ^= 1
@@ -77,7 +80,7 @@ def test_checksums_of_real_packets(offload: bool) -> None:
             rig.device.receive(bytes(packet))
         await rig.settled()
         checked = IpSummed.UNNECESSARY if offload else IpSummed.NONE
-        assert [skb.ip_summed for skb in rig.received] == [checked, checked, IpSummed.NONE]
+        assert summed == [checked, checked, IpSummed.NONE]
 
     rig = Rig()
     rig.run(main())
