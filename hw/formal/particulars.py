@@ -60,6 +60,7 @@ def requester(bench: Bench, device: Component) -> Particulars:
     capacity = room.init
     bench.promise(~answer | bench.inside("w_rdy", of="word_fifo"), "there is room for every word that was asked for")
     bench.invariant((room <= capacity) & (awaited <= capacity) & (room + awaited + stored == capacity))
+    bench.invariant(~request.valid | (room >= words))
     return Particulars()
 
 

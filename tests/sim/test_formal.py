@@ -46,10 +46,10 @@ def named(name: str) -> Proof:
 
 
 def components() -> dict[str, type[Component]]:
-    """All components of the NIC, by module and name."""
+    """All components of the NIC, by module and name. Boards, and the bridge to them, are around it."""
     found = {}
     for item in pkgutil.walk_packages(hw.__path__, "hw."):
-        if not item.name.startswith("hw.formal"):
+        if not item.name.startswith(("hw.formal", "hw.boards", "hw.bridge")):
             module = importlib.import_module(item.name)
             for name, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, Component) and kind.__module__ == item.name:
