@@ -7,7 +7,6 @@ order of calls is the same in all, so the same seed gives the same run.
 
 import heapq
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -69,7 +68,7 @@ class _Event:
     def __init__(self, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
         self._set = False
-        self._waiters: deque[Steppable] = deque()
+        self._waiters: list[Steppable] = []  # few, in many events: an empty deque takes ten times as much
 
     def is_set(self) -> bool:
         return self._set
@@ -77,7 +76,7 @@ class _Event:
     def set(self) -> None:
         self._set = True
         while self._waiters:
-            self._waiters.popleft().wake()
+            self._waiters.pop(0).wake()
 
     def clear(self) -> None:
         self._set = False

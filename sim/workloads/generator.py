@@ -3,11 +3,11 @@
 It builds frames itself, for a socket at the other end of the link could not keep up with minimum frames.
 """
 
+import ipaddress
 import struct
 from collections.abc import Iterator
 
 from sim.wire import Direction, fcs
-from stack.address import parse_ipv4
 from stack.environment import Environment
 
 __all__ = ["MAXIMUM_FRAME", "MINIMUM_FRAME", "PORT", "UdpFrames", "send_at", "sequence_number"]
@@ -39,7 +39,7 @@ class UdpFrames:
     def __init__(self, *, source: bytes, destination: bytes, from_address: str, to_address: str) -> None:
         """``source`` and ``destination`` are MAC addresses, the others IPv4 addresses."""
         self._ethernet = destination + source + b"\x08\x00"
-        self._addresses = parse_ipv4(from_address).to_bytes(4, "big") + parse_ipv4(to_address).to_bytes(4, "big")
+        self._addresses = b"".join(ipaddress.IPv4Address(text).packed for text in (from_address, to_address))
         self._templates: dict[int, tuple[bytes, bytes, int]] = {}
         self.count = 0
 

@@ -133,7 +133,7 @@ def test_work_is_not_charged_in_real_time() -> None:
     async def main() -> None:
         before = engine.now
         cpu.charge(Cause.COPY, size=1 << 40)
-        cpu.stall(Cause.MMIO, 1 << 60)
+        cpu.spend(Cause.MMIO, 1 << 60)
         await cpu.settle()
         assert (cpu.now, engine.now) == (before, before)
 
