@@ -71,14 +71,13 @@ class InterfaceAddress:
 
 
 class Interface:
-    """``index`` is its number among the host's interfaces, ``vlan`` 0 for frames without a tag."""
+    """``index`` is its number among the host's interfaces."""
 
-    def __init__(self, ip: "Ip", device: NetDevice, *, index: int, vlan: int, neighbours: NeighbourParameters) -> None:
+    def __init__(self, ip: "Ip", device: NetDevice, *, index: int, neighbours: NeighbourParameters) -> None:
         self.ip = ip
         self.device = device
         self.index = index
-        self.vlan = vlan
-        self.name = f"{device.name}.{vlan}" if vlan else device.name
+        self.name = device.name
         self.counters = ip.counters
         self.routes = ip.routes
         self.addresses: dict[int, InterfaceAddress] = {}
