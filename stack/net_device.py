@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
 from stack import gso
-from stack.environment import Cause, Context, Cpu, Environment, Event
+from stack.environment import Cause, Context, Cpu, Environment, Event, Timer
 from stack.gro import GenericReceiveOffload
+from stack.qdisc import Pfifo, Qdisc
 from stack.skbuff import GsoType, SkBuff
 
 __all__ = ["NAPI_WEIGHT", "Backlog", "Features", "Napi", "NetDevice", "NetDeviceStats", "NetdevTx", "SoftIrq"]
@@ -25,6 +26,8 @@ MAX_SOFTIRQ_RESTART = 10
 """Runs in a row before what is left goes to ksoftirqd."""
 MAX_SOFTIRQ_TIME = 2_000_000
 """ns of runs in a row before the same."""
+_TX_QUEUE_LEN = 1000
+"""Packets that the first qdisc, a pfifo, holds (txqueuelen)."""
 
 
 class Features(Flag):
@@ -92,7 +95,8 @@ class NetDevice(ABC):
         self.address = address
         self.mtu = mtu
         self.features = Features.NONE
-        self.tx_queue_len = 1000
+        self.qdisc: Qdisc = Pfifo(_TX_QUEUE_LEN)
+        """``set_qdisc`` changes it."""
         self.stats = NetDeviceStats()
         self.taps: list[Callable[[SkBuff], None]] = []
         """Called with every received packet before the stack sees it (Linux's ptype_all)."""
@@ -110,10 +114,12 @@ class NetDevice(ABC):
         self.multicast_list: list[bytes] = []
         """Multicast addresses that somebody listens to."""
         self._gro: GenericReceiveOffload | None = None
-        self._qdisc: deque[SkBuff] = deque()
+        self._qdisc_watchdog: Timer | None = None
+        """Until the qdisc lets the next packet go."""
         self._segments: deque[SkBuff] = deque()
         """Cut from a packet that has left the qdisc, and not taken by the device yet."""
         self._queue_stopped = True
+        self._qdisc_running = False
 
     @abstractmethod
     async def open(self) -> None:
@@ -169,27 +175,38 @@ class NetDevice(ABC):
         self.all_multicast = on
         self.set_rx_mode()
 
+    def set_qdisc(self, qdisc: Qdisc) -> None:
+        """Another queueing discipline (``tc qdisc replace``). What waits is dropped."""
+        self._discard(self.qdisc.reset())
+        self.qdisc = qdisc
+
     def queue_xmit(self, skb: SkBuff) -> bool:
-        """Send through the queueing discipline, pfifo of ``tx_queue_len`` packets (dev_queue_xmit).
+        """Send through the queueing discipline (dev_queue_xmit).
 
         Returns False if the queue was full and the packet dropped: local congestion.
         """
         if self.transmit_taps:
             for tap in self.transmit_taps:
                 tap(self, skb)
-        if self._queue_stopped or self._segments or self._qdisc:
-            if len(self._qdisc) >= self.tx_queue_len:
-                self.stats.tx_dropped += 1
-                skb.consume()
-                return False
-            self._qdisc.append(skb)
+        qdisc = self.qdisc
+        stopped = self._queue_stopped or self._segments
+        if (
+            not (stopped or qdisc or qdisc.paces or (skb.gso_size and self._must_cut(skb)))
+            and self.start_xmit(skb) is NetdevTx.OK
+        ):
+            # Nothing waits, so that it need not be queued (TCQ_F_CAN_BYPASS).
             return True
-        if skb.gso_size and self._must_cut(skb):
-            self._qdisc.append(skb)
+        if not qdisc.enqueue(skb, self.cpu.now):
+            self._discard([skb])
+            return False
+        if not stopped:
             self._run()
-        elif self.start_xmit(skb) is NetdevTx.BUSY:
-            self._qdisc.append(skb)
         return True
+
+    def _discard(self, skbs: Iterable[SkBuff]) -> None:
+        for skb in skbs:
+            self.stats.tx_dropped += 1
+            skb.consume()
 
     def _must_cut(self, skb: SkBuff) -> bool:
         """Whether the device cannot cut a large packet by itself (netif_needs_gso)."""
@@ -197,21 +214,40 @@ class NetDevice(ABC):
         return not self.features & wanted or not self.features & Features.HW_CSUM
 
     def _run(self) -> None:
-        """Give the device what waits, until it is full (qdisc_run)."""
-        segments, queue = self._segments, self._qdisc
+        """Give the device what waits, until it is full (qdisc_run). What is queued meanwhile leaves in its turn."""
+        if self._qdisc_running:
+            return
+        self._qdisc_running = True
+        try:
+            self._send_queued()
+        finally:
+            self._qdisc_running = False
+
+    def _send_queued(self) -> None:
+        segments, qdisc = self._segments, self.qdisc
         while not self._queue_stopped:
             if segments:
                 if self.start_xmit(segments[0]) is NetdevTx.BUSY:
                     return
                 segments.popleft()
-            elif not queue:
+                continue
+            skb = qdisc.peek(self.cpu.now)
+            if skb is None:
+                self._qdisc_watch(qdisc.next_at())
                 return
-            elif queue[0].gso_size and self._must_cut(queue[0]):
-                segments.extend(gso.segment(queue.popleft(), self.cpu, checksum=not self.features & Features.HW_CSUM))
-            elif self.start_xmit(queue[0]) is NetdevTx.BUSY:
+            if skb.gso_size and self._must_cut(skb):
+                whole = qdisc.dequeue()
+                segments.extend(gso.segment(whole, self.cpu, checksum=not self.features & Features.HW_CSUM))
+            elif self.start_xmit(skb) is NetdevTx.BUSY:
                 return
             else:
-                queue.popleft()
+                qdisc.dequeue()
+
+    def _qdisc_watch(self, deadline: int | None) -> None:
+        """Look again when the qdisc lets something go (qdisc_watchdog_schedule)."""
+        if self._qdisc_watchdog is not None:
+            self._qdisc_watchdog.cancel()
+        self._qdisc_watchdog = None if deadline is None else self.env.call_at(deadline, self._run)
 
     def queue_stopped(self) -> bool:
         """True while the device takes no packets (netif_queue_stopped)."""
@@ -229,10 +265,9 @@ class NetDevice(ABC):
     def purge_queue(self) -> None:
         """Stop the queue and drop what waits (dev_deactivate)."""
         self._queue_stopped = True
-        for queue in (self._segments, self._qdisc):
-            while queue:
-                self.stats.tx_dropped += 1
-                queue.popleft().consume()
+        self._qdisc_watch(None)
+        self._discard([*self._segments, *self.qdisc.reset()])
+        self._segments.clear()
 
     def netif_receive_skb(self, skb: SkBuff) -> None:
         """Hand a received packet to the stack."""

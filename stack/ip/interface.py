@@ -218,11 +218,12 @@ class Interface:
 
     def loop_back(self, skb: SkBuff) -> None:
         """What is sent to a group that this host is in comes back to it (dev_loopback_xmit)."""
-        copy = SkBuff(skb.frame(), mac_header=self.device.address * 2)
-        copy.protocol = skb.protocol
-        if skb.ip_summed is IpSummed.PARTIAL:
-            copy.ip_summed = IpSummed.UNNECESSARY
-        self.device.env.call_at(self.device.cpu.now, lambda: self.ip.input_looped(copy, self))
+        clone = skb.clone()
+        clone.linearize()
+        clone.mac_header = self.device.address * 2
+        if clone.ip_summed is IpSummed.PARTIAL:
+            clone.ip_summed = IpSummed.UNNECESSARY
+        self.device.env.call_at(self.device.cpu.now, lambda: self.ip.input_looped(clone, self))
 
     def close(self) -> None:
         """Leave no timer behind."""
