@@ -59,12 +59,17 @@ MIB_NAMES = (
             "EchoReplies",
             "RouterSolicits",
             "RouterAdvertisements",
+            "GroupMembQueries",
+            "MLDv2Reports",
             "NeighborSolicits",
             "NeighborAdvertisements",
             "Redirects",
         )
     ),
     # RFC 4113, and Linux's additions
+    "Igmp.InMsgs",
+    "Igmp.InErrors",
+    "Igmp.OutMsgs",
     "Udp.InDatagrams",
     "Udp.NoPorts",
     "Udp.InErrors",

@@ -12,6 +12,7 @@ from stack.ip.errors import IPV4_CODES, IPV6_CODES, IcmpError, ipv4_error, ipv6_
 from stack.ip.family import IPV4, IPV6, Family, family_of
 from stack.ip.fragment import IPPROTO_FRAGMENT
 from stack.ip.ipv6_headers import upper_layer
+from stack.ip.membership import MLD_QUERY, mld_query
 from stack.ip.ndisc import REDIRECT, ROUTER_SOLICITATION
 from stack.ip.rate_limit import RateLimit
 from stack.skbuff import IpSummed, SkBuff
@@ -51,6 +52,8 @@ _COUNTERS = {
         4: "ParmProblems",
         128: "Echos",
         129: "EchoReplies",
+        130: "GroupMembQueries",
+        143: "MLDv2Reports",
         133: "RouterSolicits",
         134: "RouterAdvertisements",
         135: "NeighborSolicits",
@@ -106,6 +109,8 @@ class Icmp:
             waiting = self.echo_replies.get(identifier)
             if waiting is not None:
                 waiting(sequence, bytes(body))
+        elif family is IPV6 and kind == MLD_QUERY:
+            mld_query(self.ip, skb, source)
         elif family is IPV6 and ROUTER_SOLICITATION <= kind <= REDIRECT:
             assert skb.interface is not None
             skb.data = data
@@ -257,11 +262,15 @@ class Icmp:
         self._send(path, bytes((kind, 0, 0, 0)) + body)
 
     def _send(self, path: "Path", message: bytes) -> None:
+        path.send_datagram(SkBuff(self.complete(path, message)))
+
+    def complete(self, path: "Path", message: bytes) -> bytes:
+        """A message that is about to be sent, with its checksum."""
         family = path.family
         self._count(family, "Out", message[0])
         self.ip.cpu.charge(Cause.CHECKSUM, size=len(message))
         value = checksum(message, self._pseudo(family, path.source, path.destination, len(message)))
-        path.send_datagram(SkBuff(store(message, 2, value)))
+        return store(message, 2, value)
 
     def reassembly_expired(self, family: Family, header: bytes, data: bytes) -> None:
         """Of a datagram the first fragment came, but not all in time."""
