@@ -2,7 +2,7 @@
 
 import pytest
 from scapy.config import conf
-from scapy.layers.igmp import IGMPv3gr, IGMPv3mq, IGMPv3mr
+from scapy.layers.igmp import IGMPv3_MQ, IGMPv3_MR, IGMPv3_MR_Group
 from scapy.layers.inet import IP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
     ICMPv6MLDMultAddrRec,
@@ -48,12 +48,12 @@ def reports(network: Network) -> list[tuple[int, int, str]]:
             ip = packet[IP]
             whole = bytes(ip)[: ip.len]
             again = IP(whole)
-            del again.chksum, again[IGMPv3mr].chksum
+            del again.chksum, again[IGMPv3_MR].chksum
             assert bytes(again) == whole
             assert (packet.dst, ip.dst, ip.ttl, ip.tos) == ("01:00:5e:00:00:16", "224.0.0.22", 1, 0xC0)
             assert isinstance(ip.options[0], IPOption_Router_Alert)
-            assert ip[IGMPv3mr].numgrp == len(ip[IGMPv3mr].records)
-            found += [(time, record.rtype, record.maddr) for record in ip[IGMPv3mr].records]
+            assert ip[IGMPv3_MR].numgrp == len(ip[IGMPv3_MR].records)
+            found += [(time, record.rtype, record.maddr) for record in ip[IGMPv3_MR].records]
         elif ICMPv6MLReport2 in packet:
             whole = bytes(packet[IPv6])[: 40 + packet[IPv6].plen]
             again = IPv6(whole)
@@ -76,7 +76,7 @@ def ask(network: Network, packet: Packet, mac: str) -> None:
 def igmp_query(group: str = "0.0.0.0", code: int = 100) -> Packet:
     to = "224.0.0.1" if group == "0.0.0.0" else group
     ip = IP(src="10.0.0.9", dst=to, ttl=1, options=[IPOption_Router_Alert()])
-    return ip / IGMPv3mq(mrcode=code, gaddr=group)
+    return ip / IGMPv3_MQ(mrcode=code, gaddr=group)
 
 
 def mld_query(group: str = "::", code: int = 1000, source: str = "fe80::99", hop_limit: int = 1) -> Packet:
@@ -173,7 +173,7 @@ def test_queries_that_are_none() -> None:
     interface(network).join(parse_address(GROUP))
     network.settle()
     damaged = igmp_query()
-    damaged[IGMPv3mq].chksum = 1
+    damaged[IGMPv3_MQ].chksum = 1
     ask(network, damaged, "01:00:5e:00:00:01")
     ask(network, igmp_query(OTHER), "01:00:5e:01:02:04")
     ask(network, mld_query(source="2001:db8::99"), "33:33:00:00:00:01")
@@ -221,5 +221,5 @@ def test_a_vlan_has_the_lower_device_listen(network: Network) -> None:
 
 def test_records_follow_the_layout_of_scapy() -> None:
     """The judge itself: both have the same idea of a record."""
-    assert bytes(IGMPv3gr(rtype=4, maddr=GROUP))[:8] == b"\x04\0\0\0\xef\1\2\3"
+    assert bytes(IGMPv3_MR_Group(rtype=4, maddr=GROUP))[:8] == b"\x04\0\0\0\xef\1\2\3"
     assert len(bytes(ICMPv6MLDMultAddrRec(rtype=4, dst=GROUP6))) == 20
