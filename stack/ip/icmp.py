@@ -40,8 +40,9 @@ _LONGEST = {4: 576, 6: 1280}
 """Bytes of an error message (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 c)."""
 _DISCOVERY_HOP_LIMIT = 255
 
-ErrorHandler = Callable[[IcmpError, int, int, memoryview, int], None]
-"""Called with (error, local address, remote address, first bytes of the transport header that was sent, MTU or 0)."""
+ErrorHandler = Callable[[IcmpError, int, int, memoryview, int, int], None]
+"""Called with (error, local address, remote address, what was sent from the transport header on as far as it is quoted,
+MTU or 0, who says so)."""
 
 _COUNTERS = {
     4: {3: "DestUnreachs", 11: "TimeExcds", 12: "ParmProbs", 8: "Echos", 0: "EchoReps", 5: "Redirects"},
@@ -120,7 +121,7 @@ class Icmp:
             if error is not None:
                 # The MTU of RFC 1191 is in the last two bytes, that of RFC 4443 in all four.
                 mtu = sequence if family is IPV4 else identifier << 16 | sequence
-                self._error(family, error, body, mtu, skb.interface)
+                self._error(family, error, body, mtu, skb.interface, source)
 
     @staticmethod
     def _pseudo(family: Family, source: int, destination: int, length: int) -> int:
@@ -143,7 +144,13 @@ class Icmp:
         self._send(path, reply)
 
     def _error(
-        self, family: Family, error: IcmpError, quoted: memoryview, mtu: int, interface: "Interface | None"
+        self,
+        family: Family,
+        error: IcmpError,
+        quoted: memoryview,
+        mtu: int,
+        interface: "Interface | None",
+        offender: int = 0,
     ) -> None:
         """A packet of ours did not arrive: tell its transport protocol."""
         parsed = self._parse(family, quoted, interface.index if interface is not None else 0)
@@ -162,7 +169,8 @@ class Icmp:
                 mtu = path.mtu
         handler = self.ip.error_handlers.get(protocol)
         if handler is not None and len(header) >= _QUOTED_BYTES:
-            handler(error, local, remote, header, mtu)
+            # Without an offender it is this host that found no neighbour.
+            handler(error, local, remote, header, mtu, offender or local)
 
     @staticmethod
     def _parse(family: Family, packet: memoryview, index: int) -> tuple[int, int, int, memoryview] | None:

@@ -190,7 +190,9 @@ class Tcp:
         skb = SkBuff(b"", head=store(header, CHECKSUM_OFFSET, checksum(header, pseudo)))
         path.send(skb, self.network.next_identification())
 
-    def _unreachable(self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int) -> None:
+    def _unreachable(
+        self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int, offender: int
+    ) -> None:
         """ICMP says that a segment did not arrive. RFC 5927: only a connection that opens gives up, and only if the
         quoted number is one that is on its way."""
         local_port = header[0] << 8 | header[1]
