@@ -43,6 +43,8 @@ class HostMemory(wiring.Component):
         Bursts whose last octet has not been taken from ``messages``: the one that is offered, and the one at work.
     outside : ``Out(1)``
         In this cycle an access outside has been asked for.
+    cleared : ``Out(1)``
+        After reset all of memory is made 0 first, a word in each cycle. Until this is 1 nobody writes or reads.
     """
 
     memory: In(MemoryPort())
@@ -52,6 +54,7 @@ class HostMemory(wiring.Component):
     messages: Out(stream.Signature(FrameOctet))
     pending: Out(range(3))
     outside: Out(1)
+    cleared: Out(1)
 
     def __init__(self, *, kib: int) -> None:
         if not 8 <= kib <= 16384 or kib & (kib - 1):
@@ -87,15 +90,16 @@ class HostMemory(wiring.Component):
         step, last_lane = Signal(), Signal()
 
         store = Signal()  # the NIC's word is written
+        sweep = Signal()  # a word is made 0
         for index, port in enumerate(ports):
             m.d.comb += [
                 port.addr.eq(Mux(self.write, self.address[3 : self._bits], place)),
-                port.data.eq(Mux(self.write, self.octet, word.payload.data.word_select(index, 8))),
+                port.data.eq(Mux(self.write, self.octet, word.payload.data.word_select(index, 8)) & ~sweep.replicate(8)),
                 port.en.eq(
                     Mux(
                         self.write,
                         (self.address[:3] == index) & ~self._is_outside(self.address),
-                        store & word.payload.strobe[index],
+                        sweep | (store & word.payload.strobe[index]),
                     )
                 ),
             ]
@@ -107,6 +111,12 @@ class HostMemory(wiring.Component):
             Const(0, 8 * LENGTH_OCTETS - len(left)),
         )
         with m.FSM() as fsm:
+            with m.State("CLEAR"):
+                m.d.comb += sweep.eq(1)
+                m.d.sync += address[3:].eq(address[3:] + 1)
+                with m.If(place.all()):
+                    m.d.sync += self.cleared.eq(1)
+                    m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += request.ready.eq(1)
                 m.d.sync += [
