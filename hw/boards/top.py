@@ -106,7 +106,7 @@ class BoardTop(wiring.Component):
                 interval_cycles=parameters.phy_interval_cycles,
             )
         )
-        self._clocks(m, platform, ports.clock, ports.button, rgmii.rxc, bridge.reset)
+        self._clocks(m, ports.clock, ports.button, rgmii.rxc, bridge.reset)
         connect(m, nic.gmii, rgmii.gmii)
         connect(m, nic.memory, bridge.memory)
         connect(m, nic.registers, bridge.registers)
@@ -135,17 +135,13 @@ class BoardTop(wiring.Component):
         self._leds(m, ports.leds, nic, bridge)
         return m
 
-    def _clocks(
-        self, m: Module, platform: Any, clock: io.PortLike, button: io.PortLike, rxc: Signal, link_reset: Signal
-    ) -> None:
+    def _clocks(self, m: Module, clock: io.PortLike, button: io.PortLike, rxc: Signal, link_reset: Signal) -> None:
         m.submodules.clock = clock_buffer = io.Buffer("i", clock)
         m.submodules.button = button_buffer = io.Buffer("i", button)
         m.submodules.pll = pll = Pll(input_hz=self._board.clock_hz, output_hz=CLOCK_HZ)
         m.domains.bridge = ClockDomain()
         m.domains.sync = ClockDomain()
         m.domains.gmii_rx = ClockDomain()
-        platform.add_clock_constraint(pll.clko, CLOCK_HZ)
-        platform.add_clock_constraint(rxc, CLOCK_HZ)
         # A register drives the NIC's reset, which goes everywhere.
         nic_reset = Signal(init=1)
         m.d.bridge += nic_reset.eq(link_reset)

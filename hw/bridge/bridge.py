@@ -59,7 +59,7 @@ class SerialBridge(wiring.Component):
 
     def __init__(self, *, rate: BaudRate, build_id: bytes, memory_kib: int, t1_cycles: int = T1_CYCLES) -> None:
         self._uart = UartReceiver(rate=rate), UartTransmitter(rate=rate)
-        self._memory = HostMemory(kib=memory_kib)
+        self._memory = HostMemory(size=1024 * memory_kib)
         self._transmitter = LinkTransmitter(build_id=build_id, memory_kib=memory_kib, t1_cycles=t1_cycles)
         super().__init__()
 
