@@ -54,7 +54,7 @@ def _folder(board: str) -> Path:
 
 
 def _domains(folder: Path) -> dict[str, str]:
-    """Domains by the names of their clock nets. Flattening leaves any name, so a cell that only one domain has tells."""
+    """Domains by the names of their clock nets. Flattening leaves any name, a cell that one domain has tells."""
     top = json.loads((folder / "top.json").read_text())["modules"]["top"]
     clocks = {
         tuple(cell["connections"][port]): domain

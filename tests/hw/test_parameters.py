@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Component
 
 import hw
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from hw.bridge.uart import BaudRate
 from hw.checksum import InternetChecksum
 from hw.interrupt import InterruptThrottle

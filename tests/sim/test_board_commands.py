@@ -15,7 +15,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from sim import cli
 from sim.board import bitstream, session
 from sim.board.elaborate import build_id

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Component, Out
 
 import hw
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from hw.bridge.uart import BaudRate
 from hw.formal.bench import Bench, streams
 from hw.formal.proof import Proof
