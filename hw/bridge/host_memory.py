@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from hw.bridge.framing import FrameOctet
 from hw.bridge.protocol import ADDRESS_OCTETS, LENGTH_OCTETS, Message
-from hw.interfaces import MemoryPort
+from hw.interfaces import MemoryPort, ReadRequest
 
 __all__ = ["HostMemory", "write_message"]
 
@@ -43,7 +43,7 @@ class HostMemory(wiring.Component):
     pending : ``Out(range(3))``
         Bursts whose last octet has not been taken from ``messages``: the one that is offered, and the one at work.
     outside : ``Out(1)``
-        In this cycle an access outside has been asked for.
+        An access outside is at work, or is asked for in this cycle.
     cleared : ``Out(1)``
         After reset all of memory is made 0 first, a word in each cycle. Until this is 1 nobody writes or reads.
     """
@@ -199,16 +199,17 @@ class HostMemory(wiring.Component):
         place = Signal(self._bits - 3)
         left = Signal(range(_LANES * 16))
         tag = Signal(data.StructLayout({"valid": 1, "tag": 2, "last": 1, "inside": 1}))
-        current = Signal(data.StructLayout({"tag": 2, "inside": 1}))
+        current, inside = Signal(ReadRequest), Signal()
         outside = Signal()
         ask = request.payload
         m.d.comb += [
             request.ready.eq(idle),
             tag.valid.eq(~idle),
             tag.tag.eq(current.tag),
-            tag.inside.eq(current.inside),
+            tag.inside.eq(inside),
             tag.last.eq(left == 1),
-            outside.eq(request.valid & request.ready & self._is_outside(ask.address)),
+            inside.eq(~self._is_outside(current.address)),
+            outside.eq(~idle & ~inside),
         ]
         with m.If(~idle):
             m.d.sync += [left.eq(left - 1), place.eq(place + 1), idle.eq(left == 1)]
@@ -217,8 +218,7 @@ class HostMemory(wiring.Component):
                 idle.eq(0),
                 left.eq((ask.address[:3] + ask.length + 7)[3:]),
                 place.eq(ask.address[3 : self._bits]),
-                current.tag.eq(ask.tag),
-                current.inside.eq(~self._is_outside(ask.address)),
+                current.eq(ask),
             ]
         # Registers of the address and of what came out: a word that was taken before a read is asked for is in
         # memory by then.
