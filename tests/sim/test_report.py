@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim import experiment
 from sim.costs import HostCosts
 from sim.errors import UserError
 from sim.experiment import main_job
 from sim.fidelity.errors import MEASURES, Measured, nearest
 from sim.fidelity.grid import GRID
 from sim.fidelity.scenario import Direction
+from sim.model.launch import simulate
+from sim.outputs import Outputs
 from sim.report import load_figures, point_figures, time_figures, writer
 from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions, conditions
@@ -366,6 +369,18 @@ def test_published_figures_come_with_their_experiments(rows: list[Row], job: Con
     assert "same shape" in page([*rows, *trips], job)
     [other] = published([trips[0], replace(trips[1], latency_p50=50e-6)])
     assert not other.same_shape
+
+
+def _cheap(run: Run) -> bool:
+    return run.experiment != "napi-tcp" or run.link.peer_interval == 800_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bistable", "itr-500", "napi-tcp", "napi-udp", "round-trip"])
+def test_the_published_shape_comes_out(name: str, tmp_path: Path) -> None:
+    runs = [run for run in experiment.load(REPOSITORY / "experiments" / "published" / f"{name}.toml") if _cheap(run)]
+    [claim] = published([row for run in runs for row in simulate(run, tmp_path, Outputs())])
+    assert claim.same_shape, claim.pairs
 
 
 def test_documented_fields_are_up_to_date() -> None:
