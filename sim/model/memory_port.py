@@ -141,7 +141,8 @@ class MemoryPort:
     def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
         """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
 
-        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks before ``limit``.
+        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks up to
+        and in ``limit``.
         """
         length = len(data)
         self.write_bytes += length
