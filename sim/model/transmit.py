@@ -22,6 +22,7 @@ _EMPTY = 3
 _ITEMS = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS = 512
+_REMEMBERED = 256
 
 _EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
 """Of a descriptor's upper half."""
@@ -110,6 +111,8 @@ class Transmit:
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = PacketGatherer()
+        self._whole: dict[int, Packet | None] = {}
+        """By the upper half of its descriptor without the length, what a packet of one descriptor asks for."""
         self._inbox: deque[_Burst] = deque()
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
@@ -220,7 +223,7 @@ class Transmit:
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
-        while self._completing is None and self._fits():
+        while self._completing is None and (not self._pending or self._fitted or self._fits()):
             burst = self._burst
             if burst is None or self._rest:
                 if self._pending:
@@ -246,8 +249,6 @@ class Transmit:
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
-        if not self._pending or self._fitted:
-            return True
         words = len(self._pending[0].data) + 7 >> 3
         room = self._mac.room_at(words)
         if room is None:
@@ -260,7 +261,17 @@ class Transmit:
         timing, item = self._timing, burst.item
         self._item_begun = True
         begins = self._gatherer.begun is None
-        self._packet = self._gatherer.take(item.raw, b"")
+        upper = item.upper
+        if begins and upper & (_DEXT | _EOP) == _EOP:
+            # A packet of one legacy descriptor, whose options its upper half alone decides.
+            options_of = upper >> 16
+            self._packet = self._whole.get(options_of)
+            if self._packet is None:
+                if len(self._whole) >= _REMEMBERED:
+                    self._whole.clear()
+                self._packet = self._whole[options_of] = self._gatherer.take(item.raw, b"")
+        else:
+            self._packet = self._gatherer.take(item.raw, b"")
         carries = not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
         if not carries:
             self._time = max(self._time, burst.first)
@@ -407,26 +418,34 @@ class Transmit:
         self._events.at(ready, self._put, self._epoch)
 
     def _put(self, epoch: int) -> None:
-        if epoch != self._epoch or not self._pending or self._events.now < self._ready:
-            return
-        packet = self._pending[0]
-        room = self._mac.room_at(len(packet.data) + 7 >> 3)
         now = self._events.now
-        slot = self._mac.slot_at()
-        if room is None or slot is None:
+        if epoch != self._epoch or not self._pending or now < self._ready:
             return
-        room = max(room, slot)
+        room = self._room_at()
+        if room is None:
+            return
         if room > now:
             self._events.at(room, self._put, epoch)
             return
-        self._pending.popleft()
+        packet = self._pending.popleft()
         if self._cutting is None or now > self._ready:
             self._time = max(self._time, now + self._timing.segment_resume)
         self._mac.put(packet)
         self._go_on()
 
+    def _room_at(self) -> int | None:
+        """The cycle from which the buffer takes the packet that waits, or None if that is not known yet."""
+        slot = self._mac.slot_at()
+        if slot is None:
+            return None
+        room = self._mac.room_at(len(self._pending[0].data) + 7 >> 3)
+        return room if room is None or room > slot else slot
+
     def room(self) -> None:
         """The buffer may have room for what waits."""
         if self._pending:
-            self._events.at(self._events.now, self._put, self._epoch)
+            if self._events.now >= self._ready:
+                room = self._room_at()
+                if room is not None:
+                    self._events.at(room, self._put, self._epoch)
             self._go_on()
