@@ -79,9 +79,9 @@ class HostCosts:
         return round((self.copy_per_byte if cause is Cause.COPY else self.checksum_per_byte) * size)
 
 
-_PER_OPERATION = {cause: cause.value for cause in Cause if cause not in (Cause.COPY, Cause.CHECKSUM)} | {
-    Cause.MMIO: "mmio_write"
-}
+_PER_OPERATION: dict[Cause, str] = {
+    cause: cause.value for cause in Cause if cause not in (Cause.COPY, Cause.CHECKSUM)
+} | {Cause.MMIO: "mmio_write"}
 """The fields of prices that are per operation, not per byte."""
 
 

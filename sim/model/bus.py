@@ -44,6 +44,8 @@ class _Memory(HostMemory):
         if bus.env.now >= bus.stale_at:
             bus.synchronise()
         self._view[address : address + len(data)] = data
+        # What the NIC takes from memory in the present cycle it has taken.
+        bus.nic.transmit.written(cycle_at(bus.env.now) + 1, address, address + len(data))
 
 
 class ModelBus(HostBus):
@@ -86,6 +88,8 @@ class ModelBus(HostBus):
             on_frame=self._sent,
             semantics=semantics,
         )
+        self.nic.transmit.looks_ahead = True
+        self.nic.port.on_write = self.nic.transmit.written
         self._arm()
 
     def interrupt(self) -> bool:

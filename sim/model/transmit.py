@@ -46,11 +46,17 @@ class _Burst:
     """Bytes of an item that have been asked for, or the news that it has none."""
 
     item: _Item
-    data: bytes
     first: int
     last: int
     final: bool
     words: int
+    address: int = 0
+    length: int = 0
+    data: bytes = b""
+    known: bool = False
+    """What comes is known before it does, if nobody writes there meanwhile."""
+    awaited: bool = False
+    """There is an event for when it comes."""
     come: bool = False
 
 
@@ -100,6 +106,9 @@ class Transmit:
         self._on_segmented = on_segmented
         self._on_cut_short = on_cut_short
         self._epoch = 0
+        self.looks_ahead = False
+        """What comes from memory is looked up when it is asked for, and ``written`` is told of every write since. That
+        saves the event for its coming where the gatherer is busy until then."""
         self.reset()
 
     def reset(self) -> None:
@@ -114,6 +123,8 @@ class Transmit:
         self._whole: dict[int, Packet | None] = {}
         """By the upper half of its descriptor without the length, what a packet of one descriptor asks for."""
         self._inbox: deque[_Burst] = deque()
+        self._ahead: deque[_Burst] = deque()
+        """Bursts that are known before they come."""
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
         self._item_begun = False
@@ -169,9 +180,9 @@ class Transmit:
         timing = self._timing
         if not item.left:
             came = now + _EMPTY
-            burst = _Burst(item, b"", came, came, True, 0)
+            burst = _Burst(item, came, came, True, 0, known=True)
             self._inbox.append(burst)
-            self._events.at(came, self._come, epoch, burst)
+            self._await(burst)
             self._next_descriptor(now + 1)
             return
         self._asking = item
@@ -198,9 +209,15 @@ class Transmit:
         self._room -= words
         times = self._port.request(now, item.address, length)
         item.left -= length
-        burst = _Burst(item, b"", times.first, times.last, item.left == 0, words)
+        burst = _Burst(item, times.first, times.last, item.left == 0, words, item.address, length)
         self._inbox.append(burst)
-        self._events.at(times.last, self._load, epoch, burst, item.address, length)
+        if self.looks_ahead:
+            data = self._port.peek(item.address, length)
+            if data is not None:
+                burst.data, burst.known = data, True
+                self._ahead.append(burst)
+        if not burst.known or len(self._inbox) == 1:
+            self._await(burst)
         item.address += length
         if item.left:
             self._events.at(now + self._timing.requester_burst, self._ask, epoch)
@@ -208,18 +225,39 @@ class Transmit:
             self._asking = None
             self._next_descriptor(now + self._timing.requester_next)
 
-    def _load(self, epoch: int, burst: _Burst, address: int, length: int) -> None:
-        if epoch == self._epoch:
-            burst.data = self._port.load(self._events.now, address, length)
-            self._come(epoch, burst)
+    def _await(self, burst: _Burst) -> None:
+        """Have an event for when a burst comes."""
+        if not burst.awaited:
+            burst.awaited = True
+            self._events.at(burst.last, self._come, self._epoch, burst)
+
+    def written(self, cycle: int, address: int, end: int) -> None:
+        """Memory shows something else at some addresses from a cycle on."""
+        ahead, now = self._ahead, self._events.now
+        while ahead and ahead[0].last <= now:
+            ahead.popleft()
+        for burst in ahead:
+            if burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
+                burst.known = False
+                self._await(burst)
 
     # Gatherer and segmenter
 
     def _come(self, epoch: int, burst: _Burst) -> None:
         """Bytes of an item have come, or an item without any."""
         if epoch == self._epoch:
+            if not burst.known:
+                burst.data = self._port.load(self._events.now, burst.address, burst.length)
             burst.come = True
             self._go_on()
+
+    def _has_come(self, burst: _Burst) -> bool:
+        """Whether the next burst is there; if not, it is awaited."""
+        if not burst.awaited:
+            if burst.last <= self._events.now:
+                return True
+            self._await(burst)
+        return burst.come
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
@@ -229,7 +267,7 @@ class Transmit:
                 if self._pending:
                     return
                 if burst is None:
-                    if not self._inbox or not self._inbox[0].come:
+                    if not self._inbox or not self._has_come(self._inbox[0]):
                         return
                     burst = self._burst = self._inbox.popleft()
                     self._position = 0
