@@ -79,9 +79,10 @@ class HostCosts:
         return round((self.copy_per_byte if cause is Cause.COPY else self.checksum_per_byte) * size)
 
 
-_PER_OPERATION: dict[Cause, str] = {
-    cause: cause.value for cause in Cause if cause not in (Cause.COPY, Cause.CHECKSUM)
-} | {Cause.MMIO: "mmio_write"}
+_PER_OPERATION: dict[Cause, str] = {cause: str(cause.value) for cause in Cause}
+for _cause in (Cause.COPY, Cause.CHECKSUM):
+    del _PER_OPERATION[_cause]
+_PER_OPERATION[Cause.MMIO] = "mmio_write"
 """The fields of prices that are per operation, not per byte."""
 
 
