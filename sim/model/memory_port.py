@@ -216,10 +216,14 @@ class MemoryPort:
             view[address : address + len(data)] = data
 
     def flushed(self, cycle: int) -> int:
-        """The cycle from which memory shows all that the bus has taken until ``cycle``."""
+        """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
+        pace = max(2 * _WORD, self._word_eighths)
         for landing in reversed(self._landings):
-            if landing.taken <= cycle:
-                return landing.due
+            address = landing.address
+            words = (address + len(landing.data) + _WORD - 1 >> 3) - (address >> 3)
+            behind = max(0, -((cycle - 1 - landing.taken) * _WORD // pace))  # words that the bus had not taken then
+            if behind < words:
+                return landing.due - behind * pace // _WORD
         return cycle
 
     def busy_until(self) -> int:
