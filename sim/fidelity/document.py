@@ -9,8 +9,8 @@ __all__ = ["document"]
 
 _HEAD = """# How far the model is from the RTL
 
-Made by `make fidelity`; the figures are in `build/fidelity.json`, plots in `build/fidelity.html`. One grid of
-scenarios runs on the Verilated NIC and on
+Made by `make fidelity`; the figures are in `build/fidelity.json`, plots in `build/fidelity.html`, and what reports show
+of it in `docs/fidelity.json`. One grid of scenarios runs on the Verilated NIC and on
 the model (`sim/model`): the same driver, host model, wire, seed. The error is that of the model against the RTL.
 
 Goal: throughput and interrupts within 1 %, latency (median and 99th percentile) within 2 % or 100 ns. *Identical*
@@ -21,9 +21,10 @@ What the model's time is made of: parameters that `make calibrate` measures on t
 (`sim/model/calibration.json`), each closed at a checkpoint of a probe
 (`sim/fidelity/probes.py`), and a few contracts of the RTL (states that a descriptor passes). No checkpoint is a
 point of the
-grid, and no parameter was fitted to one. The figures of all points, held out or not, were seen while two faults of the
-model that the grid showed were mended: how long a frame's last word waits, and when a register read looks for writes on
-their way.
+grid, and no parameter was fitted to one. The figures of all points, held out or not, were seen while four faults of the
+model that the grid showed were mended: how long a frame's last word waits, when a register read looks for writes on
+their way, that it waits for the words of half a burst, too, and that accesses are performed in the order in which they
+arrive, not in that in which two flows of control ask.
 
 """
 

@@ -38,7 +38,7 @@ class Pacing:
     def rate(self, sender: "Sender") -> int:
         """Bytes/s: the algorithm's own, or a multiple of cwnd / SRTT."""
         congestion = sender.congestion
-        srtt = sender.rtt.srtt
+        srtt = sender.rtt.recent
         if congestion.pacing_rate is not None:
             rate = congestion.pacing_rate
         elif not srtt:
