@@ -18,7 +18,7 @@ class Ecpix5(Board):
     platform = ECPIX585Platform
     clock_hz = 100e6
     phy_address = 0
-    memory_kib = 256
+    memory_kib = 128
     loader = ("-b", "ecpix5")
 
     def ports(self, platform: Any) -> BoardPorts:
