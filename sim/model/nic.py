@@ -88,7 +88,7 @@ class Nic:
         """STATUS.LU."""
         self._phy_link = False
         self._on_wire = True
-        """Frames of the wire, at 1 Gb/s, reach the receiver."""
+        """Frames of the wire, at 1 Gb/s, reach the receiver, and frames that are sent the wire."""
         self._build()
         batch = Batch(self)
         self.receive.batch = batch
@@ -307,6 +307,12 @@ class Nic:
             "TDH": lambda number, value: self._write_head(
                 self.transmit_prefetch, self.transmit_write_back, BY_NAME["TDH"]["HEAD"].get(value)
             ),
+            "RDT": lambda number, value: self._tail_written(
+                self.receive_ring, self.receive_prefetch, self.receive_write_back, window["RDT"]
+            ),
+            "TDT": lambda number, value: self._tail_written(
+                self.transmit_ring, self.transmit_prefetch, self.transmit_write_back, window["TDT"]
+            ),
             "RDTR": self._write_rdtr,
             "RADV": lambda number, value: setattr(self.receive_delay, "absolute_delay", window["RADV"]),
             "TIDV": lambda number, value: setattr(self.transmit_delay, "packet_delay", window["TIDV"]),
@@ -317,7 +323,7 @@ class Nic:
         for name in ("FCTTV", "FCRTL", "FCRTH"):
             window.on_write[name] = lambda number, value: self._set_flow_control()
         for prefix in ("RD", "TD"):
-            for name in ("BAL", "BAH", "LEN", "T"):
+            for name in ("BAL", "BAH", "LEN"):
                 window.on_write[prefix + name] = partial(self._set_ring, prefix)
         for prefix in ("RX", "TX"):
             window.on_write[f"{prefix}DCTL"] = partial(self._set_thresholds, prefix)
@@ -383,12 +389,17 @@ class Nic:
         write_back.head_written(head)
         prefetch.head_written(head)
 
+    @staticmethod
+    def _tail_written(ring: Ring, prefetch: Prefetch, write_back: WriteBack, tail: int) -> None:
+        ring.tail = tail
+        prefetch.consider()
+        write_back.look()
+
     def _set_ring(self, prefix: str, number: int, value: int) -> None:
         receive = prefix == "RD"
         ring, window = self.receive_ring if receive else self.transmit_ring, self.window
         ring.base = window[f"{prefix}BAH"] << 32 | window[f"{prefix}BAL"]
         ring.size = window[f"{prefix}LEN"] // DESCRIPTOR_BYTES
-        ring.tail = window[f"{prefix}T"]
         (self.receive_prefetch if receive else self.transmit_prefetch).consider()
         (self.receive_write_back if receive else self.transmit_write_back).look()
 
@@ -402,6 +413,8 @@ class Nic:
             wthresh=register["WTHRESH"].get(value),
             gran=register["GRAN"].get(value),
         )
+        if not receive:
+            self.transmit_ring.low = 8 * register["LWTHRESH"].get(value)
         (self.receive_prefetch if receive else self.transmit_prefetch).consider()
         (self.receive_write_back if receive else self.transmit_write_back).look()
 
@@ -570,10 +583,10 @@ class Nic:
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
         self.flow_control.frame_ended()
-        if self.loopback:
-            self.receive.arrive(begin + self.timing.mac_loopback, frame)
-        elif self.speed is Speed.GIGABIT:
+        if self._on_wire:
             self._on_frame(begin, frame)
+        elif self.loopback:
+            self.receive.arrive(begin + self.timing.mac_loopback, frame)
 
     def _stored(self) -> None:
         limit = self.window["RSRPD"]
@@ -598,8 +611,7 @@ class Nic:
             self.cause("TXQE")
 
     def _transmit_left(self, left: int) -> None:
-        register = BY_NAME["TXDCTL"]
-        if left == 8 * register["LWTHRESH"].get(self.window["TXDCTL"]):
+        if left == self.transmit_ring.low:
             self.cause("TXD_LOW")
 
     def _lost(self) -> None:

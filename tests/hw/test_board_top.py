@@ -18,7 +18,7 @@ from sim.host import IDEAL, HostCpu
 from sim.wire import Link
 from sim.wire_device import WireDevice
 from stack.host import NetworkStack
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.socket import AF_INET, SOCK_STREAM
 from stack.tcp.parameters import TcpParameters
 from tests.hw.board_bench import MdioPhy, RgmiiPort, simulate_board
