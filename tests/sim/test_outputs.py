@@ -181,6 +181,7 @@ module \\nic.receive.buffer (clk);
 endmodule
 module \\nic.interrupts (clk);
   reg [15:0] interval;
+  wire registers__valid;
   wire other;
 endmodule
 """
@@ -190,7 +191,7 @@ def test_views_group_signals_by_stage(tmp_path: Path) -> None:
     stages = signals_by_stage(VERILOG)
     assert stages == {
         "receive: filter, checksum, buffer": ["receive.words__valid", "receive.buffer.level[9:0]"],
-        "interrupt: causes, timers, throttle": ["interrupts.interval[15:0]"],
+        "interrupt: causes, timers, throttle": ["interrupts.interval[15:0]", "interrupts.registers__valid"],
     }
     assert list(stages) == [stage for stage in STAGES if stage in stages]
     source = tmp_path / "nic.v"
