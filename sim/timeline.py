@@ -16,6 +16,7 @@ from hw.registers import at_offset
 from sim.hosts import Hosts
 from sim.processor import CAUSES
 from sim.wire import PREAMBLE_BYTES, Direction
+from stack.ip.ip import Handler
 from stack.skbuff import SkBuff
 
 __all__ = ["Timeline"]
@@ -38,7 +39,6 @@ _SENDS = ("sendall", "send", "sendto")
 _RECEIVES = ("recv", "recvfrom")
 _DOORBELL = "TDT"
 _TCP, _UDP = 6, 17
-_Handler = Callable[[SkBuff, int, int], None]
 _NAMES = {number: cause.value.replace("_", " ") for cause, number in CAUSES.items()}
 
 _Identity = tuple[bytes, int]
@@ -226,7 +226,7 @@ class Timeline:
         for flow in _due(self._waiting_for_dma[name], start):
             self._flow("t", flow, track, start)
 
-    def _watched_input(self, name: str, handler: _Handler) -> _Handler:
+    def _watched_input(self, name: str, handler: Handler) -> Handler:
         def watched(skb: SkBuff, source: int, destination: int) -> None:
             ends = b"".join((end & 0xFFFFFFFF).to_bytes(4, "big") for end in (source, destination)) + bytes(
                 skb.data[:4]
