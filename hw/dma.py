@@ -132,11 +132,21 @@ class DmaArbiter(wiring.Component):
         remaining = Signal(range(_MAX_WORDS + 1))
         abandoned = Signal()
         sending = Signal()
+        sent = Signal()  # in the cycle before; so many registers behind ``sending`` would make the way there long
 
+        m.d.sync += sent.eq(sending)
+        with m.If(sent):
+            m.d.sync += remaining.eq(remaining - 1)
         with m.If(offer.ready):
             m.d.sync += offer.valid.eq(0)
         with m.If(words.ready):
             m.d.sync += words.valid.eq(0)
+        with m.If(~words.valid):
+            m.d.sync += [
+                words.payload.data.eq(given.data),
+                words.payload.strobe.eq(Mux(abandoned, 0, given.strobe)),
+                words.payload.last.eq(remaining == 1),
+            ]
 
         with m.FSM() as fsm:
             with m.State("CHOOSE"):
@@ -157,13 +167,7 @@ class DmaArbiter(wiring.Component):
                 with m.If(self.flush):
                     m.d.sync += abandoned.eq(1)
                 with m.If(sending):
-                    m.d.sync += [
-                        words.payload.data.eq(given.data),
-                        words.payload.strobe.eq(Mux(abandoned, 0, given.strobe)),
-                        words.payload.last.eq(remaining == 1),
-                        words.valid.eq(1),
-                        remaining.eq(remaining - 1),
-                    ]
+                    m.d.sync += words.valid.eq(1)
                     with m.If(remaining == 1):
                         m.next = "CHOOSE"
         return ~fsm.ongoing("CHOOSE") | offer.valid | words.valid

@@ -138,7 +138,9 @@ class RingPrefetch(wiring.Component):
         abandoned = Signal()  # the request on offer was made before head was written
         empty = Signal()
         below = Signal()
+        # Of the same cycle as what ``below`` is reckoned with: a write changes all thresholds at once.
         host = in_descriptors(self.thresholds.hthresh, gran=self.thresholds.gran)
+        host_threshold = Signal.like(host)
         m.d.comb += position.eq(self.base[4:] + following)
 
         with m.FSM() as fsm:
@@ -149,6 +151,7 @@ class RingPrefetch(wiring.Component):
                     room.eq(self._depth - on_chip),
                     empty.eq(on_chip == 0),
                     below.eq(on_chip < in_descriptors(self.thresholds.pthresh, gran=self.thresholds.gran)),
+                    host_threshold.eq(host),
                 ]
                 within = (following < size) & (end < size)
                 with m.If(within & (following != end) & self.enable & ~self.head_written):
@@ -156,7 +159,7 @@ class RingPrefetch(wiring.Component):
             with m.State("DECIDE"):
                 m.d.sync += planned.eq(Mux(available < room, available, room))
                 m.next = "WATCH"
-                with m.If((empty | (below & (available >= host))) & (room != 0) & ~self.head_written):
+                with m.If((empty | (below & (available >= host_threshold))) & (room != 0) & ~self.head_written):
                     m.next = "BOUND"
             with m.State("BOUND"):
                 m.d.sync += [contiguous.eq(size - following), aligned.eq(_BURST - position)]

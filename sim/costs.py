@@ -80,16 +80,18 @@ class HostCosts:
     def price(self, cause: Cause, count: int, size: int) -> int:
         """Nanoseconds for ``count`` operations on ``size`` bytes. A program's own work has no price: it is spent as
         time."""
-        match cause:
-            case Cause.COPY:
-                return round(self.copy_per_byte * size)
-            case Cause.CHECKSUM:
-                return round(self.checksum_per_byte * size)
-            case Cause.MMIO:
-                return self.mmio_write * count
-            case _:
-                per_operation: int = getattr(self, cause.value)
-                return per_operation * count
+        name = _PER_OPERATION.get(cause)
+        if name is not None:
+            per_operation: int = getattr(self, name)
+            return per_operation * count
+        return round((self.copy_per_byte if cause is Cause.COPY else self.checksum_per_byte) * size)
+
+
+_PER_OPERATION: dict[Cause, str] = {cause: str(cause.value) for cause in Cause}
+for _cause in (Cause.COPY, Cause.CHECKSUM):
+    del _PER_OPERATION[_cause]
+_PER_OPERATION[Cause.MMIO] = "mmio_write"
+"""The fields of prices that are per operation, not per byte."""
 
 
 IDEAL = HostCosts(

@@ -16,6 +16,9 @@ __all__ = ["DeadlockError", "EventEngine", "Scheduler", "Steppable", "Task"]
 
 T = TypeVar("T")
 
+_END = 1 << 62
+"""Nanoseconds: later than anything."""
+
 
 class DeadlockError(RuntimeError):
     """The main coroutine waits for something that can no longer happen."""
@@ -219,6 +222,10 @@ class Scheduler:
         Returns whether it has. ``held`` is how many processors run code of which this is the wish."""
         return False
 
+    def free_until(self) -> int:
+        """The latest time to which ``jump`` goes from here."""
+        return self.now
+
     def sleep(self, duration: int) -> _Sleep:
         return _Sleep(self, self.now + duration)
 
@@ -279,6 +286,15 @@ class EventEngine(Scheduler):
             return False
         self.now = when
         return True
+
+    def free_until(self) -> int:
+        if self.held or self._failure is not None:
+            return self.now
+        heap = self._heap
+        until = heap[0][0] - 1 if heap else _END
+        if self._horizon is not None:
+            return min(until, self._horizon)
+        return self.now if self._main is None or self._main.done() else max(until, self.now)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run ``main`` to its end and return its result. Raises ``DeadlockError`` if nothing is left to wake it."""

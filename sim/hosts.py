@@ -23,7 +23,7 @@ from stack.counters import DropReason
 from stack.environment import Cause
 from stack.host import NetworkStack
 from stack.ip.parameters import NeighbourParameters
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.skbuff import SkBuff
 from stack.tcp.parameters import TcpParameters
 

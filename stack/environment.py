@@ -100,6 +100,8 @@ class Cause(Enum):
 class Context(Enum):
     """On whose behalf a processor works; an earlier one goes before a later one, and cuts into it."""
 
+    __hash__ = object.__hash__  # as in ``Cause``
+
     INTERRUPT = 0
     """A hardware interrupt's handler."""
     SOFTIRQ = 1

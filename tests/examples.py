@@ -9,6 +9,8 @@ import time
 from typing import Any
 
 import hypothesis
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 __all__ = ["COUNT", "END", "SEED", "begin", "load_profile", "over", "seeded"]
 
@@ -18,7 +20,14 @@ END = "NICLAB_FUZZ_END"
 
 
 def load_profile() -> None:
-    """For the tests of this process."""
+    """For the tests of this process.
+
+    Hypothesis draws numbers also from the source of all modules imported so far: so the examples of one test would
+    depend on which tests ran before it in the same process. There is no setting for that.
+    """
+    if not hasattr(providers, "_get_local_constants"):
+        raise RuntimeError("this Hypothesis has no _get_local_constants: tests/examples.py wants a look")
+    setattr(providers, "_get_local_constants", Constants)  # noqa: B010
     seed = os.environ.get(SEED)
     drawn: dict[str, Any] = {"derandomize": True} if seed is None else {"derandomize": False, "database": None}
     hypothesis.settings.register_profile("niclab", deadline=None, print_blob=True, **drawn)

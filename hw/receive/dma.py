@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hw.ahead import take_ahead
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.interfaces import MAX_BURST_BYTES, Descriptor, PacketWord, WriteData, WriteRequest
 from hw.receive.align import WriteAligner
@@ -99,7 +100,11 @@ class ReceiveDma(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.aligner = aligner = WriteAligner()
-        wiring.connect(m, wiring.flipped(self.packets), aligner.packets)
+        word = Signal(PacketWord)
+        waiting = Signal()
+        # The buffer, whose memories are far apart, does not wait for the way from the memory port's ``ready`` to here.
+        take_ahead(m, self.packets, item=word, present=waiting, taken=aligner.packets.ready)
+        m.d.comb += [aligner.packets.valid.eq(waiting), aligner.packets.payload.eq(word)]
 
         info = Signal(ReceiveInfo)
         left = Signal(15)  # bytes of the frame that have no buffer yet

@@ -4,7 +4,8 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .ahead import take_ahead
+from hw.ahead import take_ahead
+
 from .layouts import FrameWord, Piece
 
 __all__ = ["TransmitPacker"]

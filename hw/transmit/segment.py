@@ -30,7 +30,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .ahead import take_ahead
+from hw.ahead import take_ahead
+
 from .checksum import insert_checksums
 from .gather import Context, PacketOptions
 from .layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES, Chunk, PacketPlan, SegmentWord

@@ -14,6 +14,7 @@ __all__ = ["GRID"]
 
 _RX, _TX, _BOTH = Direction.RECEIVE, Direction.TRANSMIT, Direction.BOTH
 _OFF: dict[str, Any] = {"interrupt_throttle_rate": 0}
+_HEADER_AND_FCS = 18
 
 
 def _thresholds(name: str, **fields: int) -> int:
@@ -30,7 +31,7 @@ def _points() -> Iterator[Scenario]:
     for size in (64, 600, 1518):
         yield Scenario(name=f"both-{size}", direction=_BOTH, size=size, pause=9_000, driver=_OFF)
     for size in (2000, 4000, 9018):
-        driver = {**_OFF, "rx_buffer_size": 16384, "rx_descriptors": 80}
+        driver = {**_OFF, "mtu": size - _HEADER_AND_FCS, "rx_buffer_size": 16384, "rx_descriptors": 80}
         yield Scenario(name=f"receive-jumbo-{size}", size=size, frames=12, pause=20_000, driver=driver)
         yield Scenario(name=f"transmit-jumbo-{size}", direction=_TX, size=size, frames=12, pause=20_000, driver=_OFF)
     yield Scenario(
@@ -38,7 +39,7 @@ def _points() -> Iterator[Scenario]:
         size=9018,
         frames=12,
         pause=40_000,
-        driver={**_OFF, "rx_buffer_size": 2048},
+        driver={**_OFF, "mtu": 9018 - _HEADER_AND_FCS, "rx_buffer_size": 2048},
     )
     for burst in (2, 8, 32, 64):
         yield Scenario(name=f"receive-bursts-{burst}", frames=128, burst=burst, pause=700 * burst, driver=_OFF)

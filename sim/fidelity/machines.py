@@ -63,7 +63,14 @@ def rtl_outcomes(
             with (place / "launch.log").open("w") as log:
                 processes.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "sim.fidelity.launch", str(place), str(os.getpid())],
+                        [
+                            sys.executable,
+                            "-m",
+                            "sim.rtl.simulator",
+                            "sim.fidelity.rtl_worker",
+                            str(place),
+                            str(os.getpid()),
+                        ],
                         cwd=build.REPOSITORY,
                         stdin=subprocess.DEVNULL,
                         stdout=log,

@@ -25,9 +25,9 @@ _DELAY = 80
 
 @cocotb.test()
 async def probes(dut: HierarchyObject) -> None:
-    """Writes ``seen.json`` into the folder named by ``NICLAB_PROBES``."""
+    """Writes ``seen.json`` into the folder named by ``NICLAB_RUN``."""
     end_with_parent(int(os.environ["NICLAB_PARENT"]))
-    folder = Path(os.environ["NICLAB_PROBES"])
+    folder = Path(os.environ["NICLAB_RUN"])
     wake = dut.wake
     assert isinstance(wake, LogicObject)
     env = RtlEngine(Bench(), wake, seed=1)

@@ -1,7 +1,6 @@
 """Runs the probes on either back end."""
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from sim.host_bus import HostBus
 from sim.model.bus import ModelBus, ModelPort
 from sim.model.timing import Timing
 from sim.rtl import build
+from sim.rtl.simulator import run_module
 from sim.wire import Link
 
 __all__ = ["perform", "probe_costs", "probe_model", "probe_rtl"]
@@ -51,22 +51,7 @@ def probe_rtl(folder: Path) -> list[Seen]:
     """All probes, in one simulator. Raises ``RunFailedError``."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    runner = build.bench()
-    runner.test(
-        hdl_toplevel="bench",
-        hdl_toplevel_lang="verilog",
-        test_module="sim.fidelity.probe_worker",
-        build_dir=runner.build_dir,
-        test_dir=folder,
-        results_xml=str(folder / "cocotb.xml"),
-        log_file=folder / "simulator.log",
-        extra_env={
-            "NICLAB_PROBES": str(folder),
-            "NICLAB_PARENT": str(os.getpid()),
-            "COCOTB_ANSI_OUTPUT": "0",
-            "COCOTB_LOG_LEVEL": "WARNING",
-        },
-    )
+    run_module(build.bench(), "sim.fidelity.probe_worker", folder)
     result = folder / "seen.json"
     if not result.exists():
         raise RunFailedError(f"the probes failed on the RTL; see {folder / 'simulator.log'}")

@@ -37,9 +37,9 @@ async def _perform(env: RtlEngine, scenario: Scenario) -> Outcome:
 
 @cocotb.test()
 async def scenarios(dut: HierarchyObject) -> None:
-    """Plays what the folder named by ``NICLAB_SCENARIOS`` asks for (see ``sim.fidelity.launch``)."""
+    """Plays ``scenarios.json`` of the folder named by ``NICLAB_RUN``; ``outcomes.jsonl`` gets a line for each."""
     end_with_parent(int(os.environ["NICLAB_PARENT"]))
-    folder = Path(os.environ["NICLAB_SCENARIOS"])
+    folder = Path(os.environ["NICLAB_RUN"])
     wanted = [Scenario.from_json(item) for item in json.loads((folder / "scenarios.json").read_text())]
     wake = dut.wake
     assert isinstance(wake, LogicObject)

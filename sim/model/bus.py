@@ -20,6 +20,8 @@ from stack.environment import Timer
 __all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
 
 _NEVER = 1 << 63
+_STRETCH = 100_000
+"""Cycles that the NIC goes on by itself before it is asked again whether anything of it can be seen."""
 MEMORY_BYTES = 16 << 20
 """Size of host memory, as in ``sim/rtl/bench.cpp``."""
 
@@ -42,6 +44,8 @@ class _Memory(HostMemory):
         if bus.env.now >= bus.stale_at:
             bus.synchronise()
         self._view[address : address + len(data)] = data
+        # What the NIC takes from memory in the present cycle it has taken.
+        bus.nic.transmit.written(cycle_at(bus.env.now) + 1, address, address + len(data))
 
 
 class ModelBus(HostBus):
@@ -71,6 +75,8 @@ class ModelBus(HostBus):
         """Called with the begin, in cycles, and the bytes of each frame that the NIC has sent."""
         self._timer: Timer | None = None
         self._timer_due = 0
+        self._goes_on = False
+        """The NIC goes on by itself, ahead of the scheduler's time."""
         self.nic = Nic(
             self.events,
             memoryview(array.data).cast("B"),
@@ -78,10 +84,12 @@ class ModelBus(HostBus):
             read_latency=cycle_at(costs.dma_read_latency),
             write_latency=cycle_at(costs.dma_write_latency),
             width=costs.dma_width,
-            on_interrupt=lambda: self._rise(self.events.now),
-            on_frame=lambda begin, frame: self.frames(begin, frame),
+            on_interrupt=self._rise,
+            on_frame=self._sent,
             semantics=semantics,
         )
+        self.nic.transmit.looks_ahead = True
+        self.nic.port.on_write = self.nic.transmit.written
         self._arm()
 
     def interrupt(self) -> bool:
@@ -98,9 +106,11 @@ class ModelBus(HostBus):
 
     def _post_read(self, cycle: int, offset: int, read: PendingRead) -> None:
         def answer(value: int, cycle: int) -> None:
+            self._reach()
             read.value = value
             due = max(cycle + self._return, self.nic.port.flushed(cycle))
             self.env.call_at(due * CYCLE_NS, read.done.set)
+            self._bound()
 
         self.nic.read(cycle, offset, answer)
         self._arm()
@@ -137,8 +147,27 @@ class ModelBus(HostBus):
             due = landing
         self.stale_at = _NEVER if due is None else (due - 1) * CYCLE_NS + 1
 
-    def _rise(self, cycle: int) -> None:
-        self.env.call_at(cycle * CYCLE_NS, self._rose)
+    def _rise(self) -> None:
+        self._reach()
+        self.env.call_at(self.events.now * CYCLE_NS, self._rose)
+        self._bound()
+
+    def _sent(self, begin: int, frame: bytes) -> None:
+        self._reach()
+        self.frames(begin, frame)
+        self._bound()
+
+    def _reach(self) -> None:
+        """Before something reaches the outside: if the NIC goes on by itself, time comes with it."""
+        if self._goes_on:
+            self.env.jump(self.events.now * CYCLE_NS)
+
+    def _bound(self) -> None:
+        """Behind that: something outside may be due sooner than before."""
+        if self._goes_on:
+            until = self.env.free_until() // CYCLE_NS
+            if until < self.events.limit:
+                self.events.limit = until
 
     def _arm(self) -> None:
         """Have the scheduler wake the NIC for what is next of what can be seen from outside."""
@@ -154,11 +183,19 @@ class ModelBus(HostBus):
     def _wake(self) -> None:
         """The NIC is due, and goes on by itself as long as nothing else is due."""
         self._timer = None
-        while True:
-            self._advance()
-            due = self.nic.visible()
-            if due is None or self._timer is not None or not self.env.jump(due * CYCLE_NS):
+        self._advance()
+        env, events, nic = self.env, self.events, self.nic
+        while self._timer is None:
+            due, until = nic.visible(), env.free_until() // CYCLE_NS
+            if due is None or due > until:
                 break
+            self._goes_on = True
+            try:
+                events.go_on(min(until, due + _STRETCH))
+            finally:
+                self._goes_on = False
+            env.jump(events.now * CYCLE_NS)
+            nic.port.land(events.now)
         self._arm()
 
 

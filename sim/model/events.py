@@ -17,7 +17,8 @@ class Events:
     def __init__(self) -> None:
         self.now = 0
         self.limit = 0
-        """The cycle up to which ``advance`` goes: nothing that comes from outside changes what happens until then."""
+        """The cycle up to which calls are being made: nothing that comes from outside changes what happens until then.
+        A call that lets something come sooner lowers it."""
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self._running = False
@@ -42,16 +43,19 @@ class Events:
 
     def advance(self, cycle: int) -> None:
         """Make all calls up to and in a cycle. No effect from within a call."""
-        if self._running:
-            return
+        if not self._running:
+            self.go_on(cycle)
+            if cycle > self.now:
+                self.now = cycle
+
+    def go_on(self, cycle: int) -> None:
+        """Make all calls up to and in a cycle, or as far as ``limit`` is lowered; it is then that of the last one."""
         self._running = True
         self.limit = cycle
         heap = self._heap
         try:
-            while heap and heap[0][0] <= cycle:
+            while heap and heap[0][0] <= self.limit:
                 self.now, _, action, arguments = heappop(heap)
                 action(*arguments)
         finally:
             self._running = False
-        if cycle > self.now:
-            self.now = cycle

@@ -150,6 +150,8 @@ class DelayTimers:
     def reset(self) -> None:
         self.packet_delay = self.absolute_delay = 0
         self._packet_due: int | None = None
+        self._packet_look: int | None = None
+        """When it is looked at whether the packet timer has run out: at its time, or before if it was set anew."""
         self._absolute_due: int | None = None
 
     @property
@@ -162,10 +164,10 @@ class DelayTimers:
             self.expire()
             return
         now = self._events.now
-        due = self._packet_due
-        self._packet_due = now + CYCLES_PER_DELAY * self.packet_delay
-        if due is None:
-            self._events.at(self._packet_due, self._packet_over)
+        due = self._packet_due = now + CYCLES_PER_DELAY * self.packet_delay
+        if self._packet_look is None or due < self._packet_look:
+            self._packet_look = due
+            self._events.at(due, self._packet_over, due)
         if self.absolute_delay and self._absolute_due is None:
             self._absolute_due = now + CYCLES_PER_DELAY * self.absolute_delay
             self._events.at(self._absolute_due, self._absolute_over, self._absolute_due)
@@ -175,13 +177,16 @@ class DelayTimers:
         self._packet_due = self._absolute_due = None
         self._on_expired()
 
-    def _packet_over(self) -> None:
-        due = self._packet_due
+    def _packet_over(self, look: int) -> None:
+        if look != self._packet_look:
+            return
+        due = self._packet_look = self._packet_due
         if due is None:
             return
-        if due > self._events.now:
-            self._events.at(due, self._packet_over)
+        if due > look:
+            self._events.at(due, self._packet_over, due)
         else:
+            self._packet_look = None
             self.expire()
 
     def _absolute_over(self, due: int) -> None:

@@ -5,6 +5,7 @@ every two cycles at most, posted; what is written is seen in memory after a late
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from hw.interfaces import MAX_BURST_BYTES
@@ -67,6 +68,8 @@ class MemoryPort:
         self._write_free = 0
         self._landings: deque[_Landing] = deque()
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        self.on_write: Callable[[int, int, int], None] = lambda due, address, end: None
+        """Called with the cycle from which memory is going to show a write, and the addresses from and up to which."""
         self.read_bytes = 0
         self.write_bytes = 0
         self.bad_reads = 0
@@ -102,6 +105,16 @@ class MemoryPort:
         if self._landings:
             self.land(cycle)
         return bytes(self._view[address : address + length])
+
+    def peek(self, address: int, length: int) -> bytes | None:
+        """What memory shows as long as nobody writes; None outside of it, or if a write there is on its way."""
+        end = address + length
+        if end > self._size:
+            return None
+        for landing in self._landings:
+            if landing.address < end and address < landing.address + len(landing.data):
+                return None
+        return bytes(self._view[address:end])
 
     # Writes
 
@@ -141,12 +154,14 @@ class MemoryPort:
     def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
         """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
 
-        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks before ``limit``.
+        ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks up to
+        and in ``limit``.
         """
         length = len(data)
         self.write_bytes += length
         self._write_free = taken - self._timing.arbiter_early
         due = taken + self._write_latency
+        self.on_write(due, address, address + length)
         if due <= limit and not self._landings:
             self._view[address : address + length] = data
         else:
@@ -158,6 +173,7 @@ class MemoryPort:
         words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
         last = self._words(taken + _WRITE, 1)
         end = address + len(data)
+        self.on_write(last, address, end)
         if end <= self._size:
             for start in range(0, len(data), step):
                 piece = data[start : start + step] if step < len(data) else data
@@ -200,10 +216,14 @@ class MemoryPort:
             view[address : address + len(data)] = data
 
     def flushed(self, cycle: int) -> int:
-        """The cycle from which memory shows all that the bus has taken until ``cycle``."""
+        """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
+        pace = max(2 * _WORD, self._word_eighths)
         for landing in reversed(self._landings):
-            if landing.taken <= cycle:
-                return landing.due
+            address = landing.address
+            words = (address + len(landing.data) + _WORD - 1 >> 3) - (address >> 3)
+            behind = max(0, -((cycle - 1 - landing.taken) * _WORD // pace))  # words that the bus had not taken then
+            if behind < words:
+                return landing.due - behind * pace // _WORD
         return cycle
 
     def busy_until(self) -> int:

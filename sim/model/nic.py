@@ -42,6 +42,9 @@ _CTRL, _CTRL_EXT, _STATUS, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "C
 _RDT = BY_NAME["RDT"].offset
 _BLOCK = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
+_Access = tuple[int, int, int, Callable[[int, int], None] | None]
+"""Arrival, register offset, value to be written, and who is to have the one that is read."""
+
 
 class Nic:
     """An 82540EM with its built-in PHY and a link.
@@ -73,8 +76,10 @@ class Nic:
         self.port = MemoryPort(view, timing, read_latency=read_latency, write_latency=write_latency, width=width)
         self.interrupts = Interrupts(events, InterruptThrottle(semantics=semantics), on_interrupt)
         self._receive_kib = BY_NAME["PBA"]["RXA"].reset
-        self._accesses: deque[tuple[int, int, int, Callable[[int, int], None] | None]] = deque()
-        self._serving = False
+        self._accesses: deque[_Access] = deque()
+        self._served: _Access | None = None
+        self._turn = 0
+        """Which access that is, since an event of one that another has come before is void."""
         self._awaited = 0
         """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
         self._register_free = 0
@@ -83,7 +88,7 @@ class Nic:
         """STATUS.LU."""
         self._phy_link = False
         self._on_wire = True
-        """Frames of the wire, at 1 Gb/s, reach the receiver."""
+        """Frames of the wire, at 1 Gb/s, reach the receiver, and frames that are sent the wire."""
         self._build()
         batch = Batch(self)
         self.receive.batch = batch
@@ -174,51 +179,74 @@ class Nic:
 
     def write(self, arrival: int, offset: int, value: int) -> None:
         """A register write reaches the NIC in a cycle."""
-        self._accesses.append((arrival, offset, value, None))
         self._awaited += offset != _RDT
-        self._serve()
+        self._queue((arrival, offset, value, None))
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
-        self._accesses.append((arrival, offset, 0, answer))
         self._awaited += 1
+        self._queue((arrival, offset, 0, answer))
+
+    def _queue(self, access: _Access) -> None:
+        """Accesses are performed in the order in which they arrive. Two flows of control of the processor may ask in
+        another one."""
+        accesses = self._accesses
+        if self._served is not None and self._served[0] > access[0]:
+            # That one has not come yet.
+            accesses.appendleft(self._served)
+            self._served = None
+            self._turn += 1
+        place = len(accesses)
+        while place and accesses[place - 1][0] > access[0]:
+            place -= 1
+        accesses.insert(place, access)
         self._serve()
 
     def _serve(self) -> None:
         """Begin the next access, if none is being performed."""
-        if self._serving or not self._accesses:
+        if self._served is not None or not self._accesses:
             return
-        self._serving = True
-        arrival, offset, value, answer = self._accesses.popleft()
+        self._served = self._accesses.popleft()
+        arrival, _, _, answer = self._served
         start = max(arrival, self._register_free)
+        self._turn = turn = self._turn + 1
         if answer is None:
-            self.events.at(start + self.timing.register_access + 1, self._write, start, offset, value)
+            self.events.at(start + self.timing.register_access + 1, self._write, turn, start)
         else:
             # What comes in the cycle of a read is read.
-            self.events.at_end(start + self.timing.register_access, self._read, start, offset, answer)
+            self.events.at_end(start + self.timing.register_access, self._read, turn, start)
 
-    def _write(self, start: int, offset: int, value: int) -> None:
+    def _write(self, turn: int, start: int) -> None:
+        if turn != self._turn:
+            return  # another came first
+        assert self._served is not None
+        _, offset, value, _ = self._served
         held = self._held_until - self.events.now
         if held > 0:
-            self.events.at(self._held_until, self._write, start + held, offset, value)
+            self.events.at(self._held_until, self._write, turn, start + held)
             return
         self.window.write(offset, value)
         self._awaited -= offset != _RDT
         self._register_free = start + self.timing.register_write_busy
-        self._serving = False
+        self._served = None
         self._serve()
 
-    def _read(self, start: int, offset: int, answer: Callable[[int, int], None]) -> None:
+    def _read(self, turn: int, start: int) -> None:
+        if turn != self._turn:
+            return
+        assert self._served is not None
+        _, offset, _, answer = self._served
+        assert answer is not None
         held = self._held_until - self.events.now
         if held > 0:
-            self.events.at_end(self._held_until, self._read, start + held, offset, answer)
+            self.events.at_end(self._held_until, self._read, turn, start + held)
             return
         extra = self.timing.register_block if offset in _BLOCK else 0
         value = self.window.read(offset)
         # What memory is to show before the answer is known when that is on the bus.
         self.events.at_end(self.events.now + self.timing.register_answer + extra, self._answer, answer, value)
         self._register_free = start + self.timing.register_read_busy + extra
-        self._serving = False
+        self._served = None
         self._serve()
 
     def visible(self) -> int | None:
@@ -279,6 +307,12 @@ class Nic:
             "TDH": lambda number, value: self._write_head(
                 self.transmit_prefetch, self.transmit_write_back, BY_NAME["TDH"]["HEAD"].get(value)
             ),
+            "RDT": lambda number, value: self._tail_written(
+                self.receive_ring, self.receive_prefetch, self.receive_write_back, window["RDT"]
+            ),
+            "TDT": lambda number, value: self._tail_written(
+                self.transmit_ring, self.transmit_prefetch, self.transmit_write_back, window["TDT"]
+            ),
             "RDTR": self._write_rdtr,
             "RADV": lambda number, value: setattr(self.receive_delay, "absolute_delay", window["RADV"]),
             "TIDV": lambda number, value: setattr(self.transmit_delay, "packet_delay", window["TIDV"]),
@@ -289,7 +323,7 @@ class Nic:
         for name in ("FCTTV", "FCRTL", "FCRTH"):
             window.on_write[name] = lambda number, value: self._set_flow_control()
         for prefix in ("RD", "TD"):
-            for name in ("BAL", "BAH", "LEN", "T"):
+            for name in ("BAL", "BAH", "LEN"):
                 window.on_write[prefix + name] = partial(self._set_ring, prefix)
         for prefix in ("RX", "TX"):
             window.on_write[f"{prefix}DCTL"] = partial(self._set_thresholds, prefix)
@@ -355,12 +389,17 @@ class Nic:
         write_back.head_written(head)
         prefetch.head_written(head)
 
+    @staticmethod
+    def _tail_written(ring: Ring, prefetch: Prefetch, write_back: WriteBack, tail: int) -> None:
+        ring.tail = tail
+        prefetch.consider()
+        write_back.look()
+
     def _set_ring(self, prefix: str, number: int, value: int) -> None:
         receive = prefix == "RD"
         ring, window = self.receive_ring if receive else self.transmit_ring, self.window
         ring.base = window[f"{prefix}BAH"] << 32 | window[f"{prefix}BAL"]
         ring.size = window[f"{prefix}LEN"] // DESCRIPTOR_BYTES
-        ring.tail = window[f"{prefix}T"]
         (self.receive_prefetch if receive else self.transmit_prefetch).consider()
         (self.receive_write_back if receive else self.transmit_write_back).look()
 
@@ -374,6 +413,8 @@ class Nic:
             wthresh=register["WTHRESH"].get(value),
             gran=register["GRAN"].get(value),
         )
+        if not receive:
+            self.transmit_ring.low = 8 * register["LWTHRESH"].get(value)
         (self.receive_prefetch if receive else self.transmit_prefetch).consider()
         (self.receive_write_back if receive else self.transmit_write_back).look()
 
@@ -542,10 +583,10 @@ class Nic:
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
         self.flow_control.frame_ended()
-        if self.loopback:
-            self.receive.arrive(begin + self.timing.mac_loopback, frame)
-        elif self.speed is Speed.GIGABIT:
+        if self._on_wire:
             self._on_frame(begin, frame)
+        elif self.loopback:
+            self.receive.arrive(begin + self.timing.mac_loopback, frame)
 
     def _stored(self) -> None:
         limit = self.window["RSRPD"]
@@ -570,8 +611,7 @@ class Nic:
             self.cause("TXQE")
 
     def _transmit_left(self, left: int) -> None:
-        register = BY_NAME["TXDCTL"]
-        if left == 8 * register["LWTHRESH"].get(self.window["TXDCTL"]):
+        if left == self.transmit_ring.low:
             self.cause("TXD_LOW")
 
     def _lost(self) -> None:

@@ -57,9 +57,10 @@ class Batch:
         if not self._usable or nic.wake.armed or not (receive.idle() and write_back.idle()):
             return False
         events, port, interrupts, ring = nic.events, nic.port, nic.interrupts, nic.receive_ring
-        nothing_until, limit, at_hand, known = events.nothing_until, events.limit, prefetch.at_hand, self._known
+        next_due, limit, at_hand, known = events.due, events.limit, prefetch.at_hand, self._known
         first, status, used, report = self._first, self._status, self._used, self._report
         base, count, tail, largest, memory_end = ring.base + 8, ring.size, ring.tail, receive.buffer_size, port.size
+        latency = port.write_latency
         taken = False
         while arrivals:
             decided, begin, frame = arrivals[0]
@@ -73,7 +74,8 @@ class Batch:
             last = decided + first + 2 * ((address + length + 7 >> 3) - (address >> 3) - 1)
             status_last = last + status
             done = status_last + report
-            if not nothing_until(done):
+            due = next_due()
+            if decided > limit or (due is not None and due <= done):
                 break
             if port.write_free > decided + first or write_back.free > last + used:
                 break
@@ -90,8 +92,10 @@ class Batch:
             taken = True
             prefetch.take(decided)
             receive.tally.add(self._verdicts[frame], length, lost=False, no_buffer=False)
-            port.place(last, address, frame, limit)
-            port.place(status_last, place, upper, limit)
+            # Memory shows it at once if neither the host nor another part of the NIC can look before its time.
+            unseen = limit if due is None or due > status_last + latency else 0
+            port.place(last, address, frame, unseen)
+            port.place(status_last, place, upper, unseen)
             write_back.wrote(index, done + self._idle)
             receive.passed(length)
             if done > limit:

@@ -27,6 +27,8 @@ class Ring:
         self.pthresh = self.hthresh = self.wthresh = 0
         self.wthresh_field = 0
         """WTHRESH as it was written: 0 means that status alone is written back."""
+        self.low = 0
+        """Descriptors left at which that is a cause: of TXDCTL.LWTHRESH."""
 
     def set_thresholds(self, *, pthresh: int, hthresh: int, wthresh: int, gran: int) -> None:
         self.pthresh = threshold(pthresh, gran=gran)

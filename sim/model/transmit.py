@@ -22,6 +22,7 @@ _EMPTY = 3
 _ITEMS = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS = 512
+_REMEMBERED = 256
 
 _EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
 """Of a descriptor's upper half."""
@@ -45,11 +46,17 @@ class _Burst:
     """Bytes of an item that have been asked for, or the news that it has none."""
 
     item: _Item
-    data: bytes
     first: int
     last: int
     final: bool
     words: int
+    address: int = 0
+    length: int = 0
+    data: bytes = b""
+    known: bool = False
+    """What comes is known before it does, if nobody writes there meanwhile."""
+    awaited: bool = False
+    """There is an event for when it comes."""
     come: bool = False
 
 
@@ -99,6 +106,9 @@ class Transmit:
         self._on_segmented = on_segmented
         self._on_cut_short = on_cut_short
         self._epoch = 0
+        self.looks_ahead = False
+        """What comes from memory is looked up when it is asked for, and ``written`` is told of every write since. That
+        saves the event for its coming where the gatherer is busy until then."""
         self.reset()
 
     def reset(self) -> None:
@@ -110,7 +120,11 @@ class Transmit:
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = PacketGatherer()
+        self._whole: dict[int, Packet | None] = {}
+        """By the upper half of its descriptor without the length, what a packet of one descriptor asks for."""
         self._inbox: deque[_Burst] = deque()
+        self._ahead: deque[_Burst] = deque()
+        """Bursts that are known before they come."""
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
         self._item_begun = False
@@ -166,9 +180,9 @@ class Transmit:
         timing = self._timing
         if not item.left:
             came = now + _EMPTY
-            burst = _Burst(item, b"", came, came, True, 0)
+            burst = _Burst(item, came, came, True, 0, known=True)
             self._inbox.append(burst)
-            self._events.at(came, self._come, epoch, burst)
+            self._await(burst)
             self._next_descriptor(now + 1)
             return
         self._asking = item
@@ -195,9 +209,15 @@ class Transmit:
         self._room -= words
         times = self._port.request(now, item.address, length)
         item.left -= length
-        burst = _Burst(item, b"", times.first, times.last, item.left == 0, words)
+        burst = _Burst(item, times.first, times.last, item.left == 0, words, item.address, length)
         self._inbox.append(burst)
-        self._events.at(times.last, self._load, epoch, burst, item.address, length)
+        if self.looks_ahead:
+            data = self._port.peek(item.address, length)
+            if data is not None:
+                burst.data, burst.known = data, True
+                self._ahead.append(burst)
+        if not burst.known or len(self._inbox) == 1:
+            self._await(burst)
         item.address += length
         if item.left:
             self._events.at(now + self._timing.requester_burst, self._ask, epoch)
@@ -205,28 +225,49 @@ class Transmit:
             self._asking = None
             self._next_descriptor(now + self._timing.requester_next)
 
-    def _load(self, epoch: int, burst: _Burst, address: int, length: int) -> None:
-        if epoch == self._epoch:
-            burst.data = self._port.load(self._events.now, address, length)
-            self._come(epoch, burst)
+    def _await(self, burst: _Burst) -> None:
+        """Have an event for when a burst comes."""
+        if not burst.awaited:
+            burst.awaited = True
+            self._events.at(burst.last, self._come, self._epoch, burst)
+
+    def written(self, cycle: int, address: int, end: int) -> None:
+        """Memory shows something else at some addresses from a cycle on."""
+        ahead, now = self._ahead, self._events.now
+        while ahead and ahead[0].last <= now:
+            ahead.popleft()
+        for burst in ahead:
+            if burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
+                burst.known = False
+                self._await(burst)
 
     # Gatherer and segmenter
 
     def _come(self, epoch: int, burst: _Burst) -> None:
         """Bytes of an item have come, or an item without any."""
         if epoch == self._epoch:
+            if not burst.known:
+                burst.data = self._port.load(self._events.now, burst.address, burst.length)
             burst.come = True
             self._go_on()
 
+    def _has_come(self, burst: _Burst) -> bool:
+        """Whether the next burst is there; if not, it is awaited."""
+        if not burst.awaited:
+            if burst.last <= self._events.now:
+                return True
+            self._await(burst)
+        return burst.come
+
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
-        while self._completing is None and self._fits():
+        while self._completing is None and (not self._pending or self._fitted or self._fits()):
             burst = self._burst
             if burst is None or self._rest:
                 if self._pending:
                     return
                 if burst is None:
-                    if not self._inbox or not self._inbox[0].come:
+                    if not self._inbox or not self._has_come(self._inbox[0]):
                         return
                     burst = self._burst = self._inbox.popleft()
                     self._position = 0
@@ -246,8 +287,6 @@ class Transmit:
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
-        if not self._pending or self._fitted:
-            return True
         words = len(self._pending[0].data) + 7 >> 3
         room = self._mac.room_at(words)
         if room is None:
@@ -260,7 +299,17 @@ class Transmit:
         timing, item = self._timing, burst.item
         self._item_begun = True
         begins = self._gatherer.begun is None
-        self._packet = self._gatherer.take(item.raw, b"")
+        upper = item.upper
+        if begins and upper & (_DEXT | _EOP) == _EOP:
+            # A packet of one legacy descriptor, whose options its upper half alone decides.
+            options_of = upper >> 16
+            self._packet = self._whole.get(options_of)
+            if self._packet is None:
+                if len(self._whole) >= _REMEMBERED:
+                    self._whole.clear()
+                self._packet = self._whole[options_of] = self._gatherer.take(item.raw, b"")
+        else:
+            self._packet = self._gatherer.take(item.raw, b"")
         carries = not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
         if not carries:
             self._time = max(self._time, burst.first)
@@ -407,26 +456,34 @@ class Transmit:
         self._events.at(ready, self._put, self._epoch)
 
     def _put(self, epoch: int) -> None:
-        if epoch != self._epoch or not self._pending or self._events.now < self._ready:
-            return
-        packet = self._pending[0]
-        room = self._mac.room_at(len(packet.data) + 7 >> 3)
         now = self._events.now
-        slot = self._mac.slot_at()
-        if room is None or slot is None:
+        if epoch != self._epoch or not self._pending or now < self._ready:
             return
-        room = max(room, slot)
+        room = self._room_at()
+        if room is None:
+            return
         if room > now:
             self._events.at(room, self._put, epoch)
             return
-        self._pending.popleft()
+        packet = self._pending.popleft()
         if self._cutting is None or now > self._ready:
             self._time = max(self._time, now + self._timing.segment_resume)
         self._mac.put(packet)
         self._go_on()
 
+    def _room_at(self) -> int | None:
+        """The cycle from which the buffer takes the packet that waits, or None if that is not known yet."""
+        slot = self._mac.slot_at()
+        if slot is None:
+            return None
+        room = self._mac.room_at(len(self._pending[0].data) + 7 >> 3)
+        return room if room is None or room > slot else slot
+
     def room(self) -> None:
         """The buffer may have room for what waits."""
         if self._pending:
-            self._events.at(self._events.now, self._put, self._epoch)
+            if self._events.now >= self._ready:
+                room = self._room_at()
+                if room is not None:
+                    self._events.at(room, self._put, self._epoch)
             self._go_on()

@@ -48,7 +48,7 @@ def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[
     settings.write(folder)
     with (folder / "launch.log").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sim.qemu.launch", str(folder), str(os.getpid())],
+            [sys.executable, "-m", "sim.rtl.simulator", "sim.qemu.worker", str(folder), str(os.getpid())],
             cwd=build.REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=output,

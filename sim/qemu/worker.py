@@ -30,7 +30,7 @@ _PCI_READ_CYCLES = 16
 
 @cocotb.test()
 async def session(dut: HierarchyObject) -> None:
-    """Serves what the folder named by ``NICLAB_RUN`` asks for (see ``sim.qemu.launch``)."""
+    """Serves what the folder named by ``NICLAB_RUN`` asks for (see ``sim.qemu.runner``)."""
     end_with_parent(int(os.environ["NICLAB_PARENT"]))
     # As in any program of Python: a client's descriptor may be a pipe that nobody reads.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -5,7 +5,6 @@ ask for (``sim.outputs``), and ``simulator.log``.
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sim.errors import RunFailedError
 from sim.outputs import Outputs
 from sim.results import Row
 from sim.rtl import build
+from sim.rtl.simulator import run_module
 from sim.run import Run
 from sim.waveview import write_views
 
@@ -28,25 +28,9 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
         json.dumps({"run": run.model_dump(mode="json"), "outputs": asdict(outputs), "key": run.key})
     )
     runner = build.bench(waves=outputs.waves, semantics=run.itr_semantics)
-    log = folder / "simulator.log"
     reason = "the simulator ended without a result"
     try:
-        runner.test(
-            hdl_toplevel="bench",
-            hdl_toplevel_lang="verilog",
-            test_module="sim.rtl.worker",
-            build_dir=runner.build_dir,
-            test_dir=folder,
-            results_xml=str(folder / "cocotb.xml"),
-            log_file=log,
-            waves=outputs.waves,
-            extra_env={
-                "NICLAB_RUN": str(folder),
-                "NICLAB_PARENT": str(os.getpid()),
-                "COCOTB_ANSI_OUTPUT": "0",
-                "COCOTB_LOG_LEVEL": "WARNING",
-            },
-        )
+        run_module(runner, "sim.rtl.worker", folder, waves=outputs.waves)
     except RuntimeError as error:
         reason = str(error)
     except SystemExit:  # how the runner tells of a failure where pytest is loaded
@@ -58,5 +42,5 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
         failure = folder / "failure.txt"
         if failure.exists():
             reason = failure.read_text().strip()
-        raise RunFailedError(f"run {run.name}: {reason}; the log is {log}")
+        raise RunFailedError(f"run {run.name}: {reason}; the log is {folder / 'simulator.log'}")
     return [Row(**row) for row in json.loads(rows.read_text())]

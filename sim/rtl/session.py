@@ -20,6 +20,7 @@ from sim.rtl.engine import RtlEngine
 from sim.rtl.lifetime import end_with_parent
 from sim.rtl.port import GmiiPort
 from sim.rtl.shared import Bench
+from sim.rtl.simulator import run_module
 from sim.station import Station
 from sim.wire import Link
 
@@ -48,21 +49,7 @@ def run_script(
         (folder / name).unlink(missing_ok=True)
     (folder / "script.json").write_text(json.dumps({"script": script, "arguments": arguments, "seed": seed}))
     try:
-        runner.test(
-            hdl_toplevel="bench",
-            hdl_toplevel_lang="verilog",
-            test_module="sim.rtl.session",
-            build_dir=runner.build_dir,
-            test_dir=folder,
-            results_xml=str(folder / "cocotb.xml"),
-            log_file=folder / "simulator.log",
-            extra_env={
-                "NICLAB_RUN": str(folder),
-                "NICLAB_PARENT": str(os.getpid()),
-                "COCOTB_ANSI_OUTPUT": "0",
-                "COCOTB_LOG_LEVEL": "WARNING",
-            },
-        )
+        run_module(runner, "sim.rtl.session", folder)
     except (RuntimeError, SystemExit) as error:
         raise RunFailedError(f"{script}: {error}\n{(folder / 'simulator.log').read_text()[-2000:]}") from error
     if (failure := folder / "failure.txt").exists():

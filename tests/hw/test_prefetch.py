@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hw.ring import RingPrefetch, bursts, fetch
@@ -55,6 +55,20 @@ def prefetch_lives(draw: st.DrawFn) -> tuple[int, int, int, list[tuple[str, Any]
 
 
 @settings(max_examples=40, deadline=None)
+@example(
+    life=(
+        0,
+        8,
+        0,
+        [
+            ("give", 1),
+            ("give", 1),
+            ("thresholds", {"pthresh": 1, "hthresh": 1, "wthresh": 0, "gran": 0}),
+            ("thresholds", {"pthresh": 0, "hthresh": 0, "wthresh": 0, "gran": 0}),
+        ],
+    ),
+    latency=1,
+)
 @given(life=prefetch_lives(), latency=st.sampled_from((1, 30)))
 def test_prefetch_does_what_the_rule_says(life: tuple[int, int, int, list[tuple[str, Any]]], latency: int) -> None:
     """Software and engine act one descriptor at a time, and then the requests are those of the rule, and no others."""

@@ -7,7 +7,8 @@ import pytest
 from sim.errors import UserError
 from sim.fidelity.errors import nearest
 from sim.fidelity.grid import GRID
-from sim.fidelity.scenario import Scenario
+from sim.fidelity.machines import model_outcome
+from sim.fidelity.scenario import Direction, Scenario
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,18 @@ def test_grid() -> None:
     assert len(GRID) >= 60
     assert len({scenario.name for scenario in GRID}) == len(GRID)
     assert sum(scenario.held_out for scenario in GRID) * 3 >= len(GRID)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", GRID, ids=lambda scenario: scenario.name)
+def test_no_point_is_idle(scenario: Scenario) -> None:
+    """A point at which nothing is received, or sent, tells nothing."""
+    outcome = model_outcome(scenario)
+    assert outcome.interrupts
+    if scenario.direction is not Direction.TRANSMIT:
+        assert outcome.delivered
+    if scenario.direction is not Direction.RECEIVE:
+        assert outcome.sent
 
 
 def test_a_point_of_the_grid_is_nearest_to_itself() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.fidelity.calibrate import open_checkpoints
+from sim.fidelity.grid import GRID
 from sim.fidelity.machines import model_outcome, rtl_outcomes
 from sim.fidelity.play import Outcome
 from sim.fidelity.probing import probe_rtl
@@ -65,3 +66,11 @@ def test_both_do_the_same(tmp_path_factory: pytest.TempPathFactory, scenarios: l
     outcomes = rtl_outcomes(scenarios, tmp_path_factory.mktemp("lockstep"), jobs=1)
     for scenario, outcome in zip(scenarios, outcomes, strict=True):
         assert _order(model_outcome(scenario)) == _order(outcome), scenario
+
+
+def test_points_in_which_accesses_overtake_and_reads_wait_for_half_a_burst(tmp_path: Path) -> None:
+    """Two flows of control access registers in another order than they ask; an answer comes amid a burst of writes."""
+    points = [point for point in GRID if point.name in ("transmit-64", "receive-latency-5000", "receive-latency-200")]
+    assert len(points) == 3
+    for point, outcome in zip(points, rtl_outcomes(points, tmp_path / "points", jobs=1), strict=True):
+        assert model_outcome(point) == outcome, point.name
