@@ -33,7 +33,8 @@ from driver.wake import WakeOn
 from driver.watchdog import Watchdog
 from hw.registers import BY_NAME
 from stack.environment import Cpu
-from stack.net_device import Features, NetDevice, NetdevTx, SoftIrq
+from stack.napi import SoftIrq
+from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
 __all__ = ["E1000", "E1000Parameters", "probe"]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from driver.hardware import enable_interrupts
-from stack.net_device import Napi, SoftIrq
+from stack.napi import Napi, SoftIrq
 
 if TYPE_CHECKING:
     from driver.e1000 import E1000

@@ -62,7 +62,7 @@ def calibrate() -> None:
 def fidelity(
     jobs: Annotated[int, typer.Option(min=0, help="Simulators at a time; 0: one per processor.")] = 0,
 ) -> None:
-    """Measure the model's distance to the RTL: build/fidelity.json, build/fidelity.html and docs/fidelity.md."""
+    """Measure the model's distance to the RTL: build/fidelity.json and .html, docs/fidelity.md and .json."""
     run_fidelity(Console(), jobs=jobs)
 
 

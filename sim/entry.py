@@ -17,6 +17,8 @@ _INTERRUPTED = 130
 """What typer returns after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 _STACK = ("stack", "ss", "ping", "nc", "packetdrill")
 """Commands that need nothing of the NIC. They should start at once, and its modules take a second to import."""
+_BOARD = "board"
+"""Needs nothing of the simulation. A port that is not there is to be told of within a second."""
 
 
 def main() -> None:
@@ -28,6 +30,11 @@ def main() -> None:
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.add_typer(realtime)
         app.add_typer(packetdrill)
+    elif len(sys.argv) > 1 and sys.argv[1] == _BOARD:
+        from sim.board.commands import app as board
+
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.add_typer(board, name=_BOARD)
     else:
         from sim.cli import app
     run(app)

@@ -1,8 +1,10 @@
 """The commands about experiments: ``report``, ``run``, ``sweep`` and ``compare``."""
 
 import json
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -80,6 +82,30 @@ def _announce(console: Console, text: str) -> None:
     console.print(f"Building: {text}", highlight=False)
 
 
+@dataclass(frozen=True)
+class _Simulated:
+    """All rows, and what the runs took, the build apart."""
+
+    rows: list[Row]
+    wall_time: float
+    """s."""
+    processor_time: float
+    """s of this machine's processors, which says what an idle machine would need; a cluster's do not count."""
+
+    def told(self, runs: int) -> str:
+        cycles = sum({row.key: row.simulated_cycles for row in self.rows}.values())
+        return (
+            f"{runs} runs, {cycles / 1e6:.1f} million cycles in {self.wall_time:.1f} s "
+            f"({self.processor_time:.1f} s of processor time)"
+        )
+
+
+def _children() -> float:
+    """s of processor time of the workers that have ended."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
 def _simulate(
     console: Console,
     runs: Sequence[Run],
@@ -88,8 +114,8 @@ def _simulate(
     dask: str | None = None,
     outputs: Outputs | None = None,
     resume: bool = False,
-) -> tuple[list[Row], float]:
-    """All rows, and the seconds that the runs took. Raises ``RunFailedError`` if a run has none."""
+) -> _Simulated:
+    """Raises ``RunFailedError`` if a run has no rows."""
     outputs = outputs or Outputs()
     for semantics in sorted({run.itr_semantics for run in runs if run.backend is Backend.RTL}):
         build.bench(waves=outputs.waves, semantics=semantics, announce=lambda text: _announce(console, text))
@@ -97,7 +123,7 @@ def _simulate(
         if outputs.waves:
             raise UserError("--waves shows signals of the RTL: it goes with --backend rtl")
         Calibration.load()
-    started = time.monotonic()
+    started, spent = time.monotonic(), _children()
     progress = Progress(runs)
 
     def follow(now: Progress) -> None:
@@ -128,7 +154,7 @@ def _simulate(
         raise RunFailedError(
             f"{len(progress.failed)} of {len(runs)} runs failed. {next(iter(progress.failed.values()))}"
         )
-    return progress.in_order(), time.monotonic() - started
+    return _Simulated(progress.in_order(), time.monotonic() - started, _children() - spent)
 
 
 def _left(progress: Progress) -> str:
@@ -176,23 +202,20 @@ def report(
         runs = main_job(file, modes=settings, offloads=offloads.settings, seed=seed, backend=backend or Backend.RTL)
     # Rows that are there need no run; captures and waves do.
     outputs = Outputs(capture=not experiments, waves=waves)
-    rows, wall_time = _simulate(console, runs, jobs=jobs, dask=dask, outputs=outputs, resume=not outputs.any)
+    simulated = _simulate(console, runs, jobs=jobs, dask=dask, outputs=outputs, resume=not outputs.any)
+    rows = simulated.rows
     folders = {run.name: folder_of(run) for run in runs}
     started = time.monotonic()
     write_report(
         output,
         rows,
-        conditions(runs, wall_time=wall_time),
+        conditions(runs, wall_time=simulated.wall_time),
         captures={name: folder / "capture.pcapng" for name, folder in folders.items()} if outputs.capture else {},
         waves={name: folder / "dump.fst" for name, folder in folders.items()} if waves else {},
     )
     console.print(text_table(rows))
-    cycles = sum({row.key: row.simulated_cycles for row in rows}.values())
-    console.print(
-        f"{len(runs)} runs, {cycles / 1e6:.1f} million cycles in {wall_time:.1f} s; "
-        f"the page in {time.monotonic() - started:.1f} s",
-        highlight=False,
-    )
+    page_time = time.monotonic() - started
+    console.print(f"{simulated.told(len(runs))}; the page in {page_time:.1f} s", highlight=False, soft_wrap=True)
     console.print(f"Report: {output / 'index.html'}", highlight=False, soft_wrap=True)
 
 
@@ -229,7 +252,7 @@ def run(
         if file is None:
             file = build.nic_verilog(lambda text: _announce(console, text))
         runs = main_job(file, modes=settings, offloads=(offloads == "on",), seed=seed, backend=backend or Backend.RTL)
-    rows, _ = _simulate(console, runs, jobs=jobs, outputs=Outputs(capture=pcap, waves=waves, timeline=timeline))
+    rows = _simulate(console, runs, jobs=jobs, outputs=Outputs(capture=pcap, waves=waves, timeline=timeline)).rows
     for row in rows:
         _print_row(row)
     if experiment is not None:
@@ -252,10 +275,10 @@ def sweep(
     """Run what an experiment has no rows of yet, and collect all its rows in build/experiments/."""
     console = Console()
     runs = load(experiment, backend=backend)
-    rows, wall_time = _simulate(console, runs, jobs=jobs, dask=dask, resume=True)
-    path = _collect(experiment, rows)
-    console.print(text_table(rows))
-    console.print(f"{len(runs)} runs in {wall_time:.1f} s", highlight=False)
+    simulated = _simulate(console, runs, jobs=jobs, dask=dask, resume=True)
+    path = _collect(experiment, simulated.rows)
+    console.print(text_table(simulated.rows))
+    console.print(simulated.told(len(runs)), highlight=False, soft_wrap=True)
     console.print(f"Rows: {path}", highlight=False, soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ from stack.counters import DropReason
 from stack.environment import Cause
 from stack.host import NetworkStack
 from stack.ip.parameters import NeighbourParameters
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.skbuff import SkBuff
 from stack.tcp.parameters import TcpParameters
 
@@ -103,6 +103,7 @@ class Hosts:
         program_affinity: int,
         seed: int,
         peers: int,
+        peer_interval: int,
         latency_of: str,
     ) -> None:
         self.env = env
@@ -119,6 +120,7 @@ class Hosts:
         self.peers: list[NetworkStack] = []
         self._parameters = parameters
         self._program_affinity = program_affinity
+        self._peer_interval = peer_interval
         self._latency_of = latency_of
         self._open: Phase | None = None
         self._tasks: list[Task[Any]] = []
@@ -150,7 +152,9 @@ class Hosts:
             ways = [(station.a_to_b, station.b_to_a) for station in self._switch.links]
         for (outgoing, incoming), mac, address in zip(ways, addresses, self.peer_addresses, strict=True):
             ideal = HostCpu(env, IDEAL)
-            peer = WireDevice(env, ideal, outgoing=outgoing, incoming=incoming, address=mac)
+            peer = WireDevice(
+                env, ideal, outgoing=outgoing, incoming=incoming, address=mac, interval=self._peer_interval
+            )
             stack = NetworkStack(env, ideal, tcp=_TCP, neighbours=_NEIGHBOURS)
             stack.add_interface(peer, address, _PREFIX)
             await peer.open()

@@ -46,6 +46,7 @@ class Laboratory:
             program_affinity=host.program_affinity,
             seed=run.seed,
             peers=run.workload.peers,
+            peer_interval=run.link.peer_interval,
             latency_of=run.workload.latency_of,
         )
         self._folder = folder

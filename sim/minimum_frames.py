@@ -17,7 +17,7 @@ from sim.fidelity.traffic import plain
 from sim.host import HostCosts, HostCpu
 from sim.model.bus import ModelBus, ModelPort
 from sim.wire import Link, fcs
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.skbuff import SkBuff
 
 __all__ = ["MinimumFrames", "held_memory", "receive_minimum_frames", "send_minimum_frames"]

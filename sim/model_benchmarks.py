@@ -17,7 +17,7 @@ from sim.minimum_frames import receive_minimum_frames, send_minimum_frames
 from sim.rtl import build
 from sim.wire_device import WireDevice
 from stack.host import NetworkStack
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.socket import AF_INET, SOCK_STREAM
 
 __all__ = ["measure_model", "tcp_seconds"]

@@ -118,6 +118,9 @@ class LinkParameters(BaseModel):
     model_config = _STRICT
     delay: Duration = 500
     """Each way; 500 ns are about 100 m of cable."""
+    peer_interval: Duration = 0
+    """The other hosts take what has come only at its multiples, as behind a NIC with a fixed rate of interrupts, or in
+    a virtual machine that has its turn then; 0: at once."""
     loss: float = Field(default=0.0, ge=0.0, le=1.0)
     """Probability that the link loses a frame, each way."""
     corruption: float = Field(default=0.0, ge=0.0, le=1.0)

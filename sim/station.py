@@ -13,7 +13,7 @@ from sim.wire import Link
 from sim.wire_device import WireDevice
 from stack.host import NetworkStack
 from stack.ip.parameters import NeighbourParameters
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.tcp.parameters import TcpParameters
 
 __all__ = ["ADDRESS", "PEER_ADDRESS", "PEER_MAC", "Station"]

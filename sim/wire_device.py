@@ -12,7 +12,10 @@ _MINIMUM_BYTES = 60
 
 
 class WireDevice(NetDevice):
-    """Sends on one direction of a link and receives from the other, one frame at a time."""
+    """Sends on one direction of a link and receives from the other, one frame at a time.
+
+    With an ``interval`` (ns) what has come is handed over at its multiples, together.
+    """
 
     def __init__(
         self,
@@ -24,12 +27,15 @@ class WireDevice(NetDevice):
         address: bytes,
         name: str = "wire0",
         mtu: int = 1500,
+        interval: int = 0,
     ) -> None:
         super().__init__(env, cpu, name=name, address=address, mtu=mtu)
         self.features = Features.GSO
         self._outgoing = outgoing
         self._incoming = incoming
         self._running = False
+        self._interval = interval
+        self._held: list[bytes] = []
 
     async def open(self) -> None:
         self._incoming.deliver = self._arrive
@@ -58,6 +64,20 @@ class WireDevice(NetDevice):
             self.wake_queue()
 
     def _arrive(self, start: int, frame: bytes) -> None:
+        if not self._interval:
+            self._take(frame)
+            return
+        self._held.append(frame)
+        if len(self._held) == 1:
+            now = self.env.now
+            self.env.call_at(now + self._interval - now % self._interval, self._hand_over)
+
+    def _hand_over(self) -> None:
+        held, self._held = self._held, []
+        for frame in held:
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
         if not fcs_is_good(frame):
             self.stats.rx_errors += 1
             self.stats.rx_crc_errors += 1

@@ -1,6 +1,6 @@
 """The first step of input: whose frame is it (Linux's eth_type_trans and ptype_base).
 
-One look-up per frame, from (VLAN, EtherType) to interface and family. Nothing is in the table but what interfaces and
+One look-up per frame, from EtherType to interface and family. Nothing is in the table but what interfaces and
 packet sockets have put there; what finds no entry is dropped.
 """
 
@@ -30,16 +30,12 @@ class Classifier:
         self.device = device
         self.counters = counters
         self._handlers: dict[int, tuple[_Input, Interface]] = {}
-        """By VLAN << 16 | EtherType."""
+        """By EtherType."""
         device.receive = self.receive
 
     def attach(self, interface: "Interface", protocol: int, function: _Input) -> None:
-        """Frames of one protocol on an interface's VLAN (0: without a tag) go to ``function(skb, interface)``."""
-        self._handlers[interface.vlan << 16 | protocol] = (function, interface)
-
-    def has(self, vlan: int) -> bool:
-        """Whether something is attached to a VLAN."""
-        return any(key >> 16 == vlan for key in self._handlers)
+        """Frames of one protocol go to ``function(skb, interface)``."""
+        self._handlers[protocol] = (function, interface)
 
     def receive(self, skb: SkBuff) -> None:
         """One frame from the device."""
@@ -58,11 +54,11 @@ class Classifier:
                 self.counters.drop(DropReason.PKT_TOO_SMALL)
                 return
             tag = skb.pull(VLAN_HLEN)
-            # VLAN 0 says only a priority (IEEE 802.1Q 9.6).
-            key = (tag[0] << 8 | tag[1]) & _VLAN_ID
-            key = key << 16 | tag[2] << 8 | tag[3]
+            if (tag[0] << 8 | tag[1]) & _VLAN_ID == 0:
+                # VLAN 0 says only a priority (IEEE 802.1Q 9.6); others are ``stack.vlan``'s.
+                key = tag[2] << 8 | tag[3]
         skb.mac_header = header
-        skb.protocol = key & 0xFFFF
+        skb.protocol = key
         found = self._handlers.get(key)
         if found is None:
             self.counters.drop(DropReason.UNHANDLED_PROTO)

@@ -25,16 +25,14 @@ ETH_P_8021Q = 0x8100
 ETH_P_IPV6 = 0x86DD
 ETH_HLEN = 14
 VLAN_HLEN = 4
+"""Bytes of a tag."""
 BROADCAST = b"\xff" * 6
 HEADER = struct.Struct("!6s6sH")
 """Destination, source, EtherType."""
-_TAGGED = struct.Struct("!6s6sHHH")
 
 
-def link_header(destination: bytes, source: bytes, protocol: int, vlan: int) -> bytes:
-    """The whole header in front of a packet; ``vlan`` 0 is none."""
-    if vlan:
-        return _TAGGED.pack(destination, source, ETH_P_8021Q, vlan, protocol)
+def link_header(destination: bytes, source: bytes, protocol: int) -> bytes:
+    """The whole header in front of a packet."""
     return HEADER.pack(destination, source, protocol)
 
 

@@ -44,14 +44,14 @@ class NetworkStack:
         self.udp = Udp(self.ip, cpu, env.random, self.counters)
         self.tcp = Tcp(env, cpu, self.ip, self.counters, tcp or TcpParameters())
 
-    def add_interface(self, device: NetDevice, address: str, prefix: int, *, vlan: int = 0) -> Interface:
-        """Give a device, or one VLAN of it, an address such as ``"10.0.0.1", 24`` or ``"2001:db8::1", 64``, and receive
+    def add_interface(self, device: NetDevice, address: str, prefix: int) -> Interface:
+        """Give a device an address such as ``"10.0.0.1", 24`` or ``"2001:db8::1", 64``, and receive
         from it. Again for another address. Raises ``ValueError``."""
         number = parse_address(address)
         longest = 32 if is_ipv4(number) else 128
         if not 0 <= prefix <= longest:
             raise ValueError(f"{device.name}: a prefix has 0 to {longest} bits, not {prefix!r}")
-        interface = self.ip.interface_of(device, vlan) or self.ip.add_interface(device, vlan=vlan)
+        interface = self.ip.interface_of(device) or self.ip.add_interface(device)
         number = embed_scope(number, interface.index)
         if number in interface.addresses:
             raise ValueError(f"{interface.name} has the address {address} already")

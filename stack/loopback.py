@@ -26,7 +26,8 @@ class LoopbackDevice(NetDevice):
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         self.stats.tx_packets += 1
         self.stats.tx_bytes += len(skb)
-        received = SkBuff(skb.frame(), gso_size=skb.gso_size, gso_segs=skb.gso_segs, gso_type=skb.gso_type)
+        received = skb.clone()
+        received.linearize()
         if skb.ip_summed is IpSummed.PARTIAL:
             received.ip_summed = IpSummed.UNNECESSARY
         skb.consume()

@@ -1,5 +1,6 @@
 """sk_buff: one packet on its way through the layers (Linux ``include/linux/skbuff.h``)."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ class SkBuff:
     gso_type: GsoType = GsoType.NONE
     vlan_tci: int | None = None
     """Tag control information (priority and VLAN) of a tag that the device has taken off, or is to put on."""
+    tstamp: int = 0
+    """To send: not before this time, for a qdisc that paces (Linux's earliest departure time)."""
     cb: int = 0
     """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
     after its last byte for TCP."""
@@ -89,6 +92,18 @@ class SkBuff:
     def frame(self) -> bytes:
         """The whole packet as bytes, headers first."""
         return b"".join((self.head, self.data))
+
+    def clone(self) -> "SkBuff":
+        """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's
+        memory is counted once, so it has no destructor."""
+        other = copy(self)
+        other.destructor = None
+        return other
+
+    def linearize(self) -> None:
+        """Headers and payload in one piece, in ``data`` (skb_linearize)."""
+        if self.head:
+            self.data, self.head = self.frame(), b""
 
     def consume(self) -> None:
         """The packet has served its purpose: run the destructor, once."""

@@ -1,12 +1,10 @@
 """VLAN devices: one tagged network on top of another device (IEEE 802.1Q; Linux's net/8021q)."""
 
+from stack.ethernet import VLAN_HLEN
 from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
-__all__ = ["VLAN_HLEN", "VlanDevice"]
-
-VLAN_HLEN = 4
-"""Bytes of a tag."""
+__all__ = ["VlanDevice"]
 
 _ADDRESSES = 12
 _TPID = b"\x81\x00"

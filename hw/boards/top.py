@@ -4,7 +4,6 @@ Domains: ``bridge``, what outlives a link; ``sync``, the NIC, on the same clock,
 ``gmii_rx``, the PHY's RX_CLK.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal, Signal
@@ -14,27 +13,15 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.boards.board import Board, LedPorts
 from hw.boards.ecp5 import Pll, RgmiiPins
-from hw.boards.phy_monitor import INTERVAL_CYCLES, RESET_CYCLES, PhyMonitor
+from hw.boards.parameters import BoardParameters
+from hw.boards.phy_monitor import PhyMonitor
 from hw.bridge.bridge import SerialBridge
-from hw.bridge.link_transmit import T1_CYCLES
 from hw.bridge.uart import BaudRate
 from hw.nic import Nic
 
-__all__ = ["BoardParameters", "BoardTop", "Stretch"]
+__all__ = ["BoardTop", "Stretch"]
 
 CLOCK_HZ = 125e6
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardParameters:
-    """What a bitstream can be made with. Simulation makes the waiting shorter; cycles are of 125 MHz."""
-
-    build_id: bytes = bytes(8)
-    baud: float = 3e6
-    mac_address: bytes = bytes.fromhex("020000000001")
-    phy_reset_cycles: int = RESET_CYCLES
-    phy_interval_cycles: int = INTERVAL_CYCLES
-    t1_cycles: int = T1_CYCLES
 
 
 class Stretch(wiring.Component):
@@ -106,7 +93,7 @@ class BoardTop(wiring.Component):
                 interval_cycles=parameters.phy_interval_cycles,
             )
         )
-        self._clocks(m, platform, ports.clock, ports.button, rgmii.rxc, bridge.reset)
+        self._clocks(m, ports.clock, ports.button, rgmii.rxc, bridge.reset)
         connect(m, nic.gmii, rgmii.gmii)
         connect(m, nic.memory, bridge.memory)
         connect(m, nic.registers, bridge.registers)
@@ -135,17 +122,13 @@ class BoardTop(wiring.Component):
         self._leds(m, ports.leds, nic, bridge)
         return m
 
-    def _clocks(
-        self, m: Module, platform: Any, clock: io.PortLike, button: io.PortLike, rxc: Signal, link_reset: Signal
-    ) -> None:
+    def _clocks(self, m: Module, clock: io.PortLike, button: io.PortLike, rxc: Signal, link_reset: Signal) -> None:
         m.submodules.clock = clock_buffer = io.Buffer("i", clock)
         m.submodules.button = button_buffer = io.Buffer("i", button)
         m.submodules.pll = pll = Pll(input_hz=self._board.clock_hz, output_hz=CLOCK_HZ)
         m.domains.bridge = ClockDomain()
         m.domains.sync = ClockDomain()
         m.domains.gmii_rx = ClockDomain()
-        platform.add_clock_constraint(pll.clko, CLOCK_HZ)
-        platform.add_clock_constraint(rxc, CLOCK_HZ)
         # A register drives the NIC's reset, which goes everywhere.
         nic_reset = Signal(init=1)
         m.d.bridge += nic_reset.eq(link_reset)

@@ -41,7 +41,7 @@ class SerialBridge(wiring.Component):
     memory : ``In(MemoryPort())``, registers : ``In(RegisterPort())``, interrupt : ``In(1)``
         The NIC's.
     reset : ``Out(1)``
-        Resets the NIC: a link is set up. Several cycles long.
+        Resets the NIC: a link is set up. Lasts until host memory is cleared.
     connected : ``Out(1)``
         A link has been set up.
     damaged : ``Out(1)``
@@ -59,7 +59,7 @@ class SerialBridge(wiring.Component):
 
     def __init__(self, *, rate: BaudRate, build_id: bytes, memory_kib: int, t1_cycles: int = T1_CYCLES) -> None:
         self._uart = UartReceiver(rate=rate), UartTransmitter(rate=rate)
-        self._memory = HostMemory(kib=memory_kib)
+        self._memory = HostMemory(size=1024 * memory_kib)
         self._transmitter = LinkTransmitter(build_id=build_id, memory_kib=memory_kib, t1_cycles=t1_cycles)
         super().__init__()
 
@@ -94,7 +94,7 @@ class SerialBridge(wiring.Component):
             journal.pending.eq(host_memory.pending),
             self.connected.eq(receiver.connected),
             self.damaged.eq(deframer.end & ~deframer.good),
-            self.reset.eq(reset),
+            self.reset.eq(reset | ~host_memory.cleared),
         ]
         connect(m, receiver.o, executor.i)
         connect(m, executor.registers, flipped(self.registers))
@@ -110,7 +110,7 @@ class SerialBridge(wiring.Component):
         levels = {Status.INTERRUPT: self.interrupt, Status.OUTSIDE: outside, Status.UNKNOWN: unknown}
         m.d.comb += [
             journal.status.eq(Cat(levels[status] for status in Status)),
-            transmitter.hold.eq((left != 0) | reset),
+            transmitter.hold.eq((left != 0) | self.reset),
         ]
         m.d.sync += [
             reset.eq(left != 0),

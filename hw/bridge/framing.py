@@ -83,45 +83,45 @@ class Enframer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.fcs = fcs = FCS.create()
-        octet = Signal(8)
-        offered = Signal()  # ``octet`` is one of the frame, to be stuffed
-        escaped = Signal()  # its escape has been sent
-        taken = Signal()  # it has been sent
-        special = Signal()
-        m.d.comb += [
-            special.eq((octet == FLAG) | (octet == ESCAPE)),
-            taken.eq(offered & self.o.ready & (~special | escaped)),
-            fcs.data.eq(self.i.payload.data),
-        ]
-        with m.If(offered):
-            m.d.comb += [
-                self.o.valid.eq(1),
-                self.o.payload.eq(Mux(special, Mux(escaped, octet ^ ESCAPE_BIT, ESCAPE), octet)),
-            ]
-            with m.If(self.o.ready):
-                m.d.sync += escaped.eq(special & ~escaped)
-
-        number = Signal(range(FCS_OCTETS))
+        # The line is slow: each octet is kept, looked at, and sent in cycles of their own.
+        octet, last = Signal(8), Signal()
+        special = Signal()  # it has to be escaped, and the escape has not been sent
+        escaped = Signal()  # the escape has been sent
+        m.d.comb += fcs.data.eq(octet)
+        number = Signal(range(FCS_OCTETS + 1))  # octets of the FCS that have been sent or are under way
         with m.FSM():
             with m.State("OPEN"):
                 m.d.comb += [self.o.valid.eq(self.i.valid), self.o.payload.eq(FLAG), fcs.start.eq(1)]
+                m.d.sync += number.eq(0)
                 with m.If(self.i.valid & self.o.ready):
                     m.next = "FRAME"
             with m.State("FRAME"):
-                m.d.comb += [
-                    octet.eq(self.i.payload.data),
-                    offered.eq(self.i.valid),
-                    self.i.ready.eq(taken),
-                    fcs.valid.eq(taken),
-                ]
-                with m.If(taken & self.i.payload.last):
-                    m.next = "FCS"
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [octet.eq(self.i.payload.data), last.eq(self.i.payload.last)]
+                with m.If(self.i.valid):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.comb += fcs.valid.eq(1)
+                m.next = "STUFF"
             with m.State("FCS"):
-                m.d.comb += [octet.eq(fcs.crc.word_select(number, 8)), offered.eq(1)]
-                with m.If(taken):
-                    m.d.sync += number.eq(number + 1)
-                    with m.If(number == FCS_OCTETS - 1):
-                        m.next = "CLOSE"
+                m.d.sync += [octet.eq(fcs.crc.word_select(number[:2], 8)), number.eq(number + 1)]
+                m.next = "STUFF"
+            with m.State("STUFF"):
+                m.d.sync += [special.eq((octet == FLAG) | (octet == ESCAPE)), escaped.eq(0)]
+                m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.eq(Mux(special, ESCAPE, octet ^ Mux(escaped, ESCAPE_BIT, 0))),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += [special.eq(0), escaped.eq(special)]
+                    with m.If(~special):
+                        m.next = "FRAME"
+                        with m.If(last):
+                            m.next = "FCS"
+                            with m.If(number == FCS_OCTETS):
+                                m.next = "CLOSE"
             with m.State("CLOSE"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
                 with m.If(self.o.ready):

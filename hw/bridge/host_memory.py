@@ -10,11 +10,12 @@ from amaranth.utils import exact_log2
 
 from hw.bridge.framing import FrameOctet
 from hw.bridge.protocol import ADDRESS_OCTETS, LENGTH_OCTETS, Message
-from hw.interfaces import MemoryPort
+from hw.interfaces import MemoryPort, ReadRequest
 
 __all__ = ["HostMemory", "write_message"]
 
 _LANES = 8
+_SMALLEST, _LARGEST = 8 * _LANES, 1 << 8 * ADDRESS_OCTETS
 _HEAD_OCTETS = 1 + ADDRESS_OCTETS + LENGTH_OCTETS
 
 
@@ -27,8 +28,8 @@ def write_message(address: int, octets: bytes) -> bytes:
 class HostMemory(wiring.Component):
     """Parameters
     ----------
-    kib : int
-        Size in KiB, a power of two of at least 8.
+    size : int
+        Octets, a power of two of at least 64.
 
     Members
     -------
@@ -36,13 +37,15 @@ class HostMemory(wiring.Component):
         The NIC's. What lies outside reads as ones, and is written nowhere. A write takes a cycle per octet, and
         waits while ``messages`` does: a serial line is a slow bus.
     write : ``In(1)``, address : ``In(24)``, octet : ``In(8)``
-        The host's: an octet is written in this cycle.
+        The host's: an octet is written. Two are at least four cycles apart.
     messages : ``Out(stream.Signature(FrameOctet))``
         WRITE_MEMORY for each burst of the NIC, in order.
     pending : ``Out(range(3))``
         Bursts whose last octet has not been taken from ``messages``: the one that is offered, and the one at work.
     outside : ``Out(1)``
-        In this cycle an access outside has been asked for.
+        An access outside is at work, or is asked for in this cycle.
+    cleared : ``Out(1)``
+        After reset all of memory is made 0 first, a word in each cycle. Until this is 1 nobody writes or reads.
     """
 
     memory: In(MemoryPort())
@@ -52,17 +55,18 @@ class HostMemory(wiring.Component):
     messages: Out(stream.Signature(FrameOctet))
     pending: Out(range(3))
     outside: Out(1)
+    cleared: Out(1)
 
-    def __init__(self, *, kib: int) -> None:
-        if not 8 <= kib <= 16384 or kib & (kib - 1):
-            raise ValueError(f"kib is a power of two in 8..16384, not {kib!r}")
-        self._bits = exact_log2(kib * 1024)
+    def __init__(self, *, size: int) -> None:
+        if not _SMALLEST <= size <= _LARGEST or size & (size - 1):
+            raise ValueError(f"size is a power of two in {_SMALLEST}..{_LARGEST}, not {size!r}")
+        self._bits = exact_log2(size)
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # A memory for each lane, so that block RAM can be one bit wide and as deep as it comes, and needs no
-        # multiplexer behind it. A location that is written is not read in the same cycle: host and NIC take turns.
+        # A memory for each lane, so that block RAM can be one bit wide and as deep as it comes. It fills half of a
+        # device: on the way to it and back there are registers only.
         lanes = [Memory(shape=8, depth=1 << self._bits - 3, init=[]) for _ in range(_LANES)]
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
@@ -80,24 +84,42 @@ class HostMemory(wiring.Component):
         outside = Signal()
         address = Signal(64)
         left = Signal.like(request.payload.length)  # octets of the burst
-        lane = Signal(range(_LANES))
         number = Signal(range(_HEAD_OCTETS))
         inside = Signal()
         place = address[3 : self._bits]
-        step, last_lane = Signal(), Signal()
+        sweep = Signal()  # a word is made 0
+        taken = Signal()  # the NIC's word is
 
-        store = Signal()  # the NIC's word is written
+        # The host's octet waits for a cycle without a word of the NIC; octets are many cycles apart.
+        octet_waits, octet_address, octet = Signal(), Signal(self._bits), Signal(8)
+        write_place, write_data, write_lanes = Signal(len(place)), Signal(8 * _LANES), Signal(_LANES)
         for index, port in enumerate(ports):
             m.d.comb += [
-                port.addr.eq(Mux(self.write, self.address[3 : self._bits], place)),
-                port.data.eq(Mux(self.write, self.octet, word.payload.data.word_select(index, 8))),
-                port.en.eq(
-                    Mux(
-                        self.write,
-                        (self.address[:3] == index) & ~self._is_outside(self.address),
-                        store & word.payload.strobe[index],
-                    )
-                ),
+                port.addr.eq(write_place),
+                port.data.eq(write_data.word_select(index, 8)),
+                port.en.eq(write_lanes[index]),
+            ]
+        m.d.sync += write_lanes.eq(0)
+        with m.If(sweep):
+            m.d.sync += [write_place.eq(place), write_data.eq(0), write_lanes.eq((1 << _LANES) - 1)]
+        with m.Elif(taken):
+            m.d.sync += [
+                write_place.eq(place),
+                write_data.eq(word.payload.data),
+                write_lanes.eq(Mux(inside, word.payload.strobe, 0)),
+            ]
+        with m.Elif(octet_waits):
+            m.d.sync += [
+                write_place.eq(octet_address[3:]),
+                write_data.eq(octet.replicate(_LANES)),
+                write_lanes.eq(1 << octet_address[:3]),
+                octet_waits.eq(0),
+            ]
+        with m.If(self.write):
+            m.d.sync += [
+                octet_waits.eq(~self._is_outside(self.address)),
+                octet_address.eq(self.address),
+                octet.eq(self.octet),
             ]
 
         head = Cat(
@@ -106,15 +128,21 @@ class HostMemory(wiring.Component):
             left,
             Const(0, 8 * LENGTH_OCTETS - len(left)),
         )
+        # What is left of a word that has been taken, and is told octet by octet.
+        octets, strobes, last_word = Signal(8 * _LANES), Signal(_LANES), Signal()
+        lanes_left = Signal(range(_LANES + 1))
+        wanted = Signal()  # a word
+        m.d.comb += [word.ready.eq(wanted), taken.eq(word.valid & wanted)]
         with m.FSM() as fsm:
+            with m.State("CLEAR"):
+                m.d.comb += sweep.eq(1)
+                m.d.sync += place.eq(place + 1)
+                with m.If(place.all()):
+                    m.d.sync += self.cleared.eq(1)
+                    m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += request.ready.eq(1)
-                m.d.sync += [
-                    address.eq(request.payload.address),
-                    left.eq(request.payload.length),
-                    lane.eq(0),
-                    number.eq(0),
-                ]
+                m.d.sync += [address.eq(request.payload.address), left.eq(request.payload.length), number.eq(0)]
                 with m.If(request.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -122,69 +150,89 @@ class HostMemory(wiring.Component):
                 m.d.comb += outside.eq(self._is_outside(address))
                 m.next = "HEAD"
                 with m.If(outside):
+                    m.d.sync += wanted.eq(1)
                     m.next = "DATA"
             with m.State("HEAD"):
                 m.d.comb += [self.messages.valid.eq(1), self.messages.payload.data.eq(head.word_select(number, 8))]
                 with m.If(self.messages.ready):
                     m.d.sync += number.eq(number + 1)
                     with m.If(number == _HEAD_OCTETS - 1):
+                        m.d.sync += wanted.eq(1)
                         m.next = "DATA"
             with m.State("DATA"):
-                written = Signal()  # the octet of this lane is part of the burst
+                step, written, last_lane = Signal(), Signal(), Signal()
                 m.d.comb += [
-                    written.eq(word.payload.strobe.bit_select(lane, 1)),
-                    self.messages.valid.eq(word.valid & written & inside & ~(last_lane & self.write)),
-                    self.messages.payload.data.eq(word.payload.data.word_select(lane, 8)),
+                    written.eq(strobes[0]),
+                    self.messages.valid.eq((lanes_left != 0) & written & inside),
+                    self.messages.payload.data.eq(octets[:8]),
                     self.messages.payload.last.eq(left == 1),
-                    last_lane.eq((lane == _LANES - 1) | (written & (left == 1))),
-                    # The host's octet goes before the NIC's word.
-                    step.eq(word.valid & (~written | ~inside | self.messages.ready) & ~(last_lane & self.write)),
-                    store.eq(step & last_lane & inside),
-                    word.ready.eq(step & last_lane),
+                    last_lane.eq((lanes_left == 1) | (written & (left == 1))),
+                    step.eq((lanes_left != 0) & (~written | ~inside | self.messages.ready)),
                 ]
+                with m.If(taken):
+                    m.d.sync += [
+                        wanted.eq(0),
+                        place.eq(place + 1),
+                        octets.eq(word.payload.data),
+                        strobes.eq(word.payload.strobe),
+                        last_word.eq(word.payload.last),
+                        lanes_left.eq(_LANES),
+                    ]
                 with m.If(step):
-                    m.d.sync += [lane.eq(Mux(last_lane, 0, lane + 1)), left.eq(left - written)]
+                    m.d.sync += [
+                        octets.eq(octets[8:]),
+                        strobes.eq(strobes[1:]),
+                        lanes_left.eq(Mux(last_lane, 0, lanes_left - 1)),
+                        left.eq(left - written),
+                    ]
                     with m.If(last_lane):
-                        m.d.sync += address[3:].eq(address[3:] + 1)
-                        with m.If(word.payload.last):
+                        m.d.sync += wanted.eq(~last_word)
+                        with m.If(last_word):
                             m.next = "REQUEST"
         m.d.comb += self.pending.eq(request.valid + ~fsm.ongoing("REQUEST"))
         return outside
 
     def _read(self, m: Module, ports: list[wiring.PureInterface]) -> Signal:
-        """One word per cycle; the memory's own register and one behind it."""
+        """One word per cycle."""
         request, word = self.memory.read_request, self.memory.read_data
+        idle = Signal(init=1)
         place = Signal(self._bits - 3)
         left = Signal(range(_LANES * 16))
         tag = Signal(data.StructLayout({"valid": 1, "tag": 2, "last": 1, "inside": 1}))
-        fetched = Signal.like(tag)
-        current = Signal(data.StructLayout({"tag": 2, "inside": 1}))
+        current, inside = Signal(ReadRequest), Signal()
         outside = Signal()
         ask = request.payload
         m.d.comb += [
-            request.ready.eq(left == 0),
-            tag.valid.eq(left != 0),
+            request.ready.eq(idle),
+            tag.valid.eq(~idle),
             tag.tag.eq(current.tag),
-            tag.inside.eq(current.inside),
+            tag.inside.eq(inside),
             tag.last.eq(left == 1),
-            outside.eq(request.valid & request.ready & self._is_outside(ask.address)),
+            inside.eq(~self._is_outside(current.address)),
+            outside.eq(~idle & ~inside),
         ]
-        with m.If(left != 0):
-            m.d.sync += [left.eq(left - 1), place.eq(place + 1)]
+        with m.If(~idle):
+            m.d.sync += [left.eq(left - 1), place.eq(place + 1), idle.eq(left == 1)]
         with m.Elif(request.valid):
             m.d.sync += [
+                idle.eq(0),
                 left.eq((ask.address[:3] + ask.length + 7)[3:]),
                 place.eq(ask.address[3 : self._bits]),
-                current.tag.eq(ask.tag),
-                current.inside.eq(~self._is_outside(ask.address)),
+                current.eq(ask),
             ]
+        # Registers of the address and of what came out: a word that was taken before a read is asked for is in
+        # memory by then.
+        read_place = Signal.like(place)
+        m.d.sync += read_place.eq(place)
         for port in ports:
-            m.d.comb += port.addr.eq(place)
+            m.d.comb += port.addr.eq(read_place)
         output = Cat(port.data for port in ports)
+        asked, fetched = Signal.like(tag), Signal.like(tag)
         m.d.sync += [
-            fetched.eq(tag),
+            asked.eq(tag),
+            fetched.eq(asked),
             word.valid.eq(fetched.valid),
-            word.payload.data.eq(output | (~fetched.inside).replicate(64)),
+            word.payload.data.eq(output | (~fetched.inside).replicate(8 * _LANES)),
             word.payload.tag.eq(fetched.tag),
             word.payload.last.eq(fetched.last),
         ]

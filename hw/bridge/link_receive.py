@@ -4,7 +4,7 @@ Differs from the standard's procedures in that a frame whose FCS is wrong is rej
 shows the gap: there is nobody on the line but the peer.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -36,7 +36,8 @@ class LinkReceiver(wiring.Component):
     acknowledge, reject : ``Out(1)``, n_r : ``Out(7)``
         The peer has all frames before N(R); and wants those from there on again.
     owe_rr, owe_rej : ``Out(1)``
-        The peer has to be told V(R); and to go back to it.
+        The peer has to be told V(R); and to go back to it. These, ``set_mode`` and ``acknowledge`` are registered:
+        they come in the cycle behind the frame's end.
     """
 
     octet: In(8)
@@ -62,6 +63,10 @@ class LinkReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        set_mode = Signal()
+        # What is told is told from registers, a cycle behind.
+        events = {name: Signal(name=f"{name}_now") for name in ("acknowledge", "reject", "owe_rr", "owe_rej")}
+        m.d.sync += [self.set_mode.eq(set_mode), *(getattr(self, name).eq(event) for name, event in events.items())]
         m.submodules.memory = memory = Memory(shape=8, depth=self._depth, init=[])
         write, read = memory.write_port(), memory.read_port()
         place = Signal(range(2 * self._depth))  # of the next octet; all three have one bit more than an address
@@ -97,7 +102,7 @@ class LinkReceiver(wiring.Component):
         with m.If(self.end):
             m.d.sync += [number.eq(0), overflowed.eq(0), place.eq(committed)]
             with m.If(self.good & (first == SABME) & (number == 2)):
-                m.d.comb += self.set_mode.eq(1)
+                m.d.comb += set_mode.eq(1)
                 m.d.sync += [
                     self.connected.eq(1),
                     self.token.eq(second),
@@ -108,36 +113,32 @@ class LinkReceiver(wiring.Component):
                 ]
             with m.Elif(self.connected & self.good & (number == 2)):
                 with m.If(information):
-                    m.d.comb += self.acknowledge.eq(1)
+                    m.d.comb += events["acknowledge"].eq(1)
                     with m.If((behind == 0) & ~overflowed):
-                        m.d.comb += self.owe_rr.eq(1)
+                        m.d.comb += events["owe_rr"].eq(1)
                         m.d.sync += [self.v_r.eq(self.v_r + 1), committed.eq(place), place.eq(place), rejecting.eq(0)]
                     with m.Elif((behind != 0) & (behind < MODULUS // 2)):
-                        m.d.comb += self.owe_rr.eq(1)  # it has missed the acknowledgment
+                        m.d.comb += events["owe_rr"].eq(1)  # it has missed the acknowledgment
                     with m.Elif(~rejecting):
-                        m.d.comb += self.owe_rej.eq(1)
+                        m.d.comb += events["owe_rej"].eq(1)
                         m.d.sync += rejecting.eq(1)
                 with m.Else():
                     m.d.comb += [
-                        self.acknowledge.eq((first == RR) | (first == REJ)),
-                        self.reject.eq(first == REJ),
+                        events["acknowledge"].eq((first == RR) | (first == REJ)),
+                        events["reject"].eq(first == REJ),
                     ]
             with m.Elif(self.connected & ~self.good):
-                m.d.comb += self.owe_rej.eq(1)
+                m.d.comb += events["owe_rej"].eq(1)
                 m.d.sync += rejecting.eq(1)
 
-        # The memory's output is one cycle behind its address, which runs ahead of what has been taken.
+        # Octets come slowly: each is kept in a register until it is taken, and the next one is fetched after that.
         fetched = Signal()
-        taken = Signal()
-        m.d.comb += [
-            taken.eq(self.o.valid & self.o.ready),
-            self.o.valid.eq(fetched),
-            self.o.payload.eq(read.data),
-            read.addr.eq(reading + taken),
-        ]
-        following = Mux(taken, reading + 1, reading)[: len(reading)]
-        with m.If(self.set_mode):
-            m.d.sync += fetched.eq(0)
-        with m.Else():
-            m.d.sync += [reading.eq(following), fetched.eq(following != committed)]
+        m.d.comb += read.addr.eq(reading)
+        m.d.sync += fetched.eq(~self.o.valid & (reading != committed) & ~set_mode)
+        with m.If(set_mode):
+            m.d.sync += self.o.valid.eq(0)
+        with m.Elif(self.o.valid):
+            m.d.sync += self.o.valid.eq(~self.o.ready)
+        with m.Elif(fetched):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(read.data), reading.eq(reading + 1), fetched.eq(0)]
         return m

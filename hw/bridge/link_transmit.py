@@ -40,7 +40,7 @@ class LinkTransmitter(wiring.Component):
     set_mode, token, v_r, acknowledge, reject, n_r, owe_rr, owe_rej : ``In``
         As ``LinkReceiver`` gives them.
     hold : ``In(1)``
-        Messages are still those of the link before: none is taken.
+        Messages are still those of the link before: none is taken, and UA waits.
     o : ``Out(stream.Signature(FrameOctet))``
         Frames.
     """
@@ -86,7 +86,7 @@ class LinkTransmitter(wiring.Component):
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [number.eq(0), information.eq(0)]
-                with m.If(ua):
+                with m.If(ua & ~self.hold):
                     m.d.sync += [head.eq(UA), ua.eq(0)]
                     m.next = "FIRST"
                 with m.Elif(rej):

@@ -35,7 +35,7 @@ class RecordBuffer(wiring.Component):
     start : ``In(1)``, number : ``In(7)``
         Read this record, which is complete and needed. Not while one is being read.
     o : ``Out(stream.Signature(FrameOctet))``
-        At most one octet every three cycles.
+        At most one octet every four cycles.
     """
 
     i: In(stream.Signature(FrameOctet))
@@ -61,16 +61,17 @@ class RecordBuffer(wiring.Component):
         begin_write = begins.write_port()
         begin_oldest, begin_read = (begins.read_port(domain="comb") for _ in range(2))
 
-        # Both bounds are a cycle behind, on the safe side.
+        # The bounds are behind, on the safe side: two octets are left free, one for what is taken meanwhile.
         place = Signal(bits)
         limit = Signal(bits)
         full = Signal()
-        held = Signal(range(MODULUS))
+        held, free = Signal(range(MODULUS)), Signal(bits)
         taken = Signal()
         m.d.comb += [
             held.eq(self.written - self.oldest),
+            free.eq(limit - place - 1),
             begin_oldest.addr.eq(self.oldest),
-            self.i.ready.eq(~full & ((place + 1)[:bits] != limit)),
+            self.i.ready.eq(~full),
             taken.eq(self.i.valid & self.i.ready),
             octet_write.addr.eq(place),
             octet_write.data.eq(self.i.payload.data),
@@ -79,7 +80,7 @@ class RecordBuffer(wiring.Component):
             begin_write.data.eq(place + 1),
             begin_write.en.eq(taken & self.i.payload.last),
         ]
-        m.d.sync += [limit.eq(begin_oldest.data), full.eq(held >= BOARD_RECORDS - 1)]
+        m.d.sync += [limit.eq(begin_oldest.data), full.eq((held >= BOARD_RECORDS - 1) | (free < 2))]
         with m.If(taken):
             m.d.sync += place.eq(place + 1)
             with m.If(self.i.payload.last):
@@ -95,11 +96,12 @@ class RecordBuffer(wiring.Component):
 
         reading = Signal(bits)
         end = Signal(bits)
+        octet, last = Signal(8), Signal()
         record = Signal(range(MODULUS))
         m.d.comb += [
             octet_read.addr.eq(reading),
-            self.o.payload.data.eq(octet_read.data),
-            self.o.payload.last.eq((reading + 1)[:bits] == end),
+            self.o.payload.data.eq(octet),
+            self.o.payload.last.eq(last),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -115,6 +117,9 @@ class RecordBuffer(wiring.Component):
                 m.d.sync += end.eq(begin_read.data)
                 m.next = "FETCH"
             with m.State("FETCH"):
+                m.next = "KEEP"
+            with m.State("KEEP"):
+                m.d.sync += [octet.eq(octet_read.data), last.eq((reading + 1)[:bits] == end)]
                 m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)

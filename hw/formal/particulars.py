@@ -18,7 +18,10 @@ __all__ = [
     "axi_lite",
     "axi_manager",
     "gather",
+    "host_memory",
     "io_window",
+    "link_receiver",
+    "link_transmitter",
     "pause_inserter",
     "receive_dma",
     "requester",
@@ -37,6 +40,22 @@ class Particulars:
 
     payloads: Mapping[str, Value] = field(default_factory=dict)
     withdrawn: Mapping[str, tuple[Value, str]] = field(default_factory=dict)
+
+
+def host_memory(bench: Bench, device: Component) -> Particulars:
+    """A word is wanted when nothing is left of the one before."""
+    lanes_left, wanted = bench.inside("lanes_left"), bench.inside("wanted")
+    bench.invariant((lanes_left == 0) | (~wanted & bench.ongoing("DATA")))
+    bench.invariant(~wanted | bench.ongoing("DATA"))
+    return Particulars()
+
+
+def link_receiver(bench: Bench, device: Component) -> Particulars:
+    return Particulars(withdrawn={"o": (device.set_mode, "a link is set up")})
+
+
+def link_transmitter(bench: Bench, device: Component) -> Particulars:
+    return Particulars(withdrawn={"o": (bench.past(device.token) != device.token, "another link is set up")})
 
 
 def ring(bench: Bench, device: Component) -> Particulars:

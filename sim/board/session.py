@@ -12,7 +12,7 @@ from sim.board.serial_port import SerialPort
 from sim.errors import RunFailedError, UserError
 from sim.realtime.engine import RealTimeCpu, RealTimeEngine
 from stack.host import NetworkStack
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 
 __all__ = ["Session", "on_board"]
 

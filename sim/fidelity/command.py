@@ -5,7 +5,7 @@ from rich.progress import Progress
 
 from sim.fidelity.calibrate import calibrate
 from sim.fidelity.document import document
-from sim.fidelity.errors import PointError, compare, to_figures
+from sim.fidelity.errors import Measured, PointError, compare, to_figures
 from sim.fidelity.explanations import EXPLANATIONS
 from sim.fidelity.grid import GRID
 from sim.fidelity.machines import model_outcome, rtl_outcomes
@@ -43,6 +43,7 @@ def run_fidelity(console: Console, *, jobs: int = 0) -> list[PointError]:
     conditions = {"commit": here, "calibration": calibration.commit, "nic": calibration.nic}
     write(to_figures(points, conditions), build.BUILD / "fidelity.json")
     write_plots(points, build.BUILD / "fidelity.html")
+    Measured.of(points, commit=here, nic=calibration.nic).write(build.REPOSITORY / "docs" / "fidelity.json")
     text = document(points, calibration, commit=here, explanations=EXPLANATIONS)
     (build.REPOSITORY / "docs" / "fidelity.md").write_text(text)
     identical, good = sum(point.identical for point in points), sum(not point.outside() for point in points)

@@ -9,8 +9,8 @@ __all__ = ["document"]
 
 _HEAD = """# How far the model is from the RTL
 
-Made by `make fidelity`; the figures are in `build/fidelity.json`, plots in `build/fidelity.html`. One grid of
-scenarios runs on the Verilated NIC and on
+Made by `make fidelity`; the figures are in `build/fidelity.json`, plots in `build/fidelity.html`, and what reports show
+of it in `docs/fidelity.json`. One grid of scenarios runs on the Verilated NIC and on
 the model (`sim/model`): the same driver, host model, wire, seed. The error is that of the model against the RTL.
 
 Goal: throughput and interrupts within 1 %, latency (median and 99th percentile) within 2 % or 100 ns. *Identical*

@@ -12,7 +12,7 @@ from sim.fidelity.play import Outcome
 from sim.fidelity.scenario import Direction, Scenario
 from sim.measurement import Figure
 
-__all__ = ["GOALS", "MEASURES", "PointError", "compare", "errors_of_nearest", "nearest", "to_figures"]
+__all__ = ["GOALS", "MEASURES", "Measured", "PointError", "compare", "errors_of_nearest", "nearest", "to_figures"]
 
 MEASURES = (
     "throughput",
@@ -118,6 +118,36 @@ def to_figures(points: Sequence[PointError], conditions: Mapping[str, object]) -
     return figures
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one ``make fidelity`` found: the error by point and measure, in per cent (``interrupt_times`` in ns)."""
+
+    commit: str
+    nic: str
+    """Digest of the NIC."""
+    errors: dict[str, dict[str, float]]
+    held_out: frozenset[str]
+
+    @classmethod
+    def of(cls, points: Sequence[PointError], *, commit: str, nic: str) -> "Measured":
+        errors = {point.scenario.name: {name: round(point.error[name], 4) for name in MEASURES} for point in points}
+        return cls(commit, nic, errors, frozenset(point.scenario.name for point in points if point.scenario.held_out))
+
+    @classmethod
+    def read(cls, path: Path) -> "Measured":
+        """Raises ``OSError`` or ``ValueError`` if there is no such file."""
+        content = json.loads(path.read_text())
+        try:
+            return cls(content["commit"], content["nic"], content["errors"], frozenset(content["held_out"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not what make fidelity writes: {error}") from None
+
+    def write(self, path: Path) -> None:
+        content = {"commit": self.commit, "nic": self.nic, "held_out": sorted(self.held_out)}
+        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(errors)}" for name, errors in self.errors.items())
+        path.write_text(f'{json.dumps(content)[:-1]}, "errors": {{\n{lines}\n}}}}\n')
+
+
 def _place(scenario: Scenario) -> tuple[float, ...]:
     """Where a scenario lies among others: what its figures depend on most, in units of like weight."""
     costs, driver = scenario.host_costs(), scenario.parameters()
@@ -141,14 +171,10 @@ def nearest(scenario: Scenario, *, count: int = 3) -> list[Scenario]:
     return sorted(GRID, key=lambda point: float(np.linalg.norm(np.array(_place(point)) - here)))[:count]
 
 
-def errors_of_nearest(scenario: Scenario, path: Path, *, count: int = 3) -> dict[str, dict[str, float]]:
-    """By the name of a near point, the model's errors there in per cent, out of ``fidelity.json``.
-
-    Raises ``OSError`` or ``ValueError`` if there is no such file.
-    """
-    content = json.loads(path.read_text())
-    values = {item["name"]: item["value"] for item in content}
+def errors_of_nearest(scenario: Scenario, measured: Measured, *, count: int = 3) -> dict[str, dict[str, float]]:
+    """By the name of a near point, the model's errors there."""
     return {
-        point.name: {measure: values[key] for measure in MEASURES if (key := f"error.{measure}.{point.name}") in values}
+        point.name: measured.errors[point.name]
         for point in nearest(scenario, count=count)
+        if point.name in measured.errors
     }

@@ -14,7 +14,7 @@ from sim.host import HostCpu
 from sim.host_bus import HostBus
 from sim.wire import Direction as Way
 from sim.wire import Link, fcs
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.skbuff import IpSummed, SkBuff
 
 __all__ = ["LINK_DELAY", "Outcome", "play"]

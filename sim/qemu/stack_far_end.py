@@ -13,6 +13,7 @@ from sim.realtime.services import datagram_echo, echo, serve
 from sim.wire import Link, fcs
 from sim.wire_device import WireDevice
 from stack.host import NetworkStack
+from stack.vlan import VlanDevice
 
 __all__ = ["ADDRESS", "JUMBO_ADDRESS", "VLAN", "VLAN_ADDRESS", "StackFarEnd"]
 
@@ -40,7 +41,9 @@ class StackFarEnd(FarEnd):
         self._stations: list[_Station] = []
         device = self._attach("wire0", "020000000002")
         self._stack.add_interface(device, ADDRESS, _PREFIX)
-        self._stack.add_interface(device, VLAN_ADDRESS, _PREFIX, vlan=VLAN)
+        vlan = VlanDevice(device, VLAN)
+        env.spawn(vlan.open())
+        self._stack.add_interface(vlan, VLAN_ADDRESS, _PREFIX)
         self._stack.add_interface(self._attach("wire1", "020000000003", mtu=_JUMBO_MTU), JUMBO_ADDRESS, _PREFIX)
         env.spawn(serve(env, self._stack, _ECHO_PORT, echo))
         env.spawn(datagram_echo(env, self._stack, _ECHO_PORT))

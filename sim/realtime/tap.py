@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sim.errors import UserError
 from sim.realtime.engine import RealTimeCpu, RealTimeEngine
-from stack.net_device import NAPI_WEIGHT, Features, NetDevice, NetdevTx
+from stack.napi import NAPI_WEIGHT
+from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["TapDevice"]

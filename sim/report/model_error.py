@@ -1,30 +1,32 @@
 """How far the model is from the RTL, for reports that used it: what ``make fidelity`` measured."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 
+from sim.fidelity.errors import Measured
 from sim.report.style import GREY, finished
 from sim.results import Row
 from sim.rtl import build
 
 __all__ = ["FIDELITY", "ModelError", "model_error"]
 
-FIDELITY = build.BUILD / "fidelity.json"
+FIDELITY = build.REPOSITORY / "docs" / "fidelity.json"
+"""Written by ``make fidelity``, and kept with the sources, so that every report has it."""
 _COLOURS = {True: "#d55e00", False: GREY}
+_IN_NS = "interrupt_times"
 
 
 @dataclass(frozen=True)
 class ModelError:
-    """``figure`` is None if nothing was measured."""
+    """``figure`` and ``measured`` are None if nothing was measured."""
 
     text: str
     figure: go.Figure | None
+    measured: Measured | None
 
 
 def model_error(rows: Sequence[Row], path: Path = FIDELITY) -> ModelError | None:
@@ -32,26 +34,24 @@ def model_error(rows: Sequence[Row], path: Path = FIDELITY) -> ModelError | None
     if all(row.backend != "model" for row in rows):
         return None
     try:
-        figures: list[dict[str, Any]] = json.loads(path.read_text())
-        errors: dict[str, dict[bool, list[tuple[str, float]]]] = defaultdict(lambda: {True: [], False: []})
-        for entry in figures:
-            kind, measure, scenario = str(entry["name"]).split(".", 2)
-            if kind == "error" and entry["unit"] == "%":
-                held_out = bool(entry["conditions"].get("held_out"))
-                errors[measure][held_out].append((scenario, float(entry["value"])))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        errors = {}
-    if not errors:
+        measured = Measured.read(path)
+    except (OSError, ValueError):
         return ModelError(
             "Its error against the RTL was not measured here: make fidelity measures it, and the page shows it then.",
             None,
+            None,
         )
+    errors: dict[str, dict[bool, list[tuple[str, float]]]] = defaultdict(lambda: {True: [], False: []})
+    for scenario, found in measured.errors.items():
+        for measure, value in found.items():
+            if measure != _IN_NS:
+                errors[measure][scenario in measured.held_out].append((scenario, abs(value)))
     figure = go.Figure()
     for held_out in (False, True):
         figure.add_box(
-            x=[measure for measure, found in errors.items() for _ in found[held_out]],
-            y=[abs(value) for found in errors.values() for _, value in found[held_out]],
-            text=[scenario for found in errors.values() for scenario, _ in found[held_out]],
+            x=[measure for measure, both in errors.items() for _ in both[held_out]],
+            y=[value for both in errors.values() for _, value in both[held_out]],
+            text=[scenario for both in errors.values() for scenario, _ in both[held_out]],
             boxpoints="all",
             jitter=0.5,
             pointpos=0,
@@ -60,9 +60,10 @@ def model_error(rows: Sequence[Row], path: Path = FIDELITY) -> ModelError | None
         )
     figure.update_layout(boxmode="group")
     figure.update_yaxes(title_text="error (%)", rangemode="tozero")
-    worst = {
-        measure: max(abs(value) for found in both.values() for _, value in found) for measure, both in errors.items()
-    }
-    scenarios = len({scenario for both in errors.values() for found in both.values() for scenario, _ in found})
+    worst = {measure: max(value for one in both.values() for _, value in one) for measure, both in errors.items()}
     told = ", ".join(f"{measure.replace('_', ' ')} {value:.2f} %" for measure, value in worst.items())
-    return ModelError(f"Over {scenarios} scenarios that both played, at most: {told}.", finished(figure, 420))
+    return ModelError(
+        f"Over {len(measured.errors)} scenarios that both played at commit {measured.commit}, at most: {told}.",
+        finished(figure, 420),
+        measured,
+    )

@@ -13,7 +13,9 @@ import plotly.offline
 from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
-from sim.report.model_error import model_error
+from sim.report.literal_figure import literal_figure
+from sim.report.model_error import FIDELITY, model_error
+from sim.report.nearest_points import captions
 from sim.report.overview import COLUMNS, lines
 from sim.report.published import published
 from sim.report.recommendation import recommend
@@ -47,18 +49,23 @@ def _drawn(cases: Sequence[Case]) -> dict[str, Any]:
     return figures
 
 
-def page(rows: Sequence[Row], conditions: Conditions) -> str:
-    """The report of at least one row as HTML."""
+def page(rows: Sequence[Row], conditions: Conditions, *, fidelity: Path = FIDELITY) -> str:
+    """The report of at least one row as HTML. ``fidelity`` is what ``make fidelity`` wrote."""
     cases = cases_of(rows)
     content: dict[str, Any] = {
         "cases": [{"label": case.label, "loads": [case.load_label(load) for load in case.loads]} for case in cases],
         "figures": _drawn(cases),
     }
     drawn = [entry for entry in CASE_FIGURES if any(content["figures"][entry.name])]
-    error = model_error(rows)
-    content["error"] = json.loads(error.figure.to_json()) if error is not None and error.figure is not None else None
+    error = model_error(rows, fidelity)
+    rule = literal_figure(rows)
+    content["nearest"] = captions(cases, error.measured) if error and error.measured else {}
+    fixed = {"error": error.figure if error else None}
+    fixed |= {"decisions": rule.decisions, "registers": rule.registers} if rule else {}
+    content["fixed"] = {name: json.loads(figure.to_json()) for name, figure in fixed.items() if figure is not None}
     return _template().render(
         model_error=error,
+        literal_figure=rule,
         summary=paragraph(rows, cases),
         published=published(rows),
         recommendations=[found for case in cases if (found := recommend(case)) is not None],

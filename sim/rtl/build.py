@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sim.backend import ItrSemantics
 from sim.errors import RunFailedError
-from sim.rtl.verilator import MAKE_VARIABLES, OPTIMISATION, VERILATOR, FastVerilator, environment
+
+if TYPE_CHECKING:
+    from sim.rtl.verilator import FastVerilator
 
 __all__ = ["BUILD", "REPOSITORY", "bare_loop", "bench", "digest", "hardware_sources", "nic_verilog", "step"]
 
@@ -96,11 +99,13 @@ def bench(
     waves: bool = False,
     semantics: ItrSemantics = ItrSemantics.SINCE_LAST_INTERRUPT,
     announce: Callable[[str], None] = lambda text: None,
-) -> FastVerilator:
+) -> "FastVerilator":
     """A runner whose ``test`` runs cocotb on the NIC in its bench (top level ``bench``).
 
     With ``waves`` the simulator writes ``dump.fst``, and is several times slower.
     """
+    from sim.rtl.verilator import FastVerilator  # with cocotb, which takes half a second to import
+
     verilog = nic_verilog(announce, semantics=semantics)
     folder = _variant("bench-waves" if waves else "bench", semantics)
     sources = [_HERE / "bench.vlt", _HERE / "bench.sv", _HERE / "bench.cpp", verilog]
@@ -133,6 +138,8 @@ def bare_loop(announce: Callable[[str], None] = lambda text: None) -> Path:
 
     ``bare CYCLES`` prints the cycles per second that it reached.
     """
+    from sim.rtl.verilator import MAKE_VARIABLES, OPTIMISATION, VERILATOR, environment
+
     verilog = nic_verilog(announce)
     folder = BUILD / "bare"
     sources = [_HERE / "bare.cpp", _HERE / "bare.sv", verilog]

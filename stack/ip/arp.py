@@ -74,5 +74,5 @@ class Arp(NeighbourTable):
             target_hardware,
             target & 0xFFFFFFFF,
         )
-        header = link_header(destination, device.address, ETH_P_ARP, self.interface.vlan)
+        header = link_header(destination, device.address, ETH_P_ARP)
         device.queue_xmit(SkBuff(packet, head=header, protocol=ETH_P_ARP))

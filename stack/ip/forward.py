@@ -7,6 +7,7 @@ from stack.address import is_link_local
 from stack.checksum import pseudo_header
 from stack.counters import DropReason
 from stack.environment import Cause
+from stack.ethernet import ETH_HLEN
 from stack.ip.errors import IcmpError
 from stack.ip.family import IPV4, Family
 from stack.ip.fragment import ipv4_fragments
@@ -71,7 +72,7 @@ def forward(ip: "Ip", skb: SkBuff, hop: NextHop, source: int, destination: int, 
         ip.output_fragments(chosen, ipv4_fragments(bytes(header), skb.data, mtu), out, family)
         return
     if skb.gso_size:
-        _cut_again(out, skb, source, destination, family, vlan=chosen.interface.vlan)
+        _cut_again(out, skb, source, destination, family)
     if not chosen.output(out):
         family.count(counters, "OutDiscards")
 
@@ -80,7 +81,7 @@ def _tcp_header(skb: SkBuff) -> int:
     return (skb.data[12] >> 4) * 4
 
 
-def _cut_again(out: SkBuff, skb: SkBuff, source: int, destination: int, family: Family, *, vlan: int) -> None:
+def _cut_again(out: SkBuff, skb: SkBuff, source: int, destination: int, family: Family) -> None:
     """What receive offload has put together leaves as the same segments (Linux's tcp_gro_complete): the pseudo-header's
     sum in the checksum field says so."""
     header_bytes = len(skb.network_header)
@@ -92,5 +93,5 @@ def _cut_again(out: SkBuff, skb: SkBuff, source: int, destination: int, family: 
     out.gso_size, out.gso_segs = skb.gso_size, skb.gso_segs
     out.gso_type = GsoType.TCPV4 if family is IPV4 else GsoType.TCPV6
     out.ip_summed = IpSummed.PARTIAL
-    out.csum_start = 14 + (4 if vlan else 0) + header_bytes
+    out.csum_start = ETH_HLEN + header_bytes
     out.csum_offset = _TCP_CHECKSUM

@@ -71,14 +71,13 @@ class InterfaceAddress:
 
 
 class Interface:
-    """``index`` is its number among the host's interfaces, ``vlan`` 0 for frames without a tag."""
+    """``index`` is its number among the host's interfaces."""
 
-    def __init__(self, ip: "Ip", device: NetDevice, *, index: int, vlan: int, neighbours: NeighbourParameters) -> None:
+    def __init__(self, ip: "Ip", device: NetDevice, *, index: int, neighbours: NeighbourParameters) -> None:
         self.ip = ip
         self.device = device
         self.index = index
-        self.vlan = vlan
-        self.name = f"{device.name}.{vlan}" if vlan else device.name
+        self.name = device.name
         self.counters = ip.counters
         self.routes = ip.routes
         self.addresses: dict[int, InterfaceAddress] = {}
@@ -219,11 +218,12 @@ class Interface:
 
     def loop_back(self, skb: SkBuff) -> None:
         """What is sent to a group that this host is in comes back to it (dev_loopback_xmit)."""
-        copy = SkBuff(skb.frame(), mac_header=self.device.address * 2)
-        copy.protocol = skb.protocol
-        if skb.ip_summed is IpSummed.PARTIAL:
-            copy.ip_summed = IpSummed.UNNECESSARY
-        self.device.env.call_at(self.device.cpu.now, lambda: self.ip.input_looped(copy, self))
+        clone = skb.clone()
+        clone.linearize()
+        clone.mac_header = self.device.address * 2
+        if clone.ip_summed is IpSummed.PARTIAL:
+            clone.ip_summed = IpSummed.UNNECESSARY
+        self.device.env.call_at(self.device.cpu.now, lambda: self.ip.input_looped(clone, self))
 
     def close(self) -> None:
         """Leave no timer behind."""

@@ -119,26 +119,22 @@ class Ip:
 
     # Interfaces and routes
 
-    def add_interface(self, device: NetDevice, *, vlan: int = 0) -> Interface:
-        """Take a device into use, or one VLAN (1 to 4094) of it. Raises ``ValueError`` if that is in use already."""
-        if not 0 <= vlan <= 4094:
-            raise ValueError(f"{device.name}: a VLAN is 1 to 4094, not {vlan!r}")
-        classifier = self._classifiers.get(device)
-        if classifier is None:
-            classifier = self._classifiers[device] = Classifier(device, self.counters)
-        if classifier.has(vlan):
-            raise ValueError(f"{device.name}: VLAN {vlan} is in use already")
+    def add_interface(self, device: NetDevice) -> Interface:
+        """Take a device into use. Raises ``ValueError`` if it is in use already."""
+        if device in self._classifiers:
+            raise ValueError(f"{device.name} is in use already")
+        classifier = self._classifiers[device] = Classifier(device, self.counters)
         index = len(self.interfaces) + 1
-        interface = Interface(self, device, index=index, vlan=vlan, neighbours=self._neighbours)
+        interface = Interface(self, device, index=index, neighbours=self._neighbours)
         self.interfaces[index] = interface
         classifier.attach(interface, ETH_P_IP, self.ipv4.input)
         classifier.attach(interface, ETH_P_IPV6, self.ipv6.input)
         classifier.attach(interface, ETH_P_ARP, lambda skb, on: on.arp.input(skb))
         return interface
 
-    def interface_of(self, device: NetDevice, vlan: int = 0) -> Interface | None:
-        """The interface that a device's VLAN is."""
-        found = (one for one in self.interfaces.values() if one.device is device and one.vlan == vlan)
+    def interface_of(self, device: NetDevice) -> Interface | None:
+        """The interface that a device is."""
+        found = (one for one in self.interfaces.values() if one.device is device)
         return next(found, None)
 
     def add_route(

@@ -192,7 +192,7 @@ class Neighbour(NextHop):
 
     def _set(self, hardware: bytes) -> None:
         interface = self.table.interface
-        self.header = link_header(hardware, interface.device.address, self.table.family.ethertype, interface.vlan)
+        self.header = link_header(hardware, interface.device.address, self.table.family.ethertype)
 
     def stop_timer(self) -> None:
         if self.timer is not None:

@@ -82,7 +82,7 @@ class GroupHop(NextHop):
     def __init__(self, interface: "Interface", group: int, action: Action, *, loop: bool) -> None:
         super().__init__(action, interface)
         mac = multicast_mac(group) if action is Action.MULTICAST else BROADCAST
-        self._header = link_header(mac, interface.device.address, family_of(group).ethertype, interface.vlan)
+        self._header = link_header(mac, interface.device.address, family_of(group).ethertype)
         self._loops = loop and (action is Action.BROADCAST or group in interface.groups)
 
     def output(self, skb: SkBuff) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from stack.address import strip_scope
 from stack.checksum import pseudo_header
 from stack.environment import Cause
-from stack.ethernet import ETH_HLEN, ETH_P_IP, ETH_P_IPV6, VLAN_HLEN
+from stack.ethernet import ETH_HLEN, ETH_P_IP, ETH_P_IPV6
 from stack.ip.family import IPV4, IPV6, Family
 from stack.ip.fragment import ipv4_fragments, ipv6_fragments
 from stack.ip.next_hop import NextHop
@@ -80,7 +80,7 @@ class Path:
     @property
     def transport_offset(self) -> int:
         """Bytes from the start of the frame to the transport header."""
-        return ETH_HLEN + (VLAN_HLEN if self.interface.vlan else 0) + self.header_bytes
+        return ETH_HLEN + self.header_bytes
 
     @property
     def pseudo_sum(self) -> int:

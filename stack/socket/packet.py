@@ -132,7 +132,7 @@ class PacketSocket(Socket):
         if self.type == SOCK_DGRAM:
             if len(address) < 5 or len(address[4]) != 6:
                 raise error(errno.EINVAL)
-            header = link_header(address[4], interface.device.address, address[1], interface.vlan)
+            header = link_header(address[4], interface.device.address, address[1])
         return await self._send(interface, header, bytes(data))
 
     async def _send(self, interface: Interface, header: bytes, data: bytes) -> int:

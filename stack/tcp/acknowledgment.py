@@ -128,25 +128,42 @@ def _cumulative(
     """What SND.UNA has passed. Takes a sample of the round-trip time from the oldest, which includes a delay of the
     ACK, and returns that of the newest."""
     first: int | None = None
+    again: int | None = None
     last = 0
-    again = False
     for sent in taken:
-        again = again or sent.retransmitted
+        if sent.retransmitted and (again is None or sent.sent_at > again):
+            again = sent.sent_at
         if not sent.sacked:
             last = sent.sent_at
             if first is None:
                 first = last
             _deliver(sender, sent, progress, now, tsecr, timestamps)
-    if again:
-        # Karn: only timestamps tell the time of what was sent again (RFC 7323 section 4.1).
-        echoed = timestamps.round_trip(tsecr, now) if tsecr is not None else None
-        if echoed is not None:
-            sender.rtt.sample(echoed, now)
+    if again is not None:
+        _sample_again(sender, again, now, tsecr, timestamps)
         return None
     if first is None:
         return None
     sender.rtt.sample(now - first, now, per_round=_per_round(sender, progress))
     return now - last
+
+
+def _sample_again(sender: "Sender", again: int, now: int, tsecr: int | None, timestamps: Timestamps) -> None:
+    """A sample from an ACK of what was last sent again at ``again``: only timestamps tell its time (Karn; RFC 7323
+    section 4.1).
+
+    The echo of an earlier copy may deceive: the receiver takes no timestamp from a duplicate (RFC 7323 section 4.3,
+    R2 and R3), so that its second answer, if the first was lost, has the first one's echo, and the sample would hold
+    the whole timeout. An answer as long after the last copy as round trips take is taken for that one's.
+    """
+    if tsecr is None:
+        return
+    rtt = sender.rtt
+    if timestamps.before(tsecr, again) and rtt.min_rtt <= now - again <= rtt.srtt + 4 * rtt.rttvar:
+        rtt.sample(now - again, now)
+        return
+    echoed = timestamps.round_trip(tsecr, now)
+    if echoed is not None:
+        rtt.sample(echoed, now)
 
 
 def _selective(

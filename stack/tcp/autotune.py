@@ -25,7 +25,7 @@ def maximum_buffer(parameters: TcpParameters, options: SocketOptions) -> int:
 class ReceiveTuning:
     """Once per round trip: twice of what the reader took in it must fit into the buffer, and more while it grows."""
 
-    __slots__ = ("_connection", "_copied", "_round_at", "_space", "_trip_at", "rtt", "started_at", "trip_edge")
+    __slots__ = ("_connection", "_copied", "_echo", "_round_at", "_space", "_trip_at", "rtt", "started_at", "trip_edge")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -34,6 +34,8 @@ class ReceiveTuning:
         self._space = 0
         self._copied = 0
         self._round_at = 0
+        self._echo = -1
+        """The timestamp of ours that came back last."""
         self.started_at = 0
         """When the connection was opened."""
         self.trip_edge = 0
@@ -58,6 +60,16 @@ class ReceiveTuning:
         self.rtt = min(self.rtt, sample) if self.rtt else sample
         self.trip_edge = edge
         self._trip_at = now
+
+    def echoed(self, tsecr: int, now: int) -> None:
+        """A whole segment brings back a timestamp of ours: that took a round trip, and with it the estimate can grow
+        again (tcp_rcv_rtt_measure_ts)."""
+        if tsecr == self._echo:
+            return
+        self._echo = tsecr
+        sample = self._connection.timestamps.round_trip(tsecr, now)
+        if sample is not None:
+            self.rtt += (sample - self.rtt) // 8 if self.rtt else sample
 
     def copied(self, now: int) -> None:
         """The program has read."""

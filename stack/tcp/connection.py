@@ -230,6 +230,10 @@ class Connection:
         """See ``SegmentOutput``."""
         return transmit.chunk(self)
 
+    def paced(self) -> bool:
+        """See ``SegmentOutput``."""
+        return self.path.interface.device.qdisc.paces
+
     def transmit(self, sequence: int, payload: bytes, flags: int, *, retransmission: bool = False) -> bool:
         """See ``SegmentOutput``."""
         return transmit.send_packet(self, sequence, payload, flags, retransmission=retransmission)

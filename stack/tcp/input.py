@@ -250,6 +250,8 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
     if receiver.nxt > before:
         if receiver.nxt >= connection.tuning.trip_edge:
             connection.tuning.received(receiver.edge, now)
+        if connection.timestamps.enabled and segment.tsecr >= 0 and len(payload) >= receiver.segment_size:
+            connection.tuning.echoed(segment.tsecr, now)
         connection.readable()
         return None
     if receiver.edge == before:

@@ -22,7 +22,7 @@ _UNPACED_SEGMENTS = 10
 class Pacing:
     """When the next packet may leave."""
 
-    __slots__ = ("_next", "_parameters", "_unpaced", "enabled", "limit", "timer")
+    __slots__ = ("_next", "_parameters", "_unpaced", "departure", "enabled", "limit", "timer")
 
     def __init__(self, parameters: TcpParameters, timer: DeadlineTimer) -> None:
         self._parameters = parameters
@@ -30,13 +30,15 @@ class Pacing:
         self.enabled = parameters.pacing
         self.limit: int | None = None
         """SO_MAX_PACING_RATE, bytes/s."""
+        self.departure = 0
+        """When the packet that is sent now is to leave; 0: at once."""
         self._next = 0
         self._unpaced = _UNPACED_SEGMENTS
 
     def rate(self, sender: "Sender") -> int:
         """Bytes/s: the algorithm's own, or a multiple of cwnd / SRTT."""
         congestion = sender.congestion
-        srtt = sender.rtt.srtt
+        srtt = sender.rtt.recent
         if congestion.pacing_rate is not None:
             rate = congestion.pacing_rate
         elif not srtt:
@@ -57,9 +59,9 @@ class Pacing:
         mss = sender.mss
         return min(chunk, max((self.rate(sender) >> _PACKET_TIME_SHIFT) // mss, _MINIMUM_SEGMENTS) * mss)
 
-    def may_send(self, now: int) -> bool:
-        """Whether it is time. If not, the timer is set."""
-        if now >= self._next or not self.active():
+    def may_send(self, now: int, *, held: bool) -> bool:
+        """Whether it is time, or the packet will be ``held`` below until it is. If neither, the timer is set."""
+        if now >= self._next or held or not self.active():
             return True
         self.timer.start(self._next)
         return False
@@ -70,4 +72,5 @@ class Pacing:
         if self._unpaced > 0:
             self._unpaced -= -(-length // sender.mss)
         elif self.active():
-            self._next = max(self._next, now) + length * _SECOND // max(self.rate(sender), 1)
+            self.departure = max(self._next, now)
+            self._next = self.departure + length * _SECOND // max(self.rate(sender), 1)

@@ -90,10 +90,12 @@ class Receiver:
 
     def update_due(self) -> bool:
         """Whether what the program has read opens the window so far that the peer should know at once: to twice of
-        what it may still send, as in Linux."""
+        what it may still send, as in Linux, or by a quarter of the buffer, as in BSD. Without the latter a burst that
+        fills a part of the buffer before the program runs leaves the peer with less than it could send for a round
+        trip."""
         current = self.edge - self.nxt
-        free = min(self.limit - len(self.buffer), _MAXIMUM_WINDOW_FIELD << self.scale)
-        return free >= 2 * current and free - current >= min(self.limit >> 1, self.mss)
+        opened = min(self.limit - len(self.buffer), _MAXIMUM_WINDOW_FIELD << self.scale) - current
+        return opened >= min(self.limit >> 1, self.mss) and (opened >= current or 4 * opened >= self.limit)
 
     def accept(self, sequence: int, payload: "memoryview | bytes") -> bool:
         """Take the data of a segment that overlaps the window.

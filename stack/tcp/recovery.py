@@ -311,10 +311,15 @@ class Recovery:
         sender.ecn.reduced()
 
     def _flight(self, acked: int) -> int:
-        """RFC 5681's FlightSize as it was before the ACK at hand, without what limited transmit has added (section 3.2,
-        step 2)."""
+        """RFC 5681's FlightSize, as it was before the ACK at hand and without what limited transmit has added (section
+        3.2, step 2): of the window, what the last round trip has used. What is outstanding at this moment may be less,
+        since the ACKs of a burst come in a burst, and the path has carried the whole (RFC 9438 section 4.6, RFC 7661
+        section 4.3)."""
         sender = self._sender
-        return min(sender.nxt - sender.una + acked, max(sender.congestion.cwnd, sender.mss))
+        window = max(sender.congestion.cwnd, sender.mss)
+        if sender.cwnd_limited:
+            return window
+        return min(max(sender.nxt - sender.una + acked, sender.peak), window)
 
     def _end_reduction(self, now: int) -> None:
         congestion = self._sender.congestion

@@ -15,13 +15,27 @@ _MIN_RTT_WINDOW = 300_000_000_000
 class RttEstimator:
     """SRTT, RTTVAR, RTO and the least RTT of late. ``rto`` includes the back-off."""
 
-    __slots__ = ("_maximum", "_minimum", "_minimum_at", "backoff", "latest", "min_rtt", "rto", "rttvar", "srtt")
+    __slots__ = (
+        "_maximum",
+        "_minimum",
+        "_minimum_at",
+        "backoff",
+        "latest",
+        "min_rtt",
+        "recent",
+        "rto",
+        "rttvar",
+        "srtt",
+    )
 
     def __init__(self, parameters: TcpParameters) -> None:
         self._minimum = parameters.minimum_rto
         self._maximum = parameters.maximum_rto
         self.srtt = 0
         """Smoothed round-trip time, 0 before the first sample."""
+        self.recent = 0
+        """Smoothed too, but every sample weighs an eighth, as in Linux's srtt_us: it follows a queue that grows within
+        a round trip. What is sent at once is bounded by it."""
         self.rttvar = 0
         self.rto = parameters.initial_rto
         self.backoff = 0
@@ -36,11 +50,12 @@ class RttEstimator:
         appendix G). Ends the back-off."""
         self.latest = rtt
         if self.srtt == 0:
-            self.srtt = max(rtt, 1)
+            self.srtt = self.recent = max(rtt, 1)
             self.rttvar = rtt // 2
         else:
             self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // (4 * per_round)
             self.srtt += (rtt - self.srtt) // (8 * per_round)
+            self.recent += (rtt - self.recent) // 8
         if not self.min_rtt or rtt <= self.min_rtt or now - self._minimum_at > _MIN_RTT_WINDOW:
             self.min_rtt = max(rtt, 1)
             self._minimum_at = now

@@ -14,6 +14,9 @@ class SegmentOutput(Protocol):
     def chunk(self) -> int:
         """Payload of the largest packet that may be sent: a segment, or a multiple of it."""
 
+    def paced(self) -> bool:
+        """Whether a queue below holds each packet until its time (SK_PACING_FQ)."""
+
     def timed_out(self) -> None:
         """The peer does not answer any more."""
 

@@ -267,7 +267,7 @@ class Sender:
                 if self.queue.full(rate, chunk, limit_output_bytes):
                     self.queue.throttled = True
                     break
-                if not self.pacing.may_send(now):
+                if not self.pacing.may_send(now, held=self._output.paced()):
                     break
                 limit = mss if self.ecn.must_tell() or self.urgent > sequence else chunk
                 length = min(available, window_room, congestion.cwnd - in_flight, limit)
@@ -396,17 +396,20 @@ class Sender:
         mss = self.mss
         following = sequence + length + (1 if flags & FIN else 0)
         self.rate.on_send(now, idle=self.una == sequence)
+        pacing = self.pacing
+        pacing.sent(length, now, self)
+        # Where a queue holds it, the round trip begins when it leaves that.
+        at = pacing.departure if pacing.departure > now and self._output.paced() else now
         start = sequence
         while sequence + length - start > mss:
-            self._record(start, start + mss, now)
+            self._record(start, start + mss, at)
             start += mss
-        self._record(start, following, now)
+        self._record(start, following, at)
         if length % mss:
             self._small_end = sequence + length
         self.nxt = following
         self._last_sent = now
         self.probe_backoff = 0
-        self.pacing.sent(length, now, self)
         if not self.transmit(sequence, length, flags):
             # Local congestion: this host's own queue is full (Linux's tcp_enter_cwr on NET_XMIT_CN).
             self.recovery.enter_cwr(now)

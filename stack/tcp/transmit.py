@@ -215,6 +215,7 @@ def _send_segment(
         skb.gso_segs = segments
         skb.gso_type = path.gso_type
     if size or flags & FIN:
+        skb.tstamp = sender.pacing.departure
         skb.cb = sequence + size + (flags & FIN)
         skb.destructor = sender.queue.departed
     tcp.counters.mib["Tcp.RetransSegs" if retransmission else "Tcp.OutSegs"] += segments

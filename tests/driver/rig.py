@@ -13,7 +13,7 @@ from sim.engine import EventEngine
 from sim.host import HostCosts, HostCpu
 from sim.memory import HostMemory
 from sim.processor import SchedulerParameters
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from stack.skbuff import GsoType, IpSummed, SkBuff
 from tests.driver.behavioural_e1000 import BehaviouralBus, BehaviouralE1000, ones_complement_sum
 

@@ -6,7 +6,7 @@ from scapy.layers.l2 import Ether
 
 from driver.receive import RX_BUFFER_WRITE
 from hw.descriptors import RECEIVE
-from stack.net_device import NAPI_WEIGHT
+from stack.napi import NAPI_WEIGHT
 from stack.skbuff import IpSummed
 from tests.driver.rig import Rig, frame, tcp_packet, udp_packet
 

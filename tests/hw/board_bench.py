@@ -17,7 +17,7 @@ from cocotb_tools.check_results import get_results
 from cocotbext.eth import GmiiFrame, RgmiiPhy
 
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from sim.board.elaborate import elaborate
 from sim.rtl import build
 from sim.rtl.verilator import FastVerilator

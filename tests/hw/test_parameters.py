@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Component
 
 import hw
 from hw.boards.all import BOARDS
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from hw.bridge.uart import BaudRate
 from hw.checksum import InternetChecksum
 from hw.interrupt import InterruptThrottle
@@ -27,7 +27,7 @@ IMPOSSIBLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "DescriptorWriteBack": {"status_byte": (0, 7, 16), "status_bytes": (0, -1, 9)},
     "DmaArbiter": {"clients": (0, -1, 5), "outstanding": (0, -3)},
     "Eeprom": {"words": ([], [0] * 63, [0] * 65, [0] * 63 + [1 << 16], [-1] + [0] * 63)},
-    "HostMemory": {"kib": (0, 4, 96, -8)},
+    "HostMemory": {"size": (0, 32, 96, -64, 1 << 25)},
     "InternetChecksumProcessor": {"parameters": (None, 9)},
     "InterruptController": {"throttle": (None, InterruptThrottle(interval_bits=15))},
     "InterruptDelayTimers": {"rule": (None, 7)},

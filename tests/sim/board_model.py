@@ -105,6 +105,7 @@ class BoardModel:
         self._octets.clear()
         if hasattr(self, "nic"):
             self.nic.reset()
+            self.memory.array[:] = 0
 
     def _request(self) -> bool:
         """Perform the first request, if it has come whole."""

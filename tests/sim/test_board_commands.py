@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import subprocess
 import sys
 import threading
 import tty
@@ -15,7 +16,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from hw.boards.top import BoardParameters
+from hw.boards.parameters import BoardParameters
 from sim import cli
 from sim.board import bitstream, session
 from sim.board.elaborate import build_id
@@ -131,6 +132,18 @@ def test_no_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     assert status == 2
     assert errors.startswith(f"niclab: {path}: no board answers")
     assert errors.count("\n") == 1
+
+
+def test_commands_start_without_what_takes_long_to_import() -> None:
+    """An error comes within a second: neither the NIC nor its simulation is imported for it."""
+    program = (
+        "import sys\n"
+        "from sim.entry import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({'cocotb', 'hw.nic', 'plotly', 'polars', 'sim.runner'} & set(sys.modules)), 'end')"
+    )
+    command = [sys.executable, "-c", program, "board", "report", "--port", "/dev/no-such-port"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["end"]
 
 
 def test_no_such_port(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

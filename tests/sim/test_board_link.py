@@ -16,7 +16,7 @@ from sim.board.link import LinkError, LinkParameters
 from sim.board.messages import MemoryWritten, MessageParser, RegisterValue, StatusChanged
 from sim.engine import EventEngine
 from sim.host import IDEAL, HostCpu
-from stack.net_device import SoftIrq
+from stack.napi import SoftIrq
 from tests.sim.board_model import BUILD_ID, MAC, BoardModel
 
 OCTET_TIME = 3333

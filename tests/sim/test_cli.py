@@ -113,14 +113,14 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return end.value.code
 
 
-def simulated(console: Console, runs: list[Run], **options: object) -> tuple[list[Row], float]:
-    rows = []
+def simulated(console: Console, runs: list[Run], **options: object) -> experiment_commands._Simulated:
+    rows: list[Row] = []
     for run in runs:
         folder = folder_of(run)
         folder.mkdir(parents=True)
         (folder / "capture.pcapng").write_text(str(run.mode))
         rows += [replace(row, name=run.name) for row in synthetic_main_job((run.mode,)) if not row.offloads]
-    return rows, 1.0
+    return experiment_commands._Simulated(rows=rows, wall_time=1.0, processor_time=1.0)
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ import pytest
 from amaranth.lib.wiring import Component, Out
 
 import hw
+from hw.boards.all import BOARDS
+from hw.boards.parameters import BoardParameters
+from hw.bridge.uart import BaudRate
 from hw.formal.bench import Bench, streams
 from hw.formal.proof import Proof
 from hw.formal.proofs import PROOFS
@@ -26,6 +29,7 @@ from sim.formal_reference import markdown
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "formal.md"
 
+BOARD, RATE = BOARDS["ecpix5"], BaudRate(baud=3e6)
 ARGUMENTS = {
     "ThrottleGate": {"throttle": InterruptThrottle()},
     "InterruptController": {"throttle": InterruptThrottle()},
@@ -36,6 +40,15 @@ ARGUMENTS = {
     "DescriptorWriteBack": {"status_byte": 12, "status_bytes": 1},
     "Eeprom": {"words": [0] * 64},
     "AxiNic": {"nic": Nic()},
+    "BoardTop": {"board": BOARD, "parameters": BoardParameters()},
+    "HostMemory": {"size": 64},
+    "LinkTransmitter": {"build_id": bytes(8), "memory_kib": 64},
+    "PhyMonitor": {"address": 0},
+    "Pll": {"input_hz": 100e6, "output_hz": 125e6},
+    "RgmiiPins": {"ports": BOARD.ports(BOARD.platform()).rgmii},
+    "SerialBridge": {"rate": RATE, "build_id": bytes(8), "memory_kib": 64},
+    "UartReceiver": {"rate": RATE},
+    "UartTransmitter": {"rate": RATE},
 }
 """Of components that cannot do without."""
 
@@ -46,10 +59,10 @@ def named(name: str) -> Proof:
 
 
 def components() -> dict[str, type[Component]]:
-    """All components of the NIC, by module and name. Boards, and the bridge to them, are around it."""
+    """All components of the hardware, by module and name."""
     found = {}
     for item in pkgutil.walk_packages(hw.__path__, "hw."):
-        if not item.name.startswith(("hw.formal", "hw.boards", "hw.bridge")):
+        if not item.name.startswith("hw.formal"):
             module = importlib.import_module(item.name)
             for name, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, Component) and kind.__module__ == item.name:

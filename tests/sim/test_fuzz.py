@@ -42,8 +42,8 @@ def test_time_ends_it(tmp_path: Path) -> None:
     assert process.returncode == 0, output
     assert output.startswith("seed 7;")
     counts = [int(number) for number in re.findall(r"^(\d+) examples", output, re.MULTILINE)]
+    assert counts  # how many there were is a matter of the machine's speed
     assert counts == sorted(counts)
-    assert counts[-1] >= 50
 
 
 def test_a_failure_says_how_to_see_it_again(tmp_path: Path) -> None:

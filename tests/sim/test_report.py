@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim import experiment
 from sim.costs import HostCosts
 from sim.errors import UserError
 from sim.experiment import main_job
+from sim.fidelity.errors import MEASURES, Measured, nearest
+from sim.fidelity.grid import GRID
+from sim.fidelity.scenario import Direction
+from sim.model.launch import simulate
+from sim.outputs import Outputs
 from sim.report import load_figures, point_figures, time_figures, writer
 from sim.report.cases import Case, cases_of
 from sim.report.conditions import Conditions, conditions
 from sim.report.fields import markdown
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
+from sim.report.literal_figure import literal_figure
 from sim.report.model_error import model_error
+from sim.report.nearest_points import captions, scenario_like
 from sim.report.overview import COLUMNS, lines
 from sim.report.page import page
 from sim.report.published import published
@@ -250,19 +258,103 @@ def test_error_of_the_model_is_what_fidelity_measured(tmp_path: Path, rows: list
     assert missing is not None
     assert missing.figure is None
     assert "was not measured" in missing.text
-    entries = [
-        {"name": f"error.{measure}.case{number}", "value": value, "unit": "%", "conditions": {"held_out": number == 2}}
-        for measure in ("throughput", "latency_p99")
-        for number, value in ((1, 0.25), (2, -1.5))
-    ]
-    entries.append({"name": "error.interrupt_times.case1", "value": 80, "unit": "ns", "conditions": {}})
-    path.write_text(json.dumps(entries))
+    Measured(
+        commit="abc",
+        nic="def",
+        errors={
+            name: {"throughput": value, "latency_p99": value, "interrupt_times": 80.0}
+            for name, value in (("case1", 0.25), ("case2", -1.5))
+        },
+        held_out=frozenset({"case2"}),
+    ).write(path)
     found = model_error(rows, path)
     assert found is not None
-    assert found.text == "Over 2 scenarios that both played, at most: throughput 1.50 %, latency p99 1.50 %."
+    assert found.text == (
+        "Over 2 scenarios that both played at commit abc, at most: throughput 1.50 %, latency p99 1.50 %."
+    )
     assert found.figure is not None
     assert sorted(value for trace in found.figure.data for value in trace.y) == [0.25, 0.25, 1.5, 1.5]
     assert model_error([replace(row, backend="rtl") for row in rows], path) is None
+
+
+def test_each_figure_of_the_model_carries_the_error_of_the_nearest_points(
+    rows: list[Row], job: Conditions, tmp_path: Path
+) -> None:
+    path = tmp_path / "fidelity.json"
+    errors = {
+        scenario.name: dict.fromkeys(MEASURES, 0.0) | {"latency_p50": float(number), "interrupts": -1.0}
+        for number, scenario in enumerate(GRID)
+    }
+    measured = Measured(commit="abc", nic="def", errors=errors, held_out=frozenset())
+    measured.write(path)
+    assert Measured.read(path) == measured
+    [case] = cases_of(rows)
+    found = captions([case], measured)
+    assert set(found) == {entry.name for entry in (*CASE_FIGURES, *POINT_FIGURES)}
+    # Each text of a load speaks of the points that are nearest to its rows, and of no other.
+    for load, text in zip(case.loads, found["distribution"][0], strict=True):
+        near = {point.name for variant in case.variants for point in nearest(scenario_like(case.at(load, variant)[0]))}
+        worst = max(near, key=lambda name: errors[name]["latency_p50"])
+        assert text == (
+            f"The model against the RTL at the {len(near)} nearest points: at most latency p50 "
+            f"{errors[worst]['latency_p50']:.2f} % ({worst}), latency p99 0.00 %."
+        )
+    assert "interrupts 1.00 %" in found["cpu-load"][0][0]
+    rtl = cases_of([replace(row, backend="rtl") for row in rows])
+    assert {text for texts in captions(rtl, measured).values() for case_texts in texts for text in case_texts} == {""}
+    assert "nearest points" in page(rows, job, fidelity=path)
+    assert "nearest points" not in page(rows, job, fidelity=tmp_path / "none")
+
+
+def test_a_run_is_like_a_scenario_of_its_kind() -> None:
+    row = synthetic_row(8000)
+    settings = {"driver": {"rx_descriptors": 512}, "host": {"dma_width": 4, "dma_read_latency": 200}}
+    one_way = replace(
+        row,
+        settings=json.dumps(settings),
+        sent_bytes=0,
+        received_bytes=10**6,
+        frames_received=1000,
+        packets_per_interrupt=12.4,
+        tso_packets=0,
+    )
+    found = scenario_like(one_way)
+    assert (found.direction, found.size, found.burst, found.segments) == (Direction.RECEIVE, 1062, 12, 1)
+    assert found.parameters().rx_descriptors == 512
+    assert found.parameters().interrupt_throttle_rate == 8000
+    assert (found.host_costs().dma_width, found.host_costs().dma_read_latency) == (4, 200)
+    sending = replace(row, sent_bytes=10**6, received_bytes=0, frames_sent=800, tso_packets=20, tso_segments=800)
+    assert scenario_like(sending).direction is Direction.TRANSMIT
+    assert scenario_like(sending).segments == 40
+    assert scenario_like(replace(row, sent_bytes=100, received_bytes=100)).direction is Direction.BOTH
+
+
+def test_both_rules_of_the_dynamic_modes_stand_beside_each_other(rows: list[Row], job: Conditions) -> None:
+    assert literal_figure(rows) is None
+    both = [
+        replace(
+            synthetic_row(mode, varied={"driver.itr_literal_figure": literal}),
+            settings=json.dumps({"driver": {"itr_literal_figure": literal}}),
+            interrupt_rate=1000.0 * (1 + literal),
+        )
+        for mode in (1, 3)
+        for literal in (False, True)
+    ]
+    assert literal_figure([row for row in both if "true" in row.settings]) is None
+    found = literal_figure(both)
+    assert found is not None
+    assert [(mode, values[0], values[4]) for _, mode, values in found.lines] == [
+        ("1 dynamic", "1,000", "2,000"),
+        ("3 conservative", "1,000", "2,000"),
+    ]
+    linux, figure = found.decisions.data
+    # Two full frames stay in the low class under Linux's rule, and go to bulk under the chart's.
+    place = list(linux.y).index(1514), list(linux.x).index(2)
+    assert (linux.z[place[0]][place[1]], figure.z[place[0]][place[1]]) == (1, 2)
+    # One full frame does not.
+    assert linux.z[place[0]][0] == figure.z[place[0]][0] == 1
+    assert 'id="literal"' in page(both, job)
+    assert 'id="literal"' not in page(rows, job)
 
 
 def test_published_figures_come_with_their_experiments(rows: list[Row], job: Conditions) -> None:
@@ -277,6 +369,18 @@ def test_published_figures_come_with_their_experiments(rows: list[Row], job: Con
     assert "same shape" in page([*rows, *trips], job)
     [other] = published([trips[0], replace(trips[1], latency_p50=50e-6)])
     assert not other.same_shape
+
+
+def _cheap(run: Run) -> bool:
+    return run.experiment != "napi-tcp" or run.link.peer_interval == 800_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bistable", "itr-500", "napi-tcp", "napi-udp", "round-trip"])
+def test_the_published_shape_comes_out(name: str, tmp_path: Path) -> None:
+    runs = [run for run in experiment.load(REPOSITORY / "experiments" / "published" / f"{name}.toml") if _cheap(run)]
+    [claim] = published([row for run in runs for row in simulate(run, tmp_path, Outputs())])
+    assert claim.same_shape, claim.pairs
 
 
 def test_documented_fields_are_up_to_date() -> None:

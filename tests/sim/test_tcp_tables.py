@@ -1,8 +1,12 @@
 """The part of docs/tcp-tables.md that a test can afford is made anew and compared; and what must hold of any table."""
 
+from collections.abc import Callable
+
 import pytest
 
-from sim.tcp_tables import DOCUMENT, small_section, throughput
+from sim import tcp_tables
+from sim.tcp_runs import throughput
+from sim.tcp_tables import DOCUMENT, small_section
 
 _MS = 1_000_000
 
@@ -27,3 +31,18 @@ def test_the_same_seed_gives_the_same_table() -> None:
         throughput(size=100_000, buffer=32 * 1024, loss=0.05, round_trip=20 * _MS, seed=seed) for seed in (1, 1, 2)
     ]
     assert cells[0] == cells[1] != cells[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda: tcp_tables._smoltcp_cell("cubic", 32768, 0.3),
+        lambda: tcp_tables._path_cell("reno", 50 * _MS, 0.03),
+        lambda: tcp_tables._fairness_cell("cubic", True, 4)[0],
+    ],
+    ids=["smoltcp", "path", "flows"],
+)
+def test_a_cell_of_each_large_table_is_that_of_the_code(cell: Callable[[], float]) -> None:
+    value = f"| {cell():,.0f} |"
+    assert value in DOCUMENT.read_text(), f"`make tables` writes {DOCUMENT.name} anew; one of its cells is now {value}"

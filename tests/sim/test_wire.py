@@ -110,3 +110,23 @@ def test_ideal_devices_exchange_frames_padded_and_checked() -> None:
     assert [len(frame) for frame in received] == [60, 60, 60, 1514]
     assert b.stats.rx_crc_errors == 1
     assert a.stats.tx_packets == 5
+
+
+def test_an_ideal_device_with_an_interval_takes_what_has_come_together() -> None:
+    env = EventEngine(seed=1)
+    cpu = HostCpu(env, IDEAL)
+    link = Link(env)
+    b = WireDevice(env, cpu, outgoing=link.b_to_a, incoming=link.a_to_b, address=bytes(6), interval=50_000)
+    times: list[int] = []
+    b.receive = lambda skb: times.append(env.now)
+
+    async def main() -> None:
+        await b.open()
+        for pause in (1_000, 20_000, 40_000):
+            await env.sleep(pause)
+            link.a_to_b.send(bytes(60) + fcs(bytes(60)))
+        await env.sleep(200_000)
+        await b.stop()
+
+    env.run(main())
+    assert times == [50_000, 50_000, 100_000]

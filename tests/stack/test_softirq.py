@@ -8,7 +8,8 @@ from sim.costs import IDEAL, HostCosts
 from sim.engine import EventEngine
 from sim.host import HostCpu
 from stack.environment import Cause, Cpu, Environment
-from stack.net_device import Napi, NetDevice, NetdevTx, SoftIrq
+from stack.napi import Napi, SoftIrq
+from stack.net_device import NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
 COSTS = HostCosts(**{**vars(IDEAL), "backlog": 100, "softirq": 300})

@@ -8,6 +8,7 @@ from scapy.layers.l2 import Ether
 from stack.net_device import Features
 from stack.skbuff import GsoType, IpSummed, SkBuff
 from stack.socket import AF_INET6
+from stack.vlan import VlanDevice
 from tests.stack.network import B6, OFFLOADS, Faults, Network
 from tests.stack.scripted import judge
 from tests.stack.test_gro import receive
@@ -81,13 +82,17 @@ def test_transfer_with_receive_offload() -> None:
 def test_a_vlan_is_an_interface_of_its_own() -> None:
     """The same addresses mean another link there; tags are on the wire."""
     network = Network(features=OFFLOADS)
-    network.a.add_interface(network.devices[0], "192.0.2.1", 24, vlan=7)
-    network.b.add_interface(network.devices[1], "192.0.2.2", 24, vlan=7)
+    devices = [VlanDevice(device, 7) for device in network.devices]
+    for stack, device, address in zip((network.a, network.b), devices, ("192.0.2.1", "192.0.2.2"), strict=True):
+        network.engine.run(device.open())
+        stack.add_interface(device, address, 24)
     assert len(network.engine.run(network.a.ping("192.0.2.2"))) == 1
     tagged = [frame for _, _, frame in network.wire.frames]
     assert all(frame[12:16] == b"\x81\x00\x00\x07" for frame in tagged)
     with pytest.raises(ValueError, match="VLAN"):
-        network.a.add_interface(network.devices[0], "192.0.3.1", 24, vlan=4095)
+        VlanDevice(network.devices[0], 4095)
+    with pytest.raises(ValueError, match="VLAN 7 exists"):
+        VlanDevice(network.devices[0], 7)
     # On a VLAN that nobody has, nobody hears.
     network.devices[0].arrive(tagged[0][:14] + b"\x00\x08" + tagged[0][16:])
     assert network.engine.run(network.a.ping(B6)) == []

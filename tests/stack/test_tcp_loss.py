@@ -204,3 +204,19 @@ def test_data_is_kept_while_the_device_holds_packets() -> None:
     script.expect("PA", iss + 1, length=40)
     script.run(2_000 * MS)
     assert socket.tcp_info().total_retrans > 0
+
+
+def test_a_burst_of_acks_does_not_hide_what_was_in_flight() -> None:
+    script = Script(tcp=TcpParameters(congestion_control="reno"))
+    socket, iss = script.accepted(options=[("SAckOK", b"")], window=10 * MSS)
+    script.call(socket.send(bytes(30 * MSS)))
+    # The receiver has not read yet, so that each ACK takes from the window what it acknowledges.
+    for count in range(1, 6):
+        script.inject("A", 1001, iss + 1 + count * MSS, window=(10 - count) * MSS)
+    for end in (7, 8, 9):
+        blocks = ("SAck", (iss + 1 + 6 * MSS, iss + 1 + end * MSS))
+        script.inject("A", 1001, iss + 1 + 5 * MSS, window=5 * MSS, options=[blocks])
+    info = socket.tcp_info()
+    assert info.in_recovery
+    # Half of the ten that were on their way, not of the five that are left (RFC 5681 equation 4).
+    assert info.snd_ssthresh >= 5 * MSS

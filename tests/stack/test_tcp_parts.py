@@ -174,6 +174,8 @@ def test_many_samples_in_a_round_weigh_as_one() -> None:
     # RFC 7323 appendix G: 110 ms after one sample of weight 1/8; ten of weight 1/80 come close.
     assert once.srtt == 110 * MS
     assert abs(often.srtt - once.srtt) < 1 * MS
+    # What bounds the queue in this host follows within the round trip: 180 - 80 * (7 / 8) ** 10.
+    assert often.recent == pytest.approx(159 * MS, abs=1 * MS)
 
 
 def test_the_least_round_trip_is_forgotten_after_five_minutes() -> None:

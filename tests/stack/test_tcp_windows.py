@@ -245,3 +245,16 @@ def test_what_a_senders_time_goes_on() -> None:
     script.run(7 * MS)
     assert socket.tcp_info().sndbuf_limited == 7 * MS
     assert socket.tcp_info().busy_time == 52 * MS
+
+
+def test_a_quarter_of_the_buffer_opens_the_window_at_once() -> None:
+    script = Script(tcp=TcpParameters(receive_buffer=40_000, moderate_receive_buffer=False))
+    socket, iss = script.accepted()
+    for number in range(12):
+        script.inject("A", 1001 + number * 1000, iss + 1, data=bytes(1000))
+    assert [packet[TCP].window for _, packet in script.sent][-1] == 28_000
+    script.sent.clear()
+    script.call(socket.recv(9_000))
+    script.nothing()
+    script.call(socket.recv(3_000))
+    script.expect("A", iss + 1, 13_001, window=40_000)

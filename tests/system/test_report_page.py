@@ -3,20 +3,25 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from sim.fidelity.errors import MEASURES, Measured
+from sim.fidelity.grid import GRID
 from sim.report.conditions import conditions
 from sim.report.figures import CASE_FIGURES, POINT_FIGURES
 from sim.report.page import page as draw
 from sim.run import Run
-from tests.sim.rows import synthetic_main_job, synthetic_rows
+from tests.sim.rows import synthetic_main_job, synthetic_row, synthetic_rows
 
 pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium")
+FIXED = ("error", "decisions", "registers")
+"""Figures that nothing is chosen of."""
 READY = "html[data-ready=true]"
 PATIENCE_MS = 300_000
 
@@ -24,8 +29,19 @@ PATIENCE_MS = 300_000
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = synthetic_rows((0, 3, 8000), seeds=(1, 2)) + synthetic_main_job()
-    path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(draw(rows, conditions([Run.model_validate({"workload": {"kind": "bulk"}})], wall_time=1.0)))
+    rows += [
+        replace(
+            synthetic_row(1, experiment="rules", varied={"driver.itr_literal_figure": literal}),
+            settings=json.dumps({"driver": {"itr_literal_figure": literal}}),
+        )
+        for literal in (False, True)
+    ]
+    folder = tmp_path_factory.mktemp("page")
+    fidelity, path = folder / "fidelity.json", folder / "index.html"
+    errors = {scenario.name: dict.fromkeys(MEASURES, number / 100) for number, scenario in enumerate(GRID)}
+    Measured(commit="abc", nic="def", errors=errors, held_out=frozenset()).write(fidelity)
+    about = conditions([Run.model_validate({"workload": {"kind": "bulk"}})], wall_time=1.0)
+    path.write_text(draw(rows, about, fidelity=fidelity))
     return path
 
 
@@ -77,8 +93,11 @@ class Opened:
 def test_every_control_does_something(browser: Browser, file: Path, tmp_path: Path) -> None:
     opened = Opened(browser, file, 1440)
     page = opened.page
-    for entry in (*CASE_FIGURES, *POINT_FIGURES):
-        assert page.locator(f"#figure-{entry.name} .main-svg").count() > 0, entry.name
+    names = [entry.name for entry in (*CASE_FIGURES, *POINT_FIGURES)]
+    for name in [*names, *FIXED]:
+        assert page.locator(f"#figure-{name} .main-svg").count() > 0, name
+    for name in names:
+        assert "nearest points" in page.locator(f"#nearest-{name}").inner_text()
 
     opened.changed_by("pareto", lambda: page.select_option("#load", "0"))
     opened.changed_by("latency-load", lambda: page.select_option("#case", "2"))
@@ -99,10 +118,10 @@ def test_every_control_does_something(browser: Browser, file: Path, tmp_path: Pa
     page.click("#fields summary")
     assert page.locator("#fields table").is_visible()
 
-    for entry in (*CASE_FIGURES, *POINT_FIGURES):
+    for name in [*names, *FIXED]:
         for kind, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("csv", b"trace,panel,x,y")):
             with page.expect_download() as download:
-                page.click(f"button[data-figure={entry.name}][data-save={kind}]")
+                page.click(f"button[data-figure={name}][data-save={kind}]")
             target = tmp_path / download.value.suggested_filename
             download.value.save_as(target)
             assert target.suffix == f".{kind}"
