@@ -6,7 +6,7 @@ from sim.minimum_frames import held_memory, receive_minimum_frames, send_minimum
 def test_all_frames_are_received() -> None:
     result = receive_minimum_frames(2_000)
     assert result.frames == 2048
-    assert result.simulated == result.frames * 84 * 8
+    assert result.simulated == 16 * (128 * 84 * 8 + 30_000)
 
 
 def test_frames_are_sent() -> None:
