@@ -67,10 +67,14 @@ class DmaArbiter(wiring.Component):
         unanswered = [Signal(range(self._outstanding + 1), name=f"unanswered_{number}") for number in numbers]
         full = Signal(len(numbers))  # no more may be
         asked = Signal(len(numbers))
+        asked_before = Signal(len(numbers))  # a cycle late; the next request is taken two cycles later at the earliest
+        m.d.sync += asked_before.eq(asked)
         self._read_requests(m, full, asked)
-        self._read_data(m, unanswered, full, asked)
+        self._read_data(m, unanswered, full, asked_before)
         writing = self._writes(m)
-        reading = Cat(*unanswered).any() | Cat(client.read_data.valid for client in self.clients).any()
+        reading = (
+            Cat(*unanswered).any() | asked_before.any() | Cat(client.read_data.valid for client in self.clients).any()
+        )
         m.d.comb += self.idle.eq(~(reading | writing))
         return m
 
@@ -99,7 +103,7 @@ class DmaArbiter(wiring.Component):
         with m.Elif(offer.ready):
             m.d.sync += offer.valid.eq(0)
 
-    def _read_data(self, m: Module, unanswered: Sequence[Signal], full: Signal, asked: Signal) -> None:
+    def _read_data(self, m: Module, unanswered: Sequence[Signal], full: Signal, asked_before: Signal) -> None:
         word = self.memory.read_data
         for number, client in enumerate(self.clients):
             count = unanswered[number]
@@ -107,7 +111,7 @@ class DmaArbiter(wiring.Component):
             here = word.valid & (word.payload.tag == number)
             done = here & word.payload.last
             following = Signal.like(count, name=f"following_{number}")
-            m.d.comb += following.eq(count + asked[number] - done)
+            m.d.comb += following.eq(count + asked_before[number] - done)
             m.d.sync += [
                 count.eq(following),
                 full[number].eq(following == self._outstanding),
@@ -115,7 +119,7 @@ class DmaArbiter(wiring.Component):
                 client.read_data.valid.eq(here & (stale == 0) & ~self.flush),
             ]
             with m.If(self.flush):
-                m.d.sync += stale.eq(count - done)
+                m.d.sync += stale.eq(following)
             with m.Elif(stale != 0):
                 m.d.sync += stale.eq(stale - done)
 

@@ -161,6 +161,7 @@ class DescriptorWriteBack(wiring.Component):
             size.eq(self.length[4:]),
             joins.eq(used.report | (count != 0)),
             write.addr.eq(filled),
+            write.data.eq(used.data[:64]),  # the lower word, then the upper one moves there
             read.addr.eq(drawn),
             read.en.eq(0),
         ]
@@ -216,11 +217,12 @@ class DescriptorWriteBack(wiring.Component):
                     m.next = "LOW"
 
             with m.State("LOW"):
-                m.d.comb += [joining.eq(1), write.data.eq(used.data[:64]), write.en.eq(joins)]
-                m.d.sync += [filled.eq(filled + joins), after.eq(Mux(used.index + 1 == size, 0, used.index + 1))]
+                m.d.comb += [joining.eq(1), write.en.eq(joins)]
+                m.d.sync += [filled.eq(filled + joins), used.data[:64].eq(used.data[64:])]
+                m.d.sync += [after.eq(Mux(used.index + 1 == size, 0, used.index + 1))]
                 m.next = "HIGH"
             with m.State("HIGH"):
-                m.d.comb += [joining.eq(1), write.data.eq(used.data[64:]), write.en.eq(joins)]
+                m.d.comb += [joining.eq(1), write.en.eq(joins)]
                 m.d.sync += [filled.eq(filled + joins), prompt.eq(prompt | (used.prompt & joins))]
                 with m.If(count == 0):
                     m.d.sync += start.eq(used.index)

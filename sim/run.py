@@ -197,6 +197,11 @@ class Run(BaseModel):
         parts += [f"itr-{self.mode}", f"offloads-{'on' if self.driver.offloads else 'off'}", f"seed-{self.seed}"]
         return re.sub(r"[^A-Za-z0-9_.+-]+", "-", "-".join(parts))
 
+    @property
+    def label(self) -> str:
+        """No other run's of several experiments."""
+        return f"{self.experiment}/{self.name}"
+
     def settings(self) -> dict[str, Any]:
         """All parameters by section, in base units."""
         return self.model_dump(mode="json", exclude={"experiment", "varied"})

@@ -43,21 +43,21 @@ class Progress:
 
     runs: Sequence[Run]
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    """By the run's name."""
+    """By the run's label, since runs of different experiments may have the same name."""
     kept: int = 0
     """Runs whose rows were there before."""
     failed: dict[str, str] = field(default_factory=dict)
-    """What went wrong by the run's name."""
+    """What went wrong by the run's label."""
     running: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> list[str]:
-        """Names of the runs that have no rows."""
-        return [run.name for run in self.runs if run.name not in self.rows]
+        """Labels of the runs that have no rows."""
+        return [run.label for run in self.runs if run.label not in self.rows]
 
     def in_order(self) -> list[Row]:
         """The rows so far, in the order of the runs."""
-        return [row for run in self.runs for row in self.rows.get(run.name, [])]
+        return [row for run in self.runs for row in self.rows.get(run.label, [])]
 
 
 def _start_worker(parent: int) -> None:
@@ -149,11 +149,11 @@ def run_all(
             if rows is not None:
                 # Another experiment may have asked for the same run, under another name.
                 varied = json.dumps(run.varied)
-                progress.rows[run.name] = [
+                progress.rows[run.label] = [
                     replace(row, experiment=run.experiment, name=run.name, varied=varied) for row in rows
                 ]
         progress.kept = len(progress.rows)
-    waiting = [run for run in reversed(runs) if run.name not in progress.rows]
+    waiting = [run for run in reversed(runs) if run.label not in progress.rows]
     on_progress(progress)
     if not waiting:
         return progress
@@ -164,7 +164,7 @@ def run_all(
             while waiting and len(running) < workers.size:
                 run = waiting.pop()
                 running[workers.submit(run, outputs)] = run
-            progress.running = [run.name for run in running.values()]
+            progress.running = [run.label for run in running.values()]
             on_progress(progress)
             finished, _ = wait(running, timeout=_NOTICE_SECONDS, return_when=FIRST_COMPLETED)
             died = False
@@ -176,11 +176,11 @@ def run_all(
                     died = True
                     _again(run, waiting, deaths, progress)
                 except (RunFailedError, UserError) as error:
-                    progress.failed[run.name] = str(error)
+                    progress.failed[run.label] = str(error)
                 else:
                     if store is not None:
                         store.put(run.key, rows)
-                    progress.rows[run.name] = rows
+                    progress.rows[run.label] = rows
             if died:
                 # One death breaks the pool: who ran beside it has to run again too.
                 for run in running.values():
@@ -193,8 +193,8 @@ def run_all(
 
 
 def _again(run: Run, waiting: list[Run], deaths: dict[str, int], progress: Progress) -> None:
-    deaths[run.name] = deaths.get(run.name, 0) + 1
-    if deaths[run.name] < _DEATHS:
+    deaths[run.label] = deaths.get(run.label, 0) + 1
+    if deaths[run.label] < _DEATHS:
         waiting.append(run)
     else:
-        progress.failed[run.name] = f"run {run.name}: its worker died, {_DEATHS} times"
+        progress.failed[run.label] = f"run {run.name}: its worker died, {_DEATHS} times"

@@ -7,6 +7,8 @@ The signals are found in the generated Verilog, so the views fit the NIC as it i
 import re
 from pathlib import Path
 
+from vcd.gtkw import GTKWSave
+
 __all__ = ["STAGES", "signals_by_stage", "write_views"]
 
 STAGES = {
@@ -26,7 +28,9 @@ _SHOWN = re.compile(r"(valid|ready|state|level|head|tail|count|interval|pin|irq|
 """Signals of which a stage's behaviour can be read; the rest is in the file too."""
 _MODULE = re.compile(r"^module (\\\S+|\w+)\s*\((.*?)\);(.*?)^endmodule", re.S | re.M)
 _INSTANCE = re.compile(r"^\s*(\\\S+|\w+)\s+(\\\S+|\w+)\s*\($", re.M)
-_SIGNAL = re.compile(r"^\s*(?:input|output|wire|reg)(?: wire| reg)?(?: signed)? *(\[\d+:0\])? *(\\\S+ |\w+)", re.M)
+_SIGNAL = re.compile(
+    r"^\s*(?:input|output|wire|reg)\b(?: (?:wire|reg)\b)?(?: signed\b)? *(\[\d+:0\])? *(\\\S+ |\w+)", re.M
+)
 
 
 def _plain(name: str) -> str:
@@ -60,14 +64,18 @@ def write_views(folder: Path, verilog: Path, *, wave: str = "dump.fst", scope: s
 
     ``gtkwave dump.gtkw`` and ``surfer --command-file dump.sucl dump.fst`` open them.
     """
-    stages = signals_by_stage(verilog.read_text())
-    gtkwave = [f'[dumpfile] "{wave}"', "[timestart] 0", "[sst_expanded] 1"]
+    stages = {"clock and pin": list(_TOP), **signals_by_stage(verilog.read_text())}
+    with (folder / "dump.gtkw").open("w", encoding="utf-8") as file:
+        gtkwave = GTKWSave(file)
+        gtkwave.dumpfile(wave, abspath=False)
+        gtkwave.timestart(0)
+        gtkwave.sst_expanded(True)
+        for stage, names in stages.items():
+            with gtkwave.group(stage):
+                for name in names:
+                    gtkwave.trace(f"{scope}.{name}", datafmt="hex" if "[" in name else "bin")
     surfer = [f"load_file {wave}"]
-    for stage, names in {"clock and pin": list(_TOP), **stages}.items():
-        gtkwave += ["@200", f"-{stage}"]
+    for stage, names in stages.items():
         surfer.append(f"divider_add {stage}")
-        for name in names:
-            gtkwave += ["@28" if "[" not in name else "@22", f"{scope}.{name}"]
-            surfer.append(f"variable_add {scope}.{name.split('[')[0]}")
-    (folder / "dump.gtkw").write_text("\n".join(gtkwave) + "\n")
+        surfer += [f"variable_add {scope}.{name.split('[')[0]}" for name in names]
     (folder / "dump.sucl").write_text("\n".join(surfer) + "\n")

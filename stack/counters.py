@@ -59,12 +59,17 @@ MIB_NAMES = (
             "EchoReplies",
             "RouterSolicits",
             "RouterAdvertisements",
+            "GroupMembQueries",
+            "MLDv2Reports",
             "NeighborSolicits",
             "NeighborAdvertisements",
             "Redirects",
         )
     ),
     # RFC 4113, and Linux's additions
+    "Igmp.InMsgs",
+    "Igmp.InErrors",
+    "Igmp.OutMsgs",
     "Udp.InDatagrams",
     "Udp.NoPorts",
     "Udp.InErrors",
@@ -113,6 +118,9 @@ MIB_NAMES = (
     "TcpExt.TCPReqQFullDrop",
     "TcpExt.TCPFastRetrans",
     "TcpExt.TCPOFOQueue",
+    "TcpExt.TCPOFODrop",
+    "TcpExt.TCPRcvQDrop",
+    "TcpExt.TCPMemoryPressures",
     "TcpExt.TCPChallengeACK",
     "TcpExt.TCPMTUProbes",
     "TcpExt.TCPMTUPFail",
@@ -154,6 +162,7 @@ class DropReason(Enum):
     IPV6_NDISC_NS_OTHERHOST = "asks for another host"
     QDISC_DROP = "queueing discipline full"
     SOCKET_RCVBUFF = "receive buffer full"
+    PROTO_MEM = "tcp_mem is used up"
     SOCKET_BACKLOG = "listen backlog full"
     NEIGH_CREATEFAIL = "neighbour table full"
     NEIGH_FAILED = "neighbour does not answer"

@@ -105,6 +105,8 @@ class NetDevice(ABC):
         """Further unicast addresses."""
         self.multicast_list: list[bytes] = []
         """Multicast addresses that somebody listens to."""
+        self._listeners: dict[bytes, int] = {}
+        """How many, by address."""
         self._gro: GenericReceiveOffload | None = None
         self._qdisc_watchdog: Timer | None = None
         """Until the qdisc lets the next packet go."""
@@ -135,19 +137,22 @@ class NetDevice(ABC):
         """Let a VLAN in no more (ndo_vlan_rx_kill_vid)."""
 
     def dev_mc_add(self, address: bytes) -> None:
-        """Listen to a multicast address. Raises ``ValueError`` if it is none."""
+        """Listen to a multicast address, once more. Raises ``ValueError`` if it is none."""
         if len(address) != 6 or not address[0] & 1:
             raise ValueError(f"{self.name}: {address.hex(':')} is no multicast address")
+        self._listeners[address] = self._listeners.get(address, 0) + 1
         if address not in self.multicast_list:
             self.multicast_list.append(address)
             self.set_rx_mode()
 
     def dev_mc_del(self, address: bytes) -> None:
-        """Listen to it no more. Raises ``ValueError`` if it is not listened to."""
+        """One listener less. Raises ``ValueError`` if there is none."""
         if address not in self.multicast_list:
             raise ValueError(f"{self.name}: {address.hex(':')} is not listened to")
-        self.multicast_list.remove(address)
-        self.set_rx_mode()
+        self._listeners[address] -= 1
+        if not self._listeners[address]:
+            self.multicast_list.remove(address)
+            self.set_rx_mode()
 
     def dev_uc_add(self, address: bytes) -> None:
         """Receive what is sent to a further unicast address. Raises ``ValueError`` if it is none."""

@@ -52,6 +52,7 @@ class UdpEndpoint:
     __slots__ = (
         "binding",
         "error",
+        "failed",
         "groups",
         "peer",
         "queue",
@@ -74,6 +75,9 @@ class UdpEndpoint:
         self.send_limit = send_limit
         self.send_used = 0
         self.error = 0
+        self.failed: Callable[[IcmpError, bytes, int, int, int, int], None] | None = None
+        """Hears of each packet that did not arrive: (error, data as far as quoted, destination, port, MTU or 0, who
+        says so)."""
         self.readable: Callable[[], None] = _nothing
         self.writable: Callable[[], None] = _nothing
 
@@ -261,11 +265,18 @@ class Udp:
         path.send_datagram(skb, fragment=fragment, whole=whole)
         return 0
 
-    def _unreachable(self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int) -> None:
-        """RFC 1122 section 4.1.3.3: errors go to the application; as in BSD, only to a connected socket."""
+    def _unreachable(
+        self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int, offender: int
+    ) -> None:
+        """RFC 1122 section 4.1.3.3: errors go to the application; as in BSD, only to a connected socket, unless it asks
+        for all (IP_RECVERR)."""
         source_port, destination_port, _, _ = _HEADER.unpack_from(header)
-        endpoint = self.ports.exact.get((local, source_port, remote, destination_port))
-        if endpoint is None or (error not in _FATAL and error is not IcmpError.HOST_UNREACHABLE):
+        endpoint = self.ports.lookup((local, source_port, remote, destination_port))
+        if endpoint is None:
+            return
+        if endpoint.failed is not None:
+            endpoint.failed(error, bytes(header[_HEADER.size :]), remote, destination_port, mtu, offender)
+        elif endpoint.peer is None or (error not in _FATAL and error is not IcmpError.HOST_UNREACHABLE):
             return
         endpoint.error = ERRNO[error]
         endpoint.readable()

@@ -27,6 +27,7 @@ class VlanDevice(NetDevice):
         super().__init__(lower.env, lower.cpu, name=f"{lower.name}.{identifier}", address=lower.address, mtu=lower.mtu)
         self.lower = lower
         self.identifier = identifier
+        self._listened: set[bytes] = set()
         self._tci = priority << 13 | identifier
         self.tags = not lower.features & Features.HW_VLAN_CTAG_TX
         """Whether the tag is put on here."""
@@ -43,6 +44,15 @@ class VlanDevice(NetDevice):
         self.purge_queue()
         if self.lower.vlans.pop(self.identifier, None) is not None:
             self.lower.vlan_rx_kill_vid(self.identifier)
+
+    def set_rx_mode(self) -> None:
+        """What is listened to here the lower device has to let in (dev_mc_sync)."""
+        wanted = set(self.multicast_list)
+        for address in sorted(wanted - self._listened):
+            self.lower.dev_mc_add(address)
+        for address in sorted(self._listened - wanted):
+            self.lower.dev_mc_del(address)
+        self._listened = wanted
 
     def start_xmit(self, skb: SkBuff) -> NetdevTx:
         """Tag the packet, and queue it below, where it may be dropped."""

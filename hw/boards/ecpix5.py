@@ -11,14 +11,17 @@ __all__ = ["Ecpix5"]
 
 
 class Ecpix5(Board):
-    """The PHY delays RX_CLK itself, by 1.2 ns, and leaves that of GTX_CLK to the MAC (KSZ9031RNX data sheet, 7.1)."""
+    """The PHY delays RX_CLK itself, by 1.2 ns, and leaves that of GTX_CLK to the MAC (KSZ9031RNX data sheet, 7.1).
+
+    Twice as much host memory would fit, but with nine of ten block RAMs in use the NIC's own lie where there is room.
+    """
 
     name = "ecpix5"
     title = "ECPIX-5, LFE5UM5G-85F"
     platform = ECPIX585Platform
     clock_hz = 100e6
     phy_address = 0
-    memory_kib = 256
+    memory_kib = 128
     loader = ("-b", "ecpix5")
 
     def ports(self, platform: Any) -> BoardPorts:

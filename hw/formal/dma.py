@@ -72,13 +72,15 @@ def _reads(module: ModuleType) -> Bench:
 
     bench.invariant(bench.inside("last") < _CLIENTS)
     for index in range(_CLIENTS):
-        counted = bench.inside(f"unanswered_{index}")
+        counted = bench.inside(f"unanswered_{index}") + bench.inside("asked_before")[index]
         bench.invariant(counted <= _OUTSTANDING)
         bench.invariant(counted == at_memory[index] + (offer.valid & (offer.payload.tag == index)))
     stale = Array(bench.inside(f"stale_{index}") for index in range(_CLIENTS))[number]
     unanswered = Array(bench.inside(f"unanswered_{index}") for index in range(_CLIENTS))[number]
     bench.invariant(stale == forgotten)
-    bench.invariant(unanswered == forgotten + wanted)
+    asked_before = bench.inside("asked_before").bit_select(number, 1)
+    bench.invariant(unanswered + asked_before == forgotten + wanted)
+    bench.invariant((bench.inside("asked_before") == 0) | offer.valid)
     return bench
 
 
@@ -105,7 +107,8 @@ def _fair_reads(module: ModuleType) -> Bench:
     slow = _Wait(bench, offer.valid & ~offer.ready, limit=_SLOWEST, name="slow")
     bench.assume(slow.within, f"memory lets a read request wait for no more than {_SLOWEST} cycles")
     unanswered = Array(bench.inside(f"unanswered_{index}") for index in range(_CLIENTS))[number]
-    eligible = request.valid & (unanswered != _OUTSTANDING) & ~arbiter.flush
+    asked_before = bench.inside("asked_before").bit_select(number, 1)
+    eligible = request.valid & (unanswered + asked_before != _OUTSTANDING) & ~arbiter.flush
     bound = _CLIENTS * (_SLOWEST + 2) - 1
     wait = _Wait(bench, eligible & ~request.ready, limit=bound, name="wait")
     bench.promise(
@@ -212,8 +215,8 @@ PROOFS = (
         depth=2,
         induction=True,
         mutant=Mutant(
-            old="m.d.sync += stale.eq(count - done)",
-            new="m.d.sync += stale.eq(count)",
+            old="m.d.sync += stale.eq(following)",
+            new="m.d.sync += stale.eq(following + done)",
             meaning="an answer that ends in the cycle of a flush is waited for again",
             depth=12,
         ),

@@ -78,7 +78,11 @@ def requester(bench: Bench, device: Component) -> Particulars:
     stored = bench.inside("level", of="word_fifo")
     capacity = room.init
     bench.promise(~answer | bench.inside("w_rdy", of="word_fifo"), "there is room for every word that was asked for")
-    bench.invariant((room <= capacity) & (awaited <= capacity) & (room + awaited + stored == capacity))
+    counted = bench.inside("counted")  # a burst asked for, not yet taken from the room
+    bench.invariant(~counted | (bench.ongoing("DESCRIPTOR", "BURST") & (room >= words)))
+    bench.invariant(
+        (room <= capacity) & (awaited <= capacity) & (room - Mux(counted, words, 0) + awaited + stored == capacity)
+    )
     bench.invariant(~request.valid | (room >= words))
     return Particulars()
 

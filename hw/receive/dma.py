@@ -116,6 +116,7 @@ class ReceiveDma(wiring.Component):
         final = Signal()  # they are the frame's last
         unasked = Signal(15)  # bytes for this buffer in bursts still to come
         burst = Signal(range(MAX_BURST_BYTES + 1))
+        further = Signal()  # the next burst is not the buffer's first
         room = Signal(range(MAX_BURST_BYTES + 1))
         size = Signal(16)
         place = Signal(64)  # of the buffer, as the descriptor has it
@@ -123,7 +124,7 @@ class ReceiveDma(wiring.Component):
         m.d.comb += [
             self.write_request.payload.address.eq(address),
             self.write_request.payload.length.eq(burst),
-            room.eq(MAX_BURST_BYTES - address[:block_bits]),
+            room.eq(MAX_BURST_BYTES - Mux(further, 0, address[:block_bits])),
             size.eq(Mux(self.rctl.bsex & (self.rctl.bsize != 0), 32768, 2048) >> self.rctl.bsize),
             aligner.address.eq(address),
             aligner.length.eq(piece),
@@ -168,7 +169,7 @@ class ReceiveDma(wiring.Component):
 
             with m.State("BUFFER"):
                 m.d.comb += aligner.begin.eq(1)
-                m.d.sync += [null.eq(address == 0), unasked.eq(piece)]
+                m.d.sync += [null.eq(address == 0), unasked.eq(piece), further.eq(0)]
                 with m.If((address == 0) | (piece == 0)):
                     m.next = "STATUS"
                 with m.Else():
@@ -177,6 +178,9 @@ class ReceiveDma(wiring.Component):
 
             with m.State("BURST"):
                 m.d.sync += burst.eq(Mux(unasked > room, room, unasked))
+                with m.If(further):
+                    # Only a buffer's first burst begins elsewhere than at a multiple of the longest burst.
+                    m.d.sync += address.eq(Cat(Const(0, block_bits), address[block_bits:] + 1))
                 m.next = "REQUEST"
 
             with m.State("REQUEST"):
@@ -187,9 +191,8 @@ class ReceiveDma(wiring.Component):
 
             with m.State("DATA"):
                 m.d.comb += aligner.enable.eq(1)
+                m.d.sync += further.eq(1)
                 with m.If(aligner.burst_end):
-                    # Only a buffer's first burst begins elsewhere than at a multiple of the longest burst.
-                    m.d.sync += address.eq(Cat(Const(0, block_bits), address[block_bits:] + 1))
                     m.next = "BURST"
                     with m.If(unasked == 0):
                         m.next = "STATUS"

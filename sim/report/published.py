@@ -237,9 +237,14 @@ def _hp(rows: _Rows) -> Published:
             ("processor time per byte received", "+145 %", f"{receive:+.0f} %"),
         ],
         trip < -50 and send > 0 and receive > send,
-        "Latency falls and processor time per byte rises, receiving more than sending, as published. The peak rate "
-        "differs if 32 requests are not enough to keep the host busy through an interval: then latency limits the rate "
-        "and throttling lowers it, where HP's many connections were limited by the processor.",
+        "Latency falls and processor time per byte rises, receiving more than sending, as published; by how much hangs "
+        "on the prices of an interrupt and of a register access against those of a byte. "
+        + (
+            "The peak rate falls too: with 32 outstanding the host is full, and interrupts take their part."
+            if peak < 0
+            else "The peak rate does not: 32 requests do not keep the host busy through an interval, so that latency "
+            "limits the rate and throttling lowers it, where HP's many connections were limited by the processor."
+        ),
     )
 
 

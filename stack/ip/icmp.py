@@ -12,6 +12,7 @@ from stack.ip.errors import IPV4_CODES, IPV6_CODES, IcmpError, ipv4_error, ipv6_
 from stack.ip.family import IPV4, IPV6, Family, family_of
 from stack.ip.fragment import IPPROTO_FRAGMENT
 from stack.ip.ipv6_headers import upper_layer
+from stack.ip.membership import MLD_QUERY, mld_query
 from stack.ip.ndisc import REDIRECT, ROUTER_SOLICITATION
 from stack.ip.rate_limit import RateLimit
 from stack.skbuff import IpSummed, SkBuff
@@ -39,8 +40,9 @@ _LONGEST = {4: 576, 6: 1280}
 """Bytes of an error message (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 c)."""
 _DISCOVERY_HOP_LIMIT = 255
 
-ErrorHandler = Callable[[IcmpError, int, int, memoryview, int], None]
-"""Called with (error, local address, remote address, first bytes of the transport header that was sent, MTU or 0)."""
+ErrorHandler = Callable[[IcmpError, int, int, memoryview, int, int], None]
+"""Called with (error, local address, remote address, what was sent from the transport header on as far as it is quoted,
+MTU or 0, who says so)."""
 
 _COUNTERS = {
     4: {3: "DestUnreachs", 11: "TimeExcds", 12: "ParmProbs", 8: "Echos", 0: "EchoReps", 5: "Redirects"},
@@ -51,6 +53,8 @@ _COUNTERS = {
         4: "ParmProblems",
         128: "Echos",
         129: "EchoReplies",
+        130: "GroupMembQueries",
+        143: "MLDv2Reports",
         133: "RouterSolicits",
         134: "RouterAdvertisements",
         135: "NeighborSolicits",
@@ -106,6 +110,8 @@ class Icmp:
             waiting = self.echo_replies.get(identifier)
             if waiting is not None:
                 waiting(sequence, bytes(body))
+        elif family is IPV6 and kind == MLD_QUERY:
+            mld_query(self.ip, skb, source)
         elif family is IPV6 and ROUTER_SOLICITATION <= kind <= REDIRECT:
             assert skb.interface is not None
             skb.data = data
@@ -115,7 +121,7 @@ class Icmp:
             if error is not None:
                 # The MTU of RFC 1191 is in the last two bytes, that of RFC 4443 in all four.
                 mtu = sequence if family is IPV4 else identifier << 16 | sequence
-                self._error(family, error, body, mtu, skb.interface)
+                self._error(family, error, body, mtu, skb.interface, source)
 
     @staticmethod
     def _pseudo(family: Family, source: int, destination: int, length: int) -> int:
@@ -138,7 +144,13 @@ class Icmp:
         self._send(path, reply)
 
     def _error(
-        self, family: Family, error: IcmpError, quoted: memoryview, mtu: int, interface: "Interface | None"
+        self,
+        family: Family,
+        error: IcmpError,
+        quoted: memoryview,
+        mtu: int,
+        interface: "Interface | None",
+        offender: int = 0,
     ) -> None:
         """A packet of ours did not arrive: tell its transport protocol."""
         parsed = self._parse(family, quoted, interface.index if interface is not None else 0)
@@ -157,7 +169,8 @@ class Icmp:
                 mtu = path.mtu
         handler = self.ip.error_handlers.get(protocol)
         if handler is not None and len(header) >= _QUOTED_BYTES:
-            handler(error, local, remote, header, mtu)
+            # Without an offender it is this host that found no neighbour.
+            handler(error, local, remote, header, mtu, offender or local)
 
     @staticmethod
     def _parse(family: Family, packet: memoryview, index: int) -> tuple[int, int, int, memoryview] | None:
@@ -257,11 +270,15 @@ class Icmp:
         self._send(path, bytes((kind, 0, 0, 0)) + body)
 
     def _send(self, path: "Path", message: bytes) -> None:
+        path.send_datagram(SkBuff(self.complete(path, message)))
+
+    def complete(self, path: "Path", message: bytes) -> bytes:
+        """A message that is about to be sent, with its checksum."""
         family = path.family
         self._count(family, "Out", message[0])
         self.ip.cpu.charge(Cause.CHECKSUM, size=len(message))
         value = checksum(message, self._pseudo(family, path.source, path.destination, len(message)))
-        path.send_datagram(SkBuff(store(message, 2, value)))
+        return store(message, 2, value)
 
     def reassembly_expired(self, family: Family, header: bytes, data: bytes) -> None:
         """Of a datagram the first fragment came, but not all in time."""

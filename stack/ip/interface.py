@@ -18,6 +18,7 @@ from stack.address import (
 from stack.ip.arp import Arp
 from stack.ip.autoconf import AutoConfiguration
 from stack.ip.family import family_of
+from stack.ip.membership import ALL_SYSTEMS, Membership
 from stack.ip.ndisc import NeighbourDiscovery
 from stack.ip.neighbour import ResolveHop
 from stack.ip.next_hop import Action, GroupHop
@@ -33,7 +34,6 @@ __all__ = ["AddressState", "Interface", "InterfaceAddress"]
 
 _LARGEST_PACKET = 0xFFFF
 _MOST_GROUPS = 1024
-_ALL_SYSTEMS = 0xFFFF_E0000001
 """224.0.0.1: every host is in it (RFC 1112 section 4)."""
 
 
@@ -90,6 +90,7 @@ class Interface:
         self.ndisc = NeighbourDiscovery(self, neighbours)
         self._resolve = {4: ResolveHop(self.arp), 6: ResolveHop(self.ndisc)}
         self.autoconf = AutoConfiguration(self)
+        self.membership = Membership(self)
         self._made: dict[int, list[Route]] = {}
         """Routes by the address that they exist for."""
 
@@ -196,7 +197,9 @@ class Interface:
         """Hear a group. Raises ``ValueError`` for what is no group or one too many."""
         if not is_multicast(group) or len(self.groups) >= _MOST_GROUPS:
             raise ValueError(f"{self.name} cannot join {format_address(group)}")
-        self.groups[group] = self.groups.get(group, 0) + 1
+        members = self.groups[group] = self.groups.get(group, 0) + 1
+        if members == 1:
+            self.membership.joined(group)
 
     def leave(self, group: int) -> None:
         """Hear it no more. Raises ``KeyError`` if it was not joined."""
@@ -205,10 +208,11 @@ class Interface:
             self.groups[group] = left
         else:
             del self.groups[group]
+            self.membership.left(group)
 
     def hears(self, group: int) -> bool:
         """Whether a group was joined, or is one that every host is in."""
-        return group in self.groups or group in (_ALL_SYSTEMS, INADDR_BROADCAST)
+        return group in self.groups or group in (ALL_SYSTEMS, INADDR_BROADCAST)
 
     # What others ask of it
 
@@ -228,5 +232,6 @@ class Interface:
     def close(self) -> None:
         """Leave no timer behind."""
         self.autoconf.close()
+        self.membership.close()
         self.arp.close()
         self.ndisc.close()

@@ -32,6 +32,7 @@ from stack.ip.icmp import ErrorHandler, Icmp
 from stack.ip.interface import AddressState, Interface, InterfaceAddress
 from stack.ip.ipv4 import Ipv4
 from stack.ip.ipv6 import Ipv6
+from stack.ip.membership import IPPROTO_IGMP, igmp_input
 from stack.ip.next_hop import Action, GroupHop, LocalHop, NextHop, UnreachableHop
 from stack.ip.parameters import IpParameters, NeighbourParameters
 from stack.ip.path import Ipv4Path, Ipv6Path, Path
@@ -87,6 +88,7 @@ class Ip:
         self.ipv4 = Ipv4(self)
         self.ipv6 = Ipv6(self)
         self.icmp = Icmp(self)
+        self.handlers[IPPROTO_IGMP] = lambda skb, source, destination: igmp_input(self, skb, source)
         self.reassembly = Reassembly(env, cpu, counters, parameters, self.icmp.reassembly_expired)
         self._identification = env.random.getrandbits(16)
         self._fragment_identification = env.random.getrandbits(32)

@@ -58,6 +58,8 @@ class IpParameters:
     """Nothing below is believed of IPv4 (min_pmtu)."""
     duplicate_address_probes: int = 1
     """``dad_transmits`` (RFC 4862 section 5.1); 0: new addresses are used at once."""
+    group_robustness: int = 2
+    """How often it is told that a group is joined or left (``igmp_qrv``, ``mld_qrv``); 0: only who asks is told."""
     router_solicitations: int = 3
     """RFC 4861 section 10."""
     router_solicitation_interval: int = 4 * _SECOND
@@ -68,6 +70,6 @@ class IpParameters:
         for name in ("reassembly_time_ipv4", "reassembly_time_ipv6", "icmp_messages_per_second", "icmp_burst"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
-        for name in ("duplicate_address_probes", "router_solicitations", "reassembly_memory"):
+        for name in ("duplicate_address_probes", "router_solicitations", "reassembly_memory", "group_robustness"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)!r}")

@@ -29,7 +29,7 @@ from stack.udp import Datagram
 if TYPE_CHECKING:
     from stack.host import NetworkStack
 
-__all__ = ["ControlMessage", "Outgoing", "describe", "parse_control"]
+__all__ = ["ControlMessage", "Outgoing", "describe", "fitting", "parse_control"]
 
 ControlMessage = tuple[int, int, bytes]
 """(level, type, data), as in Python's ``socket``."""
@@ -112,6 +112,11 @@ def describe(options: IpOptions, datagram: Datagram, room: int) -> tuple[list[Co
         # Linux gives one byte for IPv4, four for IPv6.
         data = bytes((datagram.dsfield,)) if ipv4 else _INTEGER.pack(datagram.dsfield)
         wanted.append((level, IP_TOS if ipv4 else IPV6_TCLASS, data))
+    return fitting(wanted, room)
+
+
+def fitting(wanted: list[ControlMessage], room: int) -> tuple[list[ControlMessage], int]:
+    """Of control messages as many as fit ``room`` bytes, and MSG_CTRUNC if not all."""
     given: list[ControlMessage] = []
     for message in wanted:
         room -= _HEADER_BYTES + -(-len(message[2]) // _ALIGNMENT) * _ALIGNMENT

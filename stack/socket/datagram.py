@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from stack.address import IN6ADDR_ANY, IN6ADDR_LOOPBACK, INADDR_ANY, INADDR_LOOPBACK, any_of, is_ipv4
+from stack.ip.errors import IcmpError
 from stack.ip.interface import Interface
 from stack.ip.path import Path
 from stack.ports import Binding
@@ -19,12 +20,15 @@ from stack.socket.constants import (
     IP_PMTUDISC_DO,
     IP_PMTUDISC_DONT,
     IP_PMTUDISC_PROBE,
+    IP_RECVERR,
     IPPROTO_IP,
     IPPROTO_IPV6,
     IPV6_JOIN_GROUP,
     IPV6_LEAVE_GROUP,
     IPV6_MTU,
     IPV6_MULTICAST_IF,
+    IPV6_RECVERR,
+    MSG_ERRQUEUE,
     MSG_PEEK,
     MSG_TRUNC,
     POLLERR,
@@ -42,7 +46,8 @@ from stack.socket.constants import (
     SOCK_DGRAM,
     SOL_SOCKET,
 )
-from stack.socket.control import ControlMessage, Outgoing, describe, parse_control
+from stack.socket.control import ControlMessage, Outgoing, describe, fitting, parse_control
+from stack.socket.error_queue import ErrorQueue, SocketError
 from stack.socket.ip_options import IpOptions, membership, multicast_interface
 from stack.socket.names import format_name, parse_name
 from stack.udp import IPPROTO_UDP, Datagram, UdpEndpoint
@@ -65,6 +70,7 @@ class DatagramSocket(Socket):
         self._endpoint.readable = self._changed_readable
         self._endpoint.writable = self._changed_writable
         self._options = IpOptions()
+        self._errors = ErrorQueue()
         self._taken: Binding | None = None
         """What was bound."""
         self._multicast_from: Interface | None = None
@@ -76,7 +82,9 @@ class DatagramSocket(Socket):
         found = POLLIN if endpoint.queue else 0
         if endpoint.send_used < endpoint.send_limit:
             found |= POLLOUT
-        return found | POLLIN | POLLERR if endpoint.error else found
+        if endpoint.error:
+            found |= POLLIN | POLLERR
+        return found | POLLERR if self._errors else found
 
     def _take_error(self) -> int:
         pending, self._endpoint.error = self._endpoint.error, 0
@@ -218,6 +226,9 @@ class DatagramSocket(Socket):
         self._copy(len(data))
         discover = self._options.mtu_discover
         if discover == IP_PMTUDISC_DO and path.header_bytes + 8 + len(data) > path.mtu:
+            if self._endpoint.failed is not None:
+                self._errors.put(SocketError(None, data, path.destination, peer[1], path.mtu))
+                self._changed_readable()
             raise error(errno.EMSGSIZE)
         whole = discover == IP_PMTUDISC_PROBE
         if whole and path.header_bytes + 8 + len(data) > path.interface.mtu(path.family.version):
@@ -266,6 +277,8 @@ class DatagramSocket(Socket):
         """(data, control messages, MSG_TRUNC and MSG_CTRUNC, where it came from) of the oldest datagram."""
         if size < 0 or ancillary_size < 0:
             raise ValueError(f"negative buffersize in recvmsg: {min(size, ancillary_size)!r}")
+        if flags & MSG_ERRQUEUE:
+            return await self._receive_error(size, ancillary_size)
         datagram = await self._receive(flags)
         data = datagram.data[:size]
         messages, given = describe(self._options, datagram, ancillary_size)
@@ -274,6 +287,23 @@ class DatagramSocket(Socket):
         self._copy(len(data))
         await self._leave()
         return data, messages, given, format_name(datagram.source, datagram.source_port, self.family)
+
+    async def _receive_error(self, size: int, ancillary_size: int) -> tuple[bytes, list[ControlMessage], int, Address]:
+        """As ``recvmsg``: what was sent, why it did not arrive, and where it was sent to. EAGAIN if there is no
+        error: this never waits."""
+        self._enter()
+        if not self._errors:
+            raise error(errno.EAGAIN)
+        failed, self._endpoint.error = self._errors.take()
+        messages, given = fitting([failed.control()], ancillary_size)
+        data = failed.data[:size]
+        given |= MSG_ERRQUEUE | (MSG_TRUNC if len(data) < len(failed.data) else 0)
+        self._copy(len(data))
+        await self._leave()
+        return data, messages, given, format_name(failed.destination, failed.port, self.family)
+
+    def _failed(self, why: IcmpError, data: bytes, destination: int, port: int, mtu: int, offender: int) -> None:
+        self._errors.put(SocketError(why, data, destination, port, mtu, offender))
 
     def ioctl(self, request: int) -> int:
         """FIONREAD: bytes of the next datagram. SIOCOUTQ: bytes that have not left. EINVAL for any other."""
@@ -328,8 +358,18 @@ class DatagramSocket(Socket):
             interface.leave(group)
         elif name in ((IPPROTO_IP, IP_MULTICAST_IF), (IPPROTO_IPV6, IPV6_MULTICAST_IF)):
             self._multicast_from = multicast_interface(self.stack, value)
+        elif name in self._error_options():
+            if not isinstance(value, int):
+                raise error(errno.EINVAL)
+            endpoint.failed = self._failed if value else None
+            if not value:
+                self._errors.clear()
         elif not self._options.set(self.stack, self.family, level, option, value):
             raise error(errno.ENOPROTOOPT)
+
+    def _error_options(self) -> tuple[tuple[int, int], ...]:
+        own = (IPPROTO_IP, IP_RECVERR)
+        return (own, (IPPROTO_IPV6, IPV6_RECVERR)) if self.family == AF_INET6 else (own,)
 
     def _join(self, level: int, value: object) -> None:
         group, interface = membership(self.stack, level, value)
@@ -358,6 +398,8 @@ class DatagramSocket(Socket):
         }
         if name in plain:
             return plain[name]
+        if name in self._error_options():
+            return int(self._endpoint.failed is not None)
         if name in ((IPPROTO_IP, IP_MTU), (IPPROTO_IPV6, IPV6_MTU)):
             if self._endpoint.peer is None or self._path is None:
                 raise error(errno.ENOTCONN)

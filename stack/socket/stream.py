@@ -133,7 +133,7 @@ class StreamSocket(Socket):
             found |= POLLOUT
             if ended:
                 found |= POLLHUP
-        elif sender.room * 3 >= sender.limit:
+        elif connection.room * 3 >= sender.limit:
             # Linux's sk_stream_is_writeable: not for a trifle.
             found |= POLLOUT
         return found
@@ -254,7 +254,7 @@ class StreamSocket(Socket):
         deadline = self._deadline(SO_SNDTIMEO)
         sent = 0
         while connection.can_send():
-            taken = min(len(view) - sent, max(connection.sender.room, 0))
+            taken = min(len(view) - sent, connection.room)
             if taken:
                 self._copy(taken)
                 # What is copied is sent after it, not before: interrupts cut into a long copy.

@@ -82,7 +82,7 @@ class ReceiveTuning:
             # Room for what comes in the next round trip too, which in slow start is twice as much.
             window = 2 * copied + _SPARE_SEGMENTS * receiver.mss
             window += 2 * (window * (copied - self._space) // self._space)
-            if connection.options.receive_buffer is None:
+            if connection.options.receive_buffer is None and not connection.tcp.memory.pressure:
                 receiver.limit = max(receiver.limit, min(window, self.maximum))
             self._space = copied
         self._copied = receiver.copied

@@ -48,6 +48,7 @@ class Connection:
         "error",
         "identification",
         "keepalive",
+        "kept",
         "key",
         "listener",
         "offloads",
@@ -88,6 +89,8 @@ class Connection:
         self.opened_by_peer = False
         self.window_scaling = parameters.window_scaling
         self.timestamps = Timestamps(env.random.getrandbits(31))
+        self.kept = 0
+        """Bytes in buffers, as the host's sum has them."""
         self.ack_now = False
         self.challenges = (0, 0)
         """Challenge ACKs: (count, since when)."""
@@ -153,6 +156,7 @@ class Connection:
     def write(self, data: "memoryview | bytes") -> None:
         """Queue data, for which there must be room, and send what may be sent."""
         self.sender.write(data)
+        self.account()
         self.sender.output(self.tcp.cpu.now)
 
     def write_urgent(self, data: "memoryview | bytes") -> None:
@@ -160,6 +164,7 @@ class Connection:
         its window is closed."""
         sender = self.sender
         sender.write(data)
+        self.account()
         sender.urgent = sender.end
         sender.output(self.tcp.cpu.now)
         if sender.nxt < sender.end:
@@ -170,10 +175,26 @@ class Connection:
         receiver = self.receiver
         data = receiver.read(size, inline=inline)
         if data:
+            self.account()
             self.tuning.copied(self.tcp.cpu.now)
             if self.can_receive() and receiver.update_due():
                 self.send_ack()
         return data
+
+    def account(self) -> None:
+        """Tell the host how much is in the buffers; a connection that is no more has none."""
+        kept = 0 if self.state is State.CLOSED else self.sender.kept + self.receiver.kept
+        if kept != self.kept:
+            delta, self.kept = kept - self.kept, kept
+            tcp = self.tcp
+            tcp.memory.change(delta, tcp.parameters)
+            self.receiver.pressed = tcp.memory.pressure
+
+    @property
+    def room(self) -> int:
+        """Bytes that the program may write now."""
+        tcp = self.tcp
+        return 0 if tcp.memory.refuses(self.sender.kept, tcp.parameters) else max(self.sender.room, 0)
 
     def closed(self) -> bool:
         """The connection exists no more."""
@@ -294,6 +315,7 @@ class Connection:
         self.set_state(State.CLOSED)
         self.error = error
         self.sender.discard()
+        self.account()
         self.delayed_ack.timer.close()
         self.keepalive.close()
         self._state_timer.close()

@@ -193,8 +193,9 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
         )
     if advances:
         connection.path.next_hop.confirmed_at = now
-        sender.grow_buffer()
-        if sender.room * 3 >= sender.limit:
+        if not connection.tcp.memory.pressure:
+            sender.grow_buffer()
+        if connection.room * 3 >= sender.limit:
             # Linux's sk_stream_write_space: do not wake a writer for a trifle.
             connection.writable()
     if sender.fin_queued and sender.fin_acknowledged:
@@ -232,6 +233,14 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
             connection.tcp.reset(connection.path, connection.key, segment)
             connection.finish(0)
             return DropReason.TCP_CLOSE
+        in_order = sequence <= receiver.nxt
+        if (receiver.buffer or not in_order) and connection.tcp.memory.refuses(
+            receiver.kept, connection.tcp.parameters
+        ):
+            # Nothing is lost that the peer does not have still. A program with nothing to read gets what comes.
+            connection.tcp.counters.mib["TcpExt.TCPRcvQDrop" if in_order else "TcpExt.TCPOFODrop"] += 1
+            connection.ack_now = True
+            return DropReason.PROTO_MEM
         pieces = receiver.pieces()
         if receiver.accept(sequence, payload):
             connection.delayed_ack.received(now)

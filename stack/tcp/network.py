@@ -60,7 +60,7 @@ class Network(Protocol):
         """By protocol number: called with (packet, source, destination)."""
 
     @property
-    def error_handlers(self) -> "dict[int, Callable[[IcmpError, int, int, memoryview, int], None]]":
+    def error_handlers(self) -> "dict[int, Callable[[IcmpError, int, int, memoryview, int, int], None]]":
         """By protocol number: called with (error, local address, remote address, first bytes of the transport header
         that was sent, MTU or 0)."""
 

@@ -34,6 +34,9 @@ _POSITIVE = (
     "mtu_probe_floor",
     "mtu_probe_interval",
     "retries1",
+    "memory_low",
+    "memory_pressure",
+    "memory_high",
     "pacing_ss_ratio",
     "pacing_ca_ratio",
 )
@@ -52,6 +55,12 @@ class TcpParameters:
     send_buffer_maximum: int = 4 * 1024 * 1024
     """What it may grow to by itself, unless SO_SNDBUF was set."""
     receive_buffer_maximum: int = 6 * 1024 * 1024
+    memory_low: int = 192 * 1024 * 1024
+    """Of all connections together (tcp_mem), as Linux sets it with 4 GiB: below, memory is no concern,"""
+    memory_pressure: int = 256 * 1024 * 1024
+    """above, buffers do not grow,"""
+    memory_high: int = 384 * 1024 * 1024
+    """above, they take nothing."""
     moderate_receive_buffer: bool = True
     """Receive buffers grow with what their reader takes (tcp_moderate_rcvbuf)."""
 
@@ -144,6 +153,8 @@ class TcpParameters:
                 raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
         if not 0 <= self.delayed_ack <= 500 * _MS:
             raise ValueError(f"delayed_ack must be 0 to 500 ms (RFC 9293), not {self.delayed_ack!r} ns")
+        if not self.memory_low <= self.memory_pressure <= self.memory_high:
+            raise ValueError("memory_low, memory_pressure and memory_high must rise")
         if self.maximum_rto < self.minimum_rto:
             raise ValueError(f"maximum_rto {self.maximum_rto!r} is below minimum_rto {self.minimum_rto!r}")
 

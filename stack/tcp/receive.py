@@ -39,6 +39,8 @@ class Receiver:
         "limit",
         "mss",
         "nxt",
+        "out_of_order",
+        "pressed",
         "sacks",
         "scale",
         "segment_size",
@@ -63,6 +65,10 @@ class Receiver:
         """Sequence number of the peer's FIN, once known."""
         self.segment_size = min(_DEFAULT_MSS, mss)
         """Payload of a full segment of the peer, as far as seen."""
+        self.out_of_order = 0
+        """Bytes beyond a gap."""
+        self.pressed = False
+        """The host is short of memory."""
         self.copied = 0
         """Bytes that the program has taken, all in all."""
         self.sacks = SelectiveAcks()
@@ -84,6 +90,9 @@ class Receiver:
         scale = self.scale if scaled else 0
         nxt = self.nxt
         free = self.limit - len(self.buffer)
+        if self.pressed and free < self.limit >> 1:
+            # Linux's tcp_adjust_rcv_ssthresh.
+            free = min(free, 4 * self.mss)
         if free - (self.edge - nxt) >= min(self.limit >> 1, self.mss):
             self.edge = nxt + (min(free >> scale, _MAXIMUM_WINDOW_FIELD) << scale)
         return min(max(self.edge - nxt, 0) >> scale, _MAXIMUM_WINDOW_FIELD)
@@ -144,10 +153,12 @@ class Receiver:
                 break
             if index == len(pieces):
                 pieces.append((sequence, bytes(payload)))
+                self.out_of_order += len(payload)
                 break
             gap = pieces[index][0] - sequence
             if gap:
                 pieces.insert(index, (sequence, bytes(payload[:gap])))
+                self.out_of_order += len(pieces[index][1])
                 index += 1
             if len(payload) <= gap:
                 break
@@ -166,11 +177,17 @@ class Receiver:
             if start > self.nxt:
                 break
             count += 1
+            self.out_of_order -= len(data)
             new = start + len(data) - self.nxt
             if new > 0:
                 self.buffer += data[-new:]
                 self.nxt += new
         del self._pieces[:count]
+
+    @property
+    def kept(self) -> int:
+        """Bytes that wait for the program, or beyond a gap."""
+        return len(self.buffer) + self.out_of_order
 
     def pieces(self) -> int:
         """Number of out-of-order pieces that are kept."""

@@ -199,7 +199,12 @@ class Sender:
     @property
     def room(self) -> int:
         """Bytes that the program may write."""
-        return self.limit - (self.buffer.end - max(self.una, self.initial + 1))
+        return self.limit - self.kept
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the program has written and the peer has not acknowledged."""
+        return self.buffer.end - min(max(self.una, self.initial + 1), self.buffer.end)
 
     @property
     def fin_acknowledged(self) -> bool:

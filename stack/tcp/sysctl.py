@@ -66,9 +66,12 @@ _BUFFERS = {
     "net.ipv4.tcp_rmem": ("receive_buffer", "receive_buffer_maximum"),
     "net.ipv4.tcp_wmem": ("send_buffer", "send_buffer_maximum"),
 }
+_MEMORY = "net.ipv4.tcp_mem"
+_MEMORY_FIELDS = ("memory_low", "memory_pressure", "memory_high")
+_PAGE = 4096
 _CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 _AVAILABLE = "net.ipv4.tcp_available_congestion_control"
-_NAMES = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _CONGESTION_CONTROL, _AVAILABLE])
+_NAMES = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _MEMORY, _CONGESTION_CONTROL, _AVAILABLE])
 
 
 def _error(number: int, name: str) -> OSError:
@@ -96,6 +99,8 @@ class TcpSysctl:
         if name in _BUFFERS:
             default, maximum = (getattr(parameters, field) for field in _BUFFERS[name])
             return f"{_MINIMUM_BUFFER}\t{default}\t{max(default, maximum)}"
+        if name == _MEMORY:
+            return "\t".join(str(getattr(parameters, field) // _PAGE) for field in _MEMORY_FIELDS)
         if name == _CONGESTION_CONTROL:
             return parameters.congestion_control
         if name == _AVAILABLE:
@@ -125,6 +130,8 @@ class TcpSysctl:
             if not 0 < least <= default <= greatest:
                 raise ValueError(f"{words!r} do not rise")
             return dict(zip(_BUFFERS[name], (default, greatest), strict=True))
+        if name == _MEMORY:
+            return {field: int(word) * _PAGE for field, word in zip(_MEMORY_FIELDS, words, strict=True)}
         (word,) = words
         if name == _CONGESTION_CONTROL:
             if word not in ALGORITHMS:

@@ -15,6 +15,7 @@ from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
 from stack.tcp.input import segment_arrives
 from stack.tcp.listener import Listener
+from stack.tcp.memory import TcpMemory
 from stack.tcp.network import Network, Path
 from stack.tcp.parameters import SocketOptions, TcpParameters
 from stack.tcp.segment import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_BYTES, RST, SYN, Segment, parse
@@ -41,6 +42,7 @@ class Tcp:
         self.network = network
         self.counters = counters
         self.parameters = parameters
+        self.memory = TcpMemory(counters)
         self.cookies = SynCookies(env.random)
         self.ports: PortTable[Connection, Listener] = PortTable(env.random)
         self.connections = self.ports.exact
@@ -121,6 +123,7 @@ class Tcp:
             connection.state is not State.TIME_WAIT or not self._reopens(connection, segment)
         ):
             reason = segment_arrives(connection, segment, self.cpu.now, skb.dsfield)
+            connection.account()
         elif self.network.is_group(destination) or (len(skb.mac_header) and skb.mac_header[0] & 1):
             # RFC 9293 MUST-57: TCP is between two.
             reason = DropReason.OTHERHOST
@@ -190,7 +193,9 @@ class Tcp:
         skb = SkBuff(b"", head=store(header, CHECKSUM_OFFSET, checksum(header, pseudo)))
         path.send(skb, self.network.next_identification())
 
-    def _unreachable(self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int) -> None:
+    def _unreachable(
+        self, error: IcmpError, local: int, remote: int, header: memoryview, mtu: int, offender: int
+    ) -> None:
         """ICMP says that a segment did not arrive. RFC 5927: only a connection that opens gives up, and only if the
         quoted number is one that is on its way."""
         local_port = header[0] << 8 | header[1]

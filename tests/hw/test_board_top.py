@@ -69,7 +69,7 @@ class Bench:
         self.peer_stack = NetworkStack(engine, HostCpu(engine, IDEAL), tcp=TCP)
         self.peer_stack.add_interface(self.peer, PEER, 24)
 
-    async def bring_up(self, *, rx_buffer_size: int = 2048) -> tuple[E1000, NetworkStack]:
+    async def bring_up(self, *, rx_buffer_size: int) -> tuple[E1000, NetworkStack]:
         """Link, driver, stack, and carrier."""
         self.engine.call_at(_LIMIT, lambda: self.engine.fail(AssertionError("no end in time")))
         await self.bus.connect()
@@ -121,7 +121,7 @@ async def file_with_tso(dut: Any) -> None:
     content = random.Random(1).randbytes(20_000)
 
     async def run() -> None:
-        device, stack = await bench.bring_up()
+        device, stack = await bench.bring_up(rx_buffer_size=512)
         assert device.link_speed == 1000
         print(f"carrier after {bench.engine.now / 1e6:.2f} ms, {bench.line.octets} octets on the serial line")
         times = await bench.peer_stack.ping(BOARD, count=2, size=200, timeout=50_000_000)

@@ -210,14 +210,14 @@ def test_progress_is_one_line_per_run_away_from_a_terminal(file: Path) -> None:
     progress = Progress(runs)
     with ProgressDisplay(Console(file=output)) as display:
         display(progress)
-        progress.rows[second.name] = [synthetic_row(3)]
+        progress.rows[second.label] = [synthetic_row(3)]
         display(progress)
         display(progress)
-        progress.rows[first.name] = [synthetic_row(0)]
+        progress.rows[first.label] = [synthetic_row(0)]
         display(progress)
     assert [line.split(":")[0] for line in output.getvalue().splitlines()] == [
-        "[1/2] file-itr-3-offloads-on-seed-1",
-        "[2/2] file-itr-0-offloads-on-seed-1",
+        "[1/2] main-job/file-itr-3-offloads-on-seed-1",
+        "[2/2] main-job/file-itr-0-offloads-on-seed-1",
     ]
 
 
@@ -229,7 +229,7 @@ def test_estimate_is_what_the_runs_so_far_took(file: Path) -> None:
     progress = Progress(runs)
     with ProgressDisplay(console, clock=lambda: now) as display:
         now = 101.0
-        progress.rows[runs[0].name] = [synthetic_row(0)]
+        progress.rows[runs[0].label] = [synthetic_row(0)]
         display(progress)
         early = display.remaining
         now = 110.0

@@ -1,12 +1,12 @@
 """What a run leaves beside its rows: captures with comments, a timeline, views of waveforms."""
 
 import itertools
-import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
@@ -68,24 +68,92 @@ def test_a_lossy_run_has_comments_and_a_clean_one_none(tmp_path: Path) -> None:
     assert any(text.startswith("TCP retransmission") for text in comments(tmp_path / "capture.pcapng"))
 
 
-def test_one_packet_can_be_followed_through_the_timeline(tmp_path: Path) -> None:
-    run(tmp_path)
-    events = json.loads((tmp_path / "timeline.json").read_text())["traceEvents"]
-    tracks = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    flows: dict[int, list[tuple[float, str, str]]] = defaultdict(list)
+class _Event(BaseModel):
+    """Google's Trace Event Format: what all events have. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    pid: int
+    tid: int
+    name: str
+
+
+class _Metadata(_Event):
+    ph: Literal["M"]
+    args: dict[str, str | int]
+
+
+class _Slice(_Event):
+    ph: Literal["X"]
+    ts: float = Field(ge=0)
+    dur: float = Field(gt=0)
+    args: dict[str, int] = {}
+
+
+class _Flow(_Event):
+    ph: Literal["s", "t", "f"]
+    cat: str
+    id: int
+    ts: float = Field(ge=0)
+    bp: Literal["e"] | None = None
+
+
+class _Trace(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    traceEvents: list[Annotated[_Metadata | _Slice | _Flow, Field(discriminator="ph")]]  # noqa: N815 - the format's
+    displayTimeUnit: Literal["ns"]  # noqa: N815
+
+
+_DOWN = ("program", "TCP, UDP, IP", "driver", "descriptors", "registers", "DMA", "wire: A to B")
+_UP = ("wire: B to A", "DMA", "interrupt pin", "poll", "driver", "TCP, UDP, IP", "program")
+
+_BOTH_WAYS = {"kind": "bulk", "way": "both", "duration": 300_000}
+
+
+def _without(way: tuple[str, ...], left_out: str) -> tuple[str, ...]:
+    return tuple(track for track in way if track != left_out)
+
+
+@pytest.mark.parametrize(
+    ("settings", "ways"),
+    [
+        ({}, {_DOWN, _UP}),
+        ({"workload": {"kind": "ping-pong", "transport": "udp", "duration": 400_000}}, {_DOWN, _UP}),
+        ({"workload": {"kind": "bulk", "way": "both", "duration": 300_000}}, {_DOWN, _UP}),
+        (
+            {"workload": {"kind": "bulk", "way": "both", "duration": 300_000}, "driver": {"offloads": False}},
+            {_DOWN, _UP},
+        ),
+        ({"workload": {"kind": "poisson", "rate": 200_000.0, "duration": 400_000}}, {_UP}),
+        ({"driver": {"napi": False}}, {_DOWN, _without(_UP, "poll")}),
+    ],
+)
+def test_every_packet_can_be_followed_through_the_timeline(
+    tmp_path: Path, settings: dict[str, Any], ways: set[tuple[str, ...]]
+) -> None:
+    run(tmp_path, **settings)
+    events = _Trace.model_validate_json((tmp_path / "timeline.json").read_text()).traceEvents
+    tracks = {event.tid: event.args["name"] for event in events if event.name == "thread_name" and event.ph == "M"}
     slices: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    flows: dict[int, list[_Flow]] = defaultdict(list)
     for event in events:
-        if event["ph"] in "stf":
-            flows[event["id"]].append((event["ts"], event["ph"], tracks[event["tid"]]))
-        elif event["ph"] == "X":
-            slices[event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
-    ways = {tuple(track for _, _, track in sorted(points)) for points in flows.values()}
-    assert ("program", "stack and driver", "registers", "DMA", "wire: A to B") in ways
-    assert ("wire: B to A", "DMA", "interrupt pin", "stack and driver", "program") in ways
+        if isinstance(event, _Slice):
+            slices[event.tid].append((event.ts, event.ts + event.dur))
+        elif isinstance(event, _Flow):
+            flows[event.id].append(event)
+    found = set()
+    for points in flows.values():
+        points.sort(key=lambda point: point.ts)
+        # It begins once, and ends once at most: what is on its way when the run ends has no end.
+        assert [point.ph for point in points].count("s") == 1
+        assert points[0].ph == "s"
+        if points[-1].ph == "f":
+            found.add(tuple(track for track, _ in itertools.groupby(tracks[point.tid] for point in points)))
+    assert ways <= found
+    # A packet may also come while the driver is looking.
+    assert found <= ways | {_without(way, "interrupt pin") for way in ways}
     # An arrow that ends in no slice is not drawn.
-    for event in events:
-        if event["ph"] in "stf":
-            assert any(start <= event["ts"] <= end for start, end in slices[event["tid"]])
+    for point in itertools.chain(*flows.values()):
+        assert any(start <= point.ts <= end for start, end in slices[point.tid])
     # A processor does one thing at a time.
     [processor] = [number for number, name in tracks.items() if name == "processor 0"]
     spans = sorted(slices[processor])
@@ -113,6 +181,7 @@ module \\nic.receive.buffer (clk);
 endmodule
 module \\nic.interrupts (clk);
   reg [15:0] interval;
+  wire registers__valid;
   wire other;
 endmodule
 """
@@ -122,7 +191,7 @@ def test_views_group_signals_by_stage(tmp_path: Path) -> None:
     stages = signals_by_stage(VERILOG)
     assert stages == {
         "receive: filter, checksum, buffer": ["receive.words__valid", "receive.buffer.level[9:0]"],
-        "interrupt: causes, timers, throttle": ["interrupts.interval[15:0]"],
+        "interrupt: causes, timers, throttle": ["interrupts.interval[15:0]", "interrupts.registers__valid"],
     }
     assert list(stages) == [stage for stage in STAGES if stage in stages]
     source = tmp_path / "nic.v"

@@ -75,6 +75,14 @@ def test_a_shared_row_bears_the_name_under_which_it_is_asked_for(tmp_path: Path)
     assert (row.experiment, row.name, row.varied) == ("other", other.name, '{"driver.napi": true}')
 
 
+def test_runs_of_two_experiments_may_have_the_same_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    runs = [run.model_copy(update={"experiment": name}) for run in small_runs(1) for name in ("one", "other")]
+    store.put(runs[0].key, [synthetic_row(3)])
+    rows = run_all(runs, store=store, resume=True, jobs=1).in_order()
+    assert [row.experiment for row in rows] == ["one", "other"]
+
+
 def test_a_broken_file_of_rows_is_made_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     [run] = small_runs(1)
@@ -88,9 +96,9 @@ def test_a_failed_run_does_not_end_the_others(tmp_path: Path) -> None:
     runs = small_runs(2)
     runs.insert(1, runs[0].model_copy(update={"seed": 9, "time_limit": 50_000}))
     progress = run_all(runs, store=Store(tmp_path), jobs=1)
-    assert list(progress.rows) == [runs[0].name, runs[2].name]
-    assert list(progress.failed) == progress.left == [runs[1].name]
-    assert "no end after 5e-05 s of simulated time" in progress.failed[runs[1].name]
+    assert list(progress.rows) == [runs[0].label, runs[2].label]
+    assert list(progress.failed) == progress.left == [runs[1].label]
+    assert "no end after 5e-05 s of simulated time" in progress.failed[runs[1].label]
 
 
 def _kill_one_worker_when(path: Path) -> threading.Thread:
@@ -175,7 +183,7 @@ def test_ctrl_c_tells_what_is_left(tmp_path: Path) -> None:
     assert error.count("\n") == 1
     kept = len(list((tmp_path / "kept").rglob("*.parquet")))
     assert kept >= 1
-    assert f"{kept} of 60 runs are done and kept; left: ping-pong" in output
+    assert f"{kept} of 60 runs are done and kept; left: many/ping-pong" in output
     assert len((tmp_path / "kept" / "many.left").read_text().splitlines()) == 60 - kept
 
 

@@ -7,9 +7,11 @@ import contextlib
 import struct
 from collections.abc import Callable
 
+from scapy.layers.igmp import IGMPv3_MQ
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6MLQuery2,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6ND_RA,
@@ -206,6 +208,7 @@ SEEDS: dict[str, list[bytes]] = {
             IP(src=B, dst=A, flags="MF") / UDP(dport=9) / bytes(8),
             IP(src=B, dst=A, options=[b"\x07\x07\x04abcd\x00"]) / UDP(dport=9) / b"x",
             IP(src=B, dst="192.0.2.1", ttl=1) / UDP(dport=9) / b"x",
+            IP(src=B, dst="224.0.0.1", ttl=1) / IGMPv3_MQ(mrcode=10),
         )
     ],
     "ipv6": [
@@ -214,6 +217,7 @@ SEEDS: dict[str, list[bytes]] = {
             IPv6(src=B6, dst=A6) / ICMPv6EchoRequest(),
             IPv6(src=B6, dst=A6) / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting() / UDP(dport=9),
             IPv6(src=B6, dst=A6) / IPv6ExtHdrFragment(m=1, id=7) / Raw(bytes(16)),
+            IPv6(src="fe80::2", dst="ff02::1", hlim=1) / ICMPv6MLQuery2(mrd=100),
             IPv6(src=B6, dst=A6) / ICMPv6PacketTooBig(mtu=1300) / IPv6(src=A6, dst=B6) / TCP(),
         )
     ],

@@ -19,7 +19,9 @@ A = "10.0.0.1"
 B = "10.0.0.2"
 A6 = "2001:db8::1"
 B6 = "2001:db8::2"
-AT_ONCE = IpParameters(duplicate_address_probes=0)
+QUIET = IpParameters(group_robustness=0)
+"""Nobody is told of groups."""
+AT_ONCE = IpParameters(duplicate_address_probes=0, group_robustness=0)
 """IPv6 addresses are usable from the start."""
 
 
@@ -196,7 +198,7 @@ class Network:
             for cpu, name, number in zip(self.cpus, "ab", (1, 2), strict=True)
         ]
         self.a, self.b = (
-            NetworkStack(self.engine, cpu, tcp=parameters, neighbours=neighbours, ip=ip or (AT_ONCE if ipv6 else None))
+            NetworkStack(self.engine, cpu, tcp=parameters, neighbours=neighbours, ip=ip or (AT_ONCE if ipv6 else QUIET))
             for cpu, parameters in zip(self.cpus, (tcp, tcp_b or tcp), strict=True)
         )
         self.a.add_interface(self.devices[0], A, 24)

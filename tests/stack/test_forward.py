@@ -1,6 +1,7 @@
 """A host between two networks: what it forwards, what it refuses, and what it says about that."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -12,11 +13,10 @@ from sim.host import IDEAL, HostCpu
 from stack.address import parse_address
 from stack.counters import DropReason
 from stack.host import NetworkStack
-from stack.ip.parameters import IpParameters
 from stack.net_device import Features
 from stack.skbuff import IpSummed, SkBuff
 from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_DGRAM, SOCK_STREAM
-from tests.stack.network import MS, SECOND, Network, Wire, WireEnd
+from tests.stack.network import AT_ONCE, MS, SECOND, Network, Wire, WireEnd
 
 NEAR = {4: "10.0.0.1", 6: "2001:db8::1"}
 FAR = {4: "10.9.0.2", 6: "2001:db8:9::2"}
@@ -30,7 +30,7 @@ class Routed(Network):
         super().__init__(ipv6=True, features=features)
         self.far = Wire(self.engine)
         cpu = HostCpu(self.engine, IDEAL)
-        self.router = NetworkStack(self.engine, cpu, ip=IpParameters(forwarding=True, duplicate_address_probes=0))
+        self.router = NetworkStack(self.engine, cpu, ip=replace(AT_ONCE, forwarding=True))
         self.ends = [
             WireEnd(wire, cpu, name=f"r{number}", address=bytes((2, 0, 0, 0, 1, number)), features=features, mtu=mtu)
             for number, (wire, mtu) in enumerate(((self.wire, 1500), (self.far, far_mtu)))
@@ -44,7 +44,7 @@ class Routed(Network):
         self.b.close()
         self.wire.devices.remove(self.devices[1])
         cpu = HostCpu(self.engine, IDEAL)
-        self.b = NetworkStack(self.engine, cpu, ip=IpParameters(duplicate_address_probes=0))
+        self.b = NetworkStack(self.engine, cpu, ip=AT_ONCE)
         self.device_b = WireEnd(
             self.far, cpu, name="b", address=bytes((2, 0, 0, 0, 0, 2)), features=features, mtu=far_mtu
         )

@@ -208,7 +208,7 @@ SLAAC = "2001:db8:5:0:0:ff:fe00:1"
 
 
 def configured(*options: Packet, **settings: int) -> Network:
-    network = Network(ip=IpParameters(duplicate_address_probes=1))
+    network = Network(ip=IpParameters(duplicate_address_probes=1, group_robustness=0))
     network.a.ip.interfaces[2].autoconfigure()
     network.engine.run_until(2 * SECOND)
     packet = router_advertisement(*options, **settings)
@@ -292,7 +292,7 @@ def test_what_routers_say_is_bounded() -> None:
 
 
 def test_three_router_solicitations() -> None:
-    network = Network(ip=IpParameters(duplicate_address_probes=0))
+    network = Network(ip=IpParameters(duplicate_address_probes=0, group_robustness=0))
     interface(network).autoconfigure()
     network.settle()
     times = [time for time, one in messages(network) if ICMPv6ND_RS in one]

@@ -26,7 +26,7 @@ class Bench:
 
     def __init__(self, version: int, **settings: int) -> None:
         self.version = version
-        parameters = IpParameters(duplicate_address_probes=0, **settings)  # type: ignore[arg-type]
+        parameters = IpParameters(duplicate_address_probes=0, group_robustness=0, **settings)  # type: ignore[arg-type]
         self.network = Network(ipv6=True, ip=parameters)
         family, self.host, self.peer = (AF_INET, A, B) if version == 4 else (AF_INET6, A6, B6)
         self.network.engine.run(self.network.a.ping(self.peer))

@@ -1,0 +1,89 @@
+"""The error queue of a socket with IP_RECVERR (ip(7), ``linux/errqueue.h``): which packet did not arrive, why, and who
+says so. ``recvmsg`` with MSG_ERRQUEUE reads it."""
+
+import struct
+from collections import deque
+from dataclasses import dataclass
+
+from stack.address import any_of, is_ipv4, scope_of, strip_scope
+from stack.ip.errors import ERRNO, IPV4_CODES, IPV6_CODES, IcmpError
+from stack.socket.constants import (
+    AF_INET,
+    AF_INET6,
+    IP_RECVERR,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPV6_RECVERR,
+    SO_EE_ORIGIN_ICMP,
+    SO_EE_ORIGIN_ICMP6,
+    SO_EE_ORIGIN_LOCAL,
+)
+
+__all__ = ["ErrorQueue", "SocketError"]
+
+_EXTENDED = struct.Struct("<IBBBxII")
+"""``struct sock_extended_err``: errno, origin, type, code, info, data."""
+_ADDRESS_IPV4 = struct.Struct("<H2x4s8x")
+_ADDRESS_IPV6 = struct.Struct("<H6x16sI")
+_MOST_ERRORS = 64
+"""Then the oldest stay, as a full receive buffer has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketError:
+    """One packet's fate. ``error`` None: this host itself found it too large, and ``mtu`` is what would have fit."""
+
+    error: IcmpError | None
+    data: bytes
+    """What was sent, as far as it was quoted."""
+    destination: int
+    port: int
+    mtu: int = 0
+    offender: int = 0
+    """Who says so, 0 if it is not known."""
+
+    @property
+    def errno(self) -> int:
+        """What it means to a program."""
+        return ERRNO[self.error or IcmpError.PACKET_TOO_BIG]
+
+    def control(self) -> tuple[int, int, bytes]:
+        """The control message (level, type, ``struct sock_extended_err`` and the offender's ``struct sockaddr``)."""
+        ipv4 = is_ipv4(self.destination)
+        origin, kind, code = SO_EE_ORIGIN_LOCAL, 0, 0
+        if self.error is not None:
+            origin = SO_EE_ORIGIN_ICMP if ipv4 else SO_EE_ORIGIN_ICMP6
+            kind, code = (IPV4_CODES if ipv4 else IPV6_CODES)[self.error]
+        packed = _EXTENDED.pack(self.errno, origin, kind, code, self.mtu, 0)
+        offender = self.offender or any_of(self.destination)
+        raw = strip_scope(offender).to_bytes(16, "big")
+        if ipv4:
+            return IPPROTO_IP, IP_RECVERR, packed + _ADDRESS_IPV4.pack(AF_INET if self.offender else 0, raw[12:])
+        family = AF_INET6 if self.offender else 0
+        return IPPROTO_IPV6, IPV6_RECVERR, packed + _ADDRESS_IPV6.pack(family, raw, scope_of(offender))
+
+
+class ErrorQueue:
+    """One socket's; bounded."""
+
+    def __init__(self) -> None:
+        self._queue: deque[SocketError] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, one: SocketError) -> bool:
+        """False if there is no room."""
+        if len(self._queue) >= _MOST_ERRORS:
+            return False
+        self._queue.append(one)
+        return True
+
+    def take(self) -> tuple[SocketError, int]:
+        """The oldest, and the errno of the next, 0 if there is none. Raises ``IndexError`` if it is empty."""
+        one = self._queue.popleft()
+        return one, self._queue[0].errno if self._queue else 0
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._queue.clear()
