@@ -29,7 +29,7 @@ _ASKED_SECONDS = 10.0
 _STATION, _PEER, _PREFIX, _PORT = "192.0.2.1", "192.0.2.2", 24, 5001
 _CHUNK = 65_536
 _SPEEDUP = Scenario(
-    name="speedup", size=256, frames=600, burst=8, pause=20_000, driver={"interrupt_throttle_rate": 8000}
+    name="speedup", size=256, frames=1500, burst=8, pause=20_000, driver={"interrupt_throttle_rate": 8000}
 )
 
 

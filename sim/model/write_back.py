@@ -21,7 +21,7 @@ _BURST = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
 
