@@ -21,7 +21,8 @@ _INTRODUCTION = """# Synthesis
 
 The NIC through Yosys and nextpnr for a Lattice {device}, out of context (its own ports are more than a package has).
 `make synth` measures this, holds every clock domain against {limit:g} MHz on speed grade 8 in every seed, and the
-number of block RAMs against the one that is written down. Yosys {yosys}, nextpnr {nextpnr}, commit {commit}.
+number of block RAMs against the one that is written down. That device has speed grade 8 alone; grade 6 is that of the
+LFE5UM-85F, which is the same but for its transceivers. Yosys {yosys}, nextpnr {nextpnr}, commit {commit}.
 """
 
 

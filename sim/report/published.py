@@ -107,8 +107,8 @@ def _napi_tcp(rows: _Rows) -> Published:
         "published, nor are the prices of that machine; ours are stated. The turns are ours, too: of some ten values "
         "that were tried, from 0 to 3 ms, these are kept, 800 µs since it comes nearest; with others NAPI gained "
         "nothing, or twice as much. So this shows that the table is possible, not that it had to come out. The "
-        "traditional path has fewer packets per interrupt here, since mode 3 stays in its low class (20,000/s at most); the "
-        "published 4,600 and 5,300 interrupts/s lie nearer to its bulk class (4,000/s).",
+        "traditional path has fewer packets per interrupt here, since mode 3 stays in its low class (20,000/s at "
+        "most); the published 4,600 and 5,300 interrupts/s lie nearer to its bulk class (4,000/s).",
     )
 
 
