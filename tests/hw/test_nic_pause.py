@@ -150,8 +150,8 @@ async def thresholds(dut: Any) -> None:
     await bench.write_fields("FCRTH", RTH=4096 // 8)
     await bench.write_fields("FCRTL", RTL=2000 // 8, XONE=1)
     await bench.write("FCTTV", 200)
-    incoming = OWN + PEER + bytes(1002)
-    # A frame takes its bytes, and 8 for what is known of it; of one that waits up to 24 are in hand already.
+    incoming = OWN + PEER + bytes(1018)
+    # A frame takes its bytes, and 8 for what is known of it; of one that waits up to 40 are in hand already.
     for _ in range(3):
         bench.send(incoming)
     await bench.settle(300)
