@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = synthetic_rows((0, 3, 8000), seeds=(1, 2)) + synthetic_main_job()
     rows += [
         replace(
-            synthetic_row(1, experiment="rules", varied={"driver.itr_literal_figure": literal}),
+            synthetic_row(3, experiment="rules", varied={"driver.itr_literal_figure": literal}),
             settings=json.dumps({"driver": {"itr_literal_figure": literal}}),
         )
         for literal in (False, True)
