@@ -20,6 +20,7 @@ from sim.rtl.bus import RtlBus
 from sim.rtl.engine import RtlEngine
 from sim.rtl.port import GmiiPort
 from sim.rtl.shared import Bench
+from sim.rtl.simulator import run_module
 from sim.wire import GAP_BYTES, PREAMBLE_BYTES, Direction, Link, fcs, fcs_is_good
 
 __all__ = ["LATENCIES", "largest_latency", "line_rate", "measure", "wire_rate"]
@@ -55,17 +56,7 @@ def measure(size: int, *, frames: int, read_latency: int, folder: Path) -> tuple
     result = folder / "line_rate.json"
     result.unlink(missing_ok=True)
     (folder / "settings.json").write_text(json.dumps([size, frames, read_latency]))
-    runner = build.bench()
-    runner.test(
-        hdl_toplevel="bench",
-        hdl_toplevel_lang="verilog",
-        test_module=__name__,
-        build_dir=runner.build_dir,
-        test_dir=folder,
-        results_xml=str(folder / "cocotb.xml"),
-        log_file=folder / "simulator.log",
-        extra_env={"NICLAB_LINE_RATE": str(folder), "COCOTB_ANSI_OUTPUT": "0", "COCOTB_LOG_LEVEL": "WARNING"},
-    )
+    run_module(build.bench(), __name__, folder)
     if not result.exists():
         raise RuntimeError(f"the line rate was not measured; see {folder / 'simulator.log'}")
     sent, received = json.loads(result.read_text())
@@ -171,8 +162,8 @@ class _Run:
 
 @cocotb.test()
 async def line_rate(dut: HierarchyObject) -> None:
-    """Runs what the folder named by ``NICLAB_LINE_RATE`` asks for."""
-    folder = Path(os.environ["NICLAB_LINE_RATE"])
+    """Runs what the folder named by ``NICLAB_RUN`` asks for."""
+    folder = Path(os.environ["NICLAB_RUN"])
     size, frames, read_latency = json.loads((folder / "settings.json").read_text())
     wake = dut.wake
     assert isinstance(wake, LogicObject)
