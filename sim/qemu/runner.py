@@ -37,9 +37,8 @@ _END_SECONDS = 10
 def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[], None]) -> Statistics:
     """Serve on the Verilated NIC, in a simulator of its own, until the session is over.
 
-    The simulator's files are in a folder of the socket.
-    The simulator never outlives this call. Ctrl-C and SIGTERM (``SystemExit``)
-    end the session as its last client does. Raises ``UserError`` if the session cannot begin, ``RunFailedError`` if it
+    The simulator's files are in a folder of the socket. The simulator never outlives this call. Ctrl-C and SIGTERM
+    (``SystemExit``) end the session as its last client does. Raises ``UserError`` if the session cannot begin, ``RunFailedError`` if it
     does not end well.
     """
     folder = _folder(settings.socket)
