@@ -38,8 +38,8 @@ def run_rtl(settings: Settings, *, log: Callable[[str], None], ready: Callable[[
     """Serve on the Verilated NIC, in a simulator of its own, until the session is over.
 
     The simulator's files are in a folder of the socket. The simulator never outlives this call. Ctrl-C and SIGTERM
-    (``SystemExit``) end the session as its last client does. Raises ``UserError`` if the session cannot begin, ``RunFailedError`` if it
-    does not end well.
+    (``SystemExit``) end the session as its last client does. Raises ``UserError`` if the session cannot begin,
+    ``RunFailedError`` if it does not end well.
     """
     folder = _folder(settings.socket)
     shutil.rmtree(folder, ignore_errors=True)
