@@ -40,10 +40,12 @@ CASE_FIGURES = (
         load_figures.latency,
     ),
     CaseFigure(
-        "goodput-load",
-        "Goodput against load",
-        "Payload that programs got, both ways together; headers and what was sent again do not count.",
-        load_figures.goodput,
+        "throughput-load",
+        "Throughput against load",
+        "Goodput is payload that programs got, both ways together; headers and what was sent again do not count. "
+        "Transactions are requests answered, or datagrams or rounds that reached host A's program.",
+        load_figures.throughput,
+        lambda case: any(row.goodput or row.transactions for row in case.rows),
     ),
     CaseFigure("interrupts-load", "Interrupts against load", "Interrupts of host A's NIC.", load_figures.interrupts),
     CaseFigure(

@@ -10,7 +10,7 @@ from sim.report.style import LOGARITHMIC, colour, finished, label, trace_key
 from sim.results import Row
 from sim.statistics import mean
 
-__all__ = ["cpu", "goodput", "interrupts", "latency", "offloads"]
+__all__ = ["cpu", "interrupts", "latency", "offloads", "throughput"]
 
 Value = Callable[[Row], float]
 _DECADE = 10.0
@@ -87,19 +87,26 @@ def cpu(case: Case) -> go.Figure:
     return _against_load(case, [("processor busy (%)", lambda row: 100 * row.busy)])
 
 
-def goodput(case: Case) -> go.Figure:
-    return _against_load(case, [("goodput (Mb/s)", lambda row: row.goodput / 1e6)])
+def _throughput_panels(case: Case) -> list[tuple[str, Value]]:
+    """What the case's programs got: payload, answers, or both; round trips of the main job count no payload."""
+    panels: list[tuple[str, Value]] = []
+    if any(row.goodput for row in case.rows):
+        panels.append(("goodput (Mb/s)", lambda row: row.goodput / 1e6))
+    if any(row.transactions for row in case.rows):
+        panels.append(("transactions/s", lambda row: row.transaction_rate))
+    return panels
+
+
+def throughput(case: Case) -> go.Figure:
+    return _against_load(case, _throughput_panels(case))
 
 
 def offloads(case: Case) -> go.Figure:
-    """Goodput and load of the processor with offloads and without, at the highest load."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    """Throughput and load of the processor with offloads and without, at the highest load."""
+    values: list[tuple[str, Value]] = [*_throughput_panels(case), ("processor busy (%)", lambda row: 100 * row.busy)]
+    figure = make_subplots(rows=len(values), cols=1, shared_xaxes=True, vertical_spacing=0.06)
     load = case.loads[-1]
     modes = [mode for mode, _ in case.variants]
-    values: list[tuple[str, Value]] = [
-        ("goodput (Mb/s)", lambda row: row.goodput / 1e6),
-        ("processor busy (%)", lambda row: 100 * row.busy),
-    ]
     for row, (title, value) in enumerate(values, start=1):
         for variant in case.variants:
             rows = case.at(load, variant)
@@ -120,5 +127,5 @@ def offloads(case: Case) -> go.Figure:
         figure.update_yaxes(title_text=title, rangemode="tozero", row=row, col=1)
     order = [label(mode) for mode in sorted(set(modes))]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
-    figure.update_xaxes(title_text="InterruptThrottleRate; hatched: offloads off", row=2, col=1)
-    return finished(figure, 460)
+    figure.update_xaxes(title_text="InterruptThrottleRate; hatched: offloads off", row=len(values), col=1)
+    return finished(figure, 80 + 190 * len(values))

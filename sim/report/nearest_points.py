@@ -14,7 +14,7 @@ __all__ = ["captions", "scenario_like"]
 _LATENCY = ("latency_p50", "latency_p99")
 _MEASURES = {
     "latency-load": _LATENCY,
-    "goodput-load": ("throughput",),
+    "throughput-load": ("throughput",),
     "interrupts-load": ("interrupts", "packets_per_interrupt"),
     "cpu-load": ("interrupts",),
     "offloads": ("throughput", "interrupts"),

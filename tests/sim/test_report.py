@@ -1,6 +1,7 @@
 """The report: the page says what the rows say and asks nothing of a network; the directory is whole or as it was."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -152,13 +153,32 @@ def test_page_describes_every_field(rows: list[Row], job: Conditions) -> None:
 
 
 def test_lines_against_load_are_means_with_their_intervals(case: Case) -> None:
-    traces = [trace for trace in load_figures.goodput(case).data if trace.meta["mode"] == 3 and trace.meta["offloads"]]
-    [trace] = traces
-    assert list(trace.x) == case.loads
-    for index, load in enumerate(case.loads):
-        expected = mean([row.goodput / 1e6 for row in case.at(load, (3, True))])
-        assert trace.y[index] == pytest.approx(expected.value)
-        assert trace.error_y.array[index] == pytest.approx(expected.half)
+    traces = [
+        trace for trace in load_figures.throughput(case).data if trace.meta["mode"] == 3 and trace.meta["offloads"]
+    ]
+    quantities: list[Callable[[Row], float]] = [lambda row: row.goodput / 1e6, lambda row: row.transaction_rate]
+    for trace, quantity in zip(traces, quantities, strict=True):
+        assert list(trace.x) == case.loads
+        for index, load in enumerate(case.loads):
+            expected = mean([quantity(row) for row in case.at(load, (3, True))])
+            assert trace.y[index] == pytest.approx(expected.value)
+            assert trace.error_y.array[index] == pytest.approx(expected.half)
+
+
+@pytest.mark.parametrize(
+    ("without", "left"),
+    [
+        ({"transactions": 0, "transaction_rate": 0.0}, ["goodput (Mb/s)"]),
+        ({"send_goodput": 0.0, "receive_goodput": 0.0}, ["transactions/s"]),
+    ],
+)
+def test_a_case_has_panels_for_what_it_has_alone(without: dict[str, Any], left: list[str]) -> None:
+    [case] = cases_of([replace(row, **without) for row in synthetic_rows()])
+    for figure, more in (
+        (load_figures.throughput(case), []),
+        (load_figures.offloads(case), ["processor busy (%)"]),
+    ):
+        assert [axis.title.text for axis in figure.select_yaxes()] == [*left, *more]
 
 
 def test_one_load_gives_bars_per_mode() -> None:
