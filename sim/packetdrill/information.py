@@ -70,6 +70,7 @@ def variables(connection: Connection) -> dict[str, int]:
         "tcpi_bytes_received": info.bytes_received,
         "tcpi_notsent_bytes": info.notsent,
         "tcpi_reordering": info.reordering,
+        "tcpi_reord_seen": info.reord_seen,
         "tcpi_last_data_recv": info.last_data_recv // 1_000_000,
         "tcpi_busy_time": info.busy_time // 1000,
         "tcpi_rwnd_limited": info.rwnd_limited // 1000,

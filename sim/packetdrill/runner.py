@@ -178,7 +178,7 @@ class _Player:
         if isinstance(action, Call):
             await self._call(event, action)
         elif isinstance(action, Command):
-            run_command(self._stack, action.text, self._folder)
+            run_command(self._stack, self._device, action.text, self._folder)
         elif isinstance(action, Code):
             self._code(action)
         else:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sim.packetdrill.script import UnsupportedError
 from stack.host import NetworkStack
+from stack.net_device import NetDevice
+from stack.qdisc import Fq, Pfifo
 from stack.tcp.sysctl import TcpSysctl
 
 __all__ = ["run_command"]
@@ -33,10 +35,8 @@ _MEANS_NOTHING = {
     "net.ipv4.tcp_fastopen_key": None,
     "net.ipv4.tcp_min_tso_segs": None,
     "net.ipv4.tcp_no_metrics_save": None,
-    "net.ipv4.tcp_notsent_lowat": ("4294967295", "-1"),
     "net.ipv4.tcp_recovery": ("1",),
     "net.ipv4.tcp_autocorking": ("0",),
-    "net.ipv4.tcp_mtu_probing": ("0",),
 }
 """Names that TcpSysctl does not have: values with which Linux does what this stack does; None: any. Fast open is looked
 at where a script uses it."""
@@ -48,16 +48,17 @@ _TRANSLATED = {
 """Values of Linux for which there is one here that does the same."""
 
 
-def run_command(stack: NetworkStack, text: str, folder: Path) -> None:
-    """Do what a command in backquotes says; script files are looked up from ``folder``. Raises ``UnsupportedError``."""
+def run_command(stack: NetworkStack, device: NetDevice, text: str, folder: Path) -> None:
+    """Do what a command in backquotes says; ``device`` is tun0, script files are looked up from ``folder``. Raises
+    ``UnsupportedError``."""
     text = text.replace("\\\n", " ")
     for statement in re.split(r"[\n;]", text):
         line = statement.split("#")[0].strip()
         if line:
-            _run_line(stack, line, folder)
+            _run_line(stack, device, line, folder)
 
 
-def _run_line(stack: NetworkStack, line: str, folder: Path) -> None:
+def _run_line(stack: NetworkStack, device: NetDevice, line: str, folder: Path) -> None:
     words = line.split()
     if _NO_EFFECT.match(line):
         return
@@ -74,11 +75,12 @@ def _run_line(stack: NetworkStack, line: str, folder: Path) -> None:
         path = folder / words[0]
         if not path.is_file():
             raise UnsupportedError(f"command {line}: {path} is not there")
-        run_command(stack, path.read_text(), path.parent)
-    elif re.match(r"tc qdisc (add|replace) dev tun0 root (pfifo|fq)$", line):
+        run_command(stack, device, path.read_text(), path.parent)
+    elif match := re.match(r"tc qdisc (add|replace) dev tun0 root (pfifo|fq)(?: limit (\d+))?$", line):
         # Of fq, its pacing is what can be seen.
-        parameters = replace(stack.tcp.parameters, pacing=words[-1] == "fq")
-        stack.tcp.parameters = parameters
+        stack.tcp.parameters = replace(stack.tcp.parameters, pacing=match[2] == "fq")
+        if match[3] is not None:
+            device.set_qdisc(Pfifo(int(match[3])) if match[2] == "pfifo" else Fq(limit=int(match[3])))
     else:
         raise UnsupportedError(f"command {line}")
 

@@ -44,15 +44,16 @@ from stack.socket.constants import (
     SO_TYPE,
     SOCK_STREAM,
     SOL_SOCKET,
+    TCP_CM_INQ,
 )
-from stack.socket.control import ControlMessage
+from stack.socket.control import ControlMessage, fitting
 from stack.socket.ip_options import IpOptions
 from stack.socket.names import format_name, parse_name
 from stack.socket.stream_options import get_option, set_option
 from stack.tcp.connection import Connection
 from stack.tcp.info import TcpInfo, tcp_info
 from stack.tcp.listener import Listener
-from stack.tcp.parameters import SocketOptions
+from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.state import State
 from stack.tcp.tcp import IPPROTO_TCP
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamSocket"]
 
+_INTEGER = struct.Struct("<i")
 _LINGER = struct.Struct("<ii")
 """``struct linger``: on or off, seconds."""
 _SECOND = 1_000_000_000
@@ -121,7 +123,7 @@ class StreamSocket(Socket):
         if connection.state in _OPENING:
             return 0
         found = POLLERR if connection.error else 0
-        receiver, sender = connection.receiver, connection.sender
+        receiver = connection.receiver
         ended = connection.read_shut or not connection.can_receive()
         if receiver.buffer or ended or connection.error:
             found |= POLLIN
@@ -133,9 +135,10 @@ class StreamSocket(Socket):
             found |= POLLOUT
             if ended:
                 found |= POLLHUP
-        elif connection.room * 3 >= sender.limit:
-            # Linux's sk_stream_is_writeable: not for a trifle.
+        elif connection.may_write():
             found |= POLLOUT
+        else:
+            connection.no_space = True
         return found
 
     # Names
@@ -271,6 +274,10 @@ class StreamSocket(Socket):
                 sent += taken
             if sent == len(view):
                 break
+            if taken and connection.notsent_lowat != UNLIMITED and connection.room:
+                # What was written has gone out, or the last packet is not full yet.
+                continue
+            connection.no_space = True
             connection.sender.starve(self.stack.cpu.now)
             try:
                 await self._wait_writable(flags, deadline)
@@ -369,9 +376,16 @@ class StreamSocket(Socket):
     async def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[ControlMessage], int, Address]:
-        """(data, no control messages, MSG_OOB for an urgent byte, the peer)."""
+        """(data, control messages, MSG_OOB for an urgent byte, the peer). TCP_INQ asks for a message with the bytes
+        that are left, the end of the stream counted as one."""
         data = await self.recv(size, flags)
-        return data, [], flags & MSG_OOB, self.getpeername()
+        messages: list[ControlMessage] = []
+        truncated = 0
+        if self._options.inq:
+            receiver = self._connected().receiver
+            left = receiver.nxt - receiver.position
+            messages, truncated = fitting([(IPPROTO_TCP, TCP_CM_INQ, _INTEGER.pack(left))], ancillary_size)
+        return data, messages, flags & MSG_OOB | truncated, self.getpeername()
 
     def ioctl(self, request: int) -> int:
         """FIONREAD: bytes that ``recv`` may return at once. SIOCOUTQ: bytes not acknowledged, SIOCOUTQNSD: not sent.
@@ -439,6 +453,7 @@ class StreamSocket(Socket):
         timer = self.stack.env.call_at(deadline, gone.set)
         sender = connection.sender
         while not connection.closed() and not sender.fin_acknowledged and self.stack.cpu.now < deadline:
+            connection.no_space = True
             gone.clear()
             await gone.wait()
         timer.cancel()

@@ -14,17 +14,19 @@ from stack.socket.constants import (
     SOL_SOCKET,
     TCP_CONGESTION,
     TCP_CORK,
+    TCP_INQ,
     TCP_KEEPCNT,
     TCP_KEEPIDLE,
     TCP_KEEPINTVL,
     TCP_MAXSEG,
     TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
     TCP_USER_TIMEOUT,
 )
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
-from stack.tcp.parameters import SocketOptions
+from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.tcp import IPPROTO_TCP, Tcp
 
 __all__ = ["get_option", "set_option"]
@@ -58,6 +60,7 @@ _OPTIONS = {
         "keepalive_interval", _SECOND, 1, 32767, lambda tcp: tcp.parameters.keepalive_interval
     ),
     (IPPROTO_TCP, TCP_KEEPCNT): _Option("keepalive_probes", 1, 1, 127, lambda tcp: tcp.parameters.keepalive_probes),
+    (IPPROTO_TCP, TCP_NOTSENT_LOWAT): _Option("notsent_lowat", 1, 0, UNLIMITED, _zero),
     (IPPROTO_TCP, TCP_USER_TIMEOUT): _Option("user_timeout", _MS, 0, 1 << 31, _zero),
 }
 _SWITCHES = {
@@ -66,6 +69,7 @@ _SWITCHES = {
     (IPPROTO_TCP, TCP_NODELAY): "nodelay",
     (IPPROTO_TCP, TCP_CORK): "cork",
     (IPPROTO_TCP, TCP_QUICKACK): "quickack",
+    (IPPROTO_TCP, TCP_INQ): "inq",
 }
 
 

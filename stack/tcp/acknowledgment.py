@@ -138,6 +138,7 @@ def _cumulative(
             if first is None:
                 first = last
             _deliver(sender, sent, progress, now, tsecr, timestamps)
+    sender.recovery.rack.looked_at()
     if again is not None:
         _sample_again(sender, again, now, tsecr, timestamps)
         return None
@@ -200,6 +201,7 @@ def _selective(
         if not sent.retransmitted:
             rtt = now - sent.sent_at
         sender.board.clear_tags(sent)
+    sender.recovery.rack.looked_at()
     return rtt
 
 

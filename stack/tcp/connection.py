@@ -14,7 +14,7 @@ from stack.tcp.delayed_ack import DelayedAck
 from stack.tcp.keepalive import KeepAlive
 from stack.tcp.network import Path
 from stack.tcp.offloads import Offloads
-from stack.tcp.parameters import SocketOptions
+from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.persist import probe_window
 from stack.tcp.receive import Receiver
 from stack.tcp.segment import ACK, RST
@@ -51,6 +51,7 @@ class Connection:
         "kept",
         "key",
         "listener",
+        "no_space",
         "offloads",
         "opened_by_peer",
         "options",
@@ -96,6 +97,8 @@ class Connection:
         """Challenge ACKs: (count, since when)."""
         self.readable: Callable[[], None] = _nothing
         self.writable: Callable[[], None] = _nothing
+        self.no_space = False
+        """The program was told to wait before it writes on (SOCK_NOSPACE), so it is to hear when it may."""
         self.pseudo_sum = path.pseudo_sum
         self.offloads = Offloads(path)
         self.syn_lost = False
@@ -193,8 +196,30 @@ class Connection:
     @property
     def room(self) -> int:
         """Bytes that the program may write now."""
+        room, lowat = self._buffer_room(), self.notsent_lowat
+        return room if lowat == UNLIMITED else min(room, self.sender.unsent_room(lowat))
+
+    def _buffer_room(self) -> int:
         tcp = self.tcp
         return 0 if tcp.memory.refuses(self.sender.kept, tcp.parameters) else max(self.sender.room, 0)
+
+    @property
+    def notsent_lowat(self) -> int:
+        """Unsent bytes above which the program has to wait."""
+        return self.options.notsent_lowat or self.tcp.parameters.notsent_lowat
+
+    def may_write(self) -> bool:
+        """Whether to call the program, which then can write more than a trifle (Linux's sk_stream_is_writeable)."""
+        sender, lowat = self.sender, self.notsent_lowat
+        if self._buffer_room() * 3 < sender.limit:
+            return False
+        return lowat == UNLIMITED or 2 * (sender.end - sender.nxt) < lowat
+
+    def write_space(self) -> None:
+        """There may be room for a program that waits for some (sk_stream_write_space)."""
+        if self.no_space and self.may_write():
+            self.no_space = False
+            self.writable()
 
     def closed(self) -> bool:
         """The connection exists no more."""

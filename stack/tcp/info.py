@@ -50,7 +50,8 @@ class TcpInfo:
     lost: int
     retrans: int
     notsent: int
-    reord_seen: bool
+    reord_seen: int
+    """ACKs that have shown reordering."""
     reordering: int
     """Segments by which the path has been seen to reorder, or ``tcp_reordering``."""
     last_data_recv: int

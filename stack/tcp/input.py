@@ -67,6 +67,8 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     sender = connection.sender
     if sender.nxt < sender.buffer.end or sender.fin_queued:
         sender.output(now)
+        # What is unsent may be less now.
+        connection.write_space()
     if connection.ack_now:
         connection.send_ack()
     return drop
@@ -195,9 +197,7 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
         connection.path.next_hop.confirmed_at = now
         if not connection.tcp.memory.pressure:
             sender.grow_buffer()
-        if connection.room * 3 >= sender.limit:
-            # Linux's sk_stream_write_space: do not wake a writer for a trifle.
-            connection.writable()
+        connection.write_space()
     if sender.fin_queued and sender.fin_acknowledged:
         _fin_acknowledged(connection, now)
     return None

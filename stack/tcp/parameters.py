@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stack.ip.interface import Interface
 
-__all__ = ["SocketOptions", "TcpParameters"]
+__all__ = ["UNLIMITED", "SocketOptions", "TcpParameters"]
+
+UNLIMITED = 0xFFFFFFFF
+"""Of ``notsent_lowat``: none."""
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
@@ -25,6 +28,7 @@ _POSITIVE = (
     "keepalive_time",
     "keepalive_interval",
     "keepalive_probes",
+    "notsent_lowat",
     "limit_output_bytes",
     "tso_win_divisor",
     "reordering",
@@ -55,6 +59,8 @@ class TcpParameters:
     send_buffer_maximum: int = 4 * 1024 * 1024
     """What it may grow to by itself, unless SO_SNDBUF was set."""
     receive_buffer_maximum: int = 6 * 1024 * 1024
+    notsent_lowat: int = UNLIMITED
+    """Bytes that may wait unsent before writers have to (tcp_notsent_lowat)."""
     memory_low: int = 192 * 1024 * 1024
     """Of all connections together (tcp_mem), as Linux sets it with 4 GiB: below, memory is no concern,"""
     memory_pressure: int = 256 * 1024 * 1024
@@ -165,6 +171,8 @@ class SocketOptions:
 
     send_buffer: int | None = None
     receive_buffer: int | None = None
+    notsent_lowat: int = 0
+    """TCP_NOTSENT_LOWAT, bytes; 0: as the host's."""
     nodelay: bool = False
     cork: bool = False
     reuse: bool = False
@@ -178,6 +186,8 @@ class SocketOptions:
     """TCP_MAXSEG: neither sent nor advertised beyond."""
     congestion_control: str | None = None
     quickack: bool = True
+    inq: bool = False
+    """TCP_INQ: ``recvmsg`` tells how much is left to read."""
     dsfield: int = 0
     """IP_TOS, IPV6_TCLASS; ECN has the low two bits."""
     hop_limit: int | None = None

@@ -201,6 +201,15 @@ class Sender:
         """Bytes that the program may write."""
         return self.limit - self.kept
 
+    def unsent_room(self, lowat: int) -> int:
+        """Bytes that may be written while ``lowat`` or more must not begin another packet: the last one may be filled
+        in any case (tcp_stream_memory_free). A packet holds at most half of the peer's window
+        (tcp_bound_to_half_wnd)."""
+        mss = self.mss
+        packet = max(min(self._output.chunk(), self.maximum_window >> 1) // mss, 1) * mss
+        unsent = max(self.end - self.nxt, 0)
+        return -unsent % packet or (packet if unsent < lowat else 0)
+
     @property
     def kept(self) -> int:
         """Bytes that the program has written and the peer has not acknowledged."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stack.tcp.algorithms import ALGORITHMS
-from stack.tcp.parameters import TcpParameters
+from stack.tcp.parameters import UNLIMITED, TcpParameters
 from stack.tcp.tcp import Tcp
 
 __all__ = ["TcpSysctl"]
@@ -37,6 +37,7 @@ _INTEGERS = {
     "net.ipv4.tcp_max_syn_backlog": _Integer("max_syn_backlog", 1, 1 << 31),
     "net.ipv4.tcp_mtu_probe_floor": _Integer("mtu_probe_floor", 48, 65535),
     "net.ipv4.tcp_mtu_probing": _Integer("mtu_probing", 0, 2),
+    "net.ipv4.tcp_notsent_lowat": _Integer("notsent_lowat", 1, UNLIMITED),
     "net.ipv4.tcp_pacing_ca_ratio": _Integer("pacing_ca_ratio", 1, 1000),
     "net.ipv4.tcp_pacing_ss_ratio": _Integer("pacing_ss_ratio", 1, 1000),
     "net.ipv4.tcp_reordering": _Integer("reordering", 1, 300),
