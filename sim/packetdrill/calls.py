@@ -15,7 +15,7 @@ from sim.packetdrill.messages import (
     wanted_messages,
 )
 from sim.packetdrill.script import Call, Structure, UnsupportedError
-from sim.packetdrill.wire import LOCAL, REMOTE
+from sim.packetdrill.wire import Addresses
 from stack.environment import Environment
 from stack.host import NetworkStack
 from stack.socket import Address, Epoll, Poll, StreamSocket, error
@@ -44,7 +44,8 @@ _DOUBLED = ("SO_SNDBUF", "SO_RCVBUF")
 class Calls:
     """One process. ``begin`` is where a call of a script starts."""
 
-    def __init__(self, env: Environment, stack: NetworkStack) -> None:
+    def __init__(self, env: Environment, stack: NetworkStack, addresses: Addresses) -> None:
+        self._addresses = addresses
         self._env = env
         self._stack = stack
         self._files: dict[int, StreamSocket | Epoll] = {}
@@ -72,9 +73,9 @@ class Calls:
         return found
 
     def _open(self, file: StreamSocket | Epoll) -> int:
-        # Scripts choose their descriptors as they like.
+        # Scripts choose their descriptors as they like, and may leave one behind by giving its number to another.
         fd = self._result if isinstance(self._result, int) else -1
-        if fd < 0 or fd in self._files:
+        if fd < 0:
             raise UnsupportedError(f"a descriptor {self._result}")
         self._files[fd] = file
         if isinstance(file, StreamSocket):
@@ -89,7 +90,7 @@ class Calls:
         return self._open(self._stack.socket(constants.AF_INET, constants.SOCK_STREAM))
 
     async def _bind(self, fd: object, address: object, length: object) -> int:
-        await self._socket_of(fd).bind((LOCAL, LOCAL_PORT) if address is None else _address(address))
+        await self._socket_of(fd).bind((self._addresses.local, LOCAL_PORT) if address is None else _address(address))
         return 0
 
     async def _listen(self, fd: object, backlog: object) -> int:
@@ -101,7 +102,7 @@ class Calls:
         return self._open(socket)
 
     async def _connect(self, fd: object, address: object, length: object) -> int:
-        await self._socket_of(fd).connect((REMOTE, REMOTE_PORT) if address is None else _address(address))
+        await self._socket_of(fd).connect(self._peer if address is None else _address(address))
         return 0
 
     async def _shutdown(self, fd: object, how: object) -> int:
@@ -146,20 +147,32 @@ class Calls:
         return await self._send(fd, buffer, size, 0)
 
     async def _send(self, fd: object, buffer: object, size: object, flags: object) -> int:
-        socket = self._socket_of(fd)
-        if buffer == "NULL":
-            raise error(errno.EFAULT)
-        return await socket.send(bytes(integer(size)), number(flags))
+        return await self._sendto(fd, buffer, size, flags, None, None)
 
     async def _sendto(
         self, fd: object, buffer: object, size: object, flags: object, address: object, length: object
     ) -> int:
-        if isinstance(address, Structure) and address.fields.get("sa_family") == "AF_UNSPEC":
-            raise UnsupportedError("sendto() to AF_UNSPEC")
-        return await self._send(fd, buffer, size, flags)
+        socket = self._socket_of(fd)
+        if buffer == "NULL":
+            raise error(errno.EFAULT)
+        return await socket.sendto(bytes(integer(size)), number(flags), self._destination(flags, address))
 
     async def _sendmsg(self, fd: object, message: object, flags: object) -> int:
-        return await self._socket_of(fd).send(bytes(sum(map(len, buffers(message)))), number(flags))
+        name = fields(message).get("msg_name")
+        return await self._socket_of(fd).sendmsg(buffers(message), (), number(flags), self._destination(flags, name))
+
+    @property
+    def _peer(self) -> Address:
+        """The address that a script writes as ``...``."""
+        return self._addresses.remote, REMOTE_PORT
+
+    def _destination(self, flags: object, address: object) -> Address | tuple[()] | None:
+        if address == "AF_UNSPEC":
+            return ()
+        if address is not None:
+            return _address(address)
+        # Only a call that connects looks at it.
+        return self._peer if number(flags) & constants.MSG_FASTOPEN else None
 
     # Waiting
 
@@ -222,8 +235,8 @@ class Calls:
         return 0
 
     async def _setsockopt(self, fd: object, level: object, option: object, value: object, length: object) -> int:
-        setting = _single(value)
-        if option in _DOUBLED:
+        setting = value[: integer(length)] if isinstance(value, bytes) else _single(value)
+        if option in _DOUBLED and isinstance(setting, int):
             setting *= 2
         socket = self._socket_of(fd)
         try:

@@ -15,14 +15,13 @@ from stack.tcp.sysctl import TcpSysctl
 __all__ = ["run_command"]
 
 _NO_EFFECT = re.compile(
-    r"ip tcp_metrics flush"
-    r"|/tmp/sysctl_restore_"
+    r"/tmp/sysctl_restore_"
     r"|ethtool -K tun0( (tso|gso|gro) (on|off))+$"
     r"|nstat\b"
     r"|set -e$"
     r"|(echo|true|sleep 0)\b"
 )
-"""No metrics are kept from connection to connection; each script has a stack of its own; packets have no offloads."""
+"""Each script has a stack of its own; packets have no offloads."""
 _SYSCTL = re.compile(r"(net[./]\S+?)=(\"[^\"]*\"|\S+)")
 _PROC = re.compile(r"/proc/sys/(\S+?)=(\"[^\"]*\"|\S+)")
 _ARITHMETIC = re.compile(r"\$\(\(([0-9*+\- ()]+)\)\)")
@@ -31,15 +30,12 @@ _OPERATORS = {ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.s
 _MEANS_NOTHING = {
     "net.ipv4.tcp_ecn_option": None,
     "net.ipv4.tcp_fack": ("0",),
-    "net.ipv4.tcp_fastopen": None,
-    "net.ipv4.tcp_fastopen_key": None,
     "net.ipv4.tcp_min_tso_segs": None,
     "net.ipv4.tcp_no_metrics_save": None,
     "net.ipv4.tcp_recovery": ("1",),
     "net.ipv4.tcp_autocorking": ("0",),
 }
-"""Names that TcpSysctl does not have: values with which Linux does what this stack does; None: any. Fast open is looked
-at where a script uses it."""
+"""Names that TcpSysctl does not have: values with which Linux does what this stack does; None: any."""
 _TRANSLATED = {
     ("net.ipv4.tcp_frto", "2"): "1",
     ("net.ipv4.tcp_early_retrans", "3"): "1",
@@ -59,10 +55,19 @@ def run_command(stack: NetworkStack, device: NetDevice, text: str, folder: Path)
 
 
 def _run_line(stack: NetworkStack, device: NetDevice, line: str, folder: Path) -> None:
+    first, alternative, second = line.partition("||")
+    if alternative:
+        try:
+            _run_line(stack, device, first, folder)
+        except UnsupportedError:
+            _run_line(stack, device, second.strip(), folder)
+        return
     words = line.split()
     if _NO_EFFECT.match(line):
         return
-    if words[0] == "sysctl":
+    if line.startswith("ip tcp_metrics flush"):
+        stack.tcp.fast_open.forget()
+    elif words[0] == "sysctl":
         settings = _SYSCTL.findall(_evaluate(line))
         if not settings:
             raise UnsupportedError(f"command {line}")

@@ -10,9 +10,8 @@ from stack.environment import Cpu, Environment
 from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
-__all__ = ["GATEWAY", "LOCAL", "REMOTE", "ScriptDevice", "SentPacket", "encode_icmp", "encode_tcp"]
+__all__ = ["Addresses", "ScriptDevice", "SentPacket", "encode_icmp", "encode_tcp"]
 
-LOCAL, GATEWAY, REMOTE = "192.168.0.1", "192.168.0.2", "192.0.2.1"
 _LOCAL_MAC = bytes((2, 0, 0, 0, 0, 1))
 _GATEWAY_MAC = bytes((2, 0, 0, 0, 0, 2))
 _ETHERNET = struct.Struct("!6s6sH")
@@ -27,7 +26,9 @@ _ECN = {None: 0, "noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
 _ECN_NAMES = ("noecn", "ect1", "ect0", "ce")
 _OPTION_KINDS = {"mss": 2, "wscale": 3, "sackOK": 4, "sack": 5, "TS": 8, "md5": 19, "FO": 34}
 _OPTION_NAMES = {kind: name for name, kind in _OPTION_KINDS.items()}
+_EXPERIMENTAL, _FOEXP_MAGIC = 254, 0xF989
 _ICMP_CODES = {
+    ("unreachable", ""): (3, 0),
     ("unreachable", "net_unreachable"): (3, 0),
     ("unreachable", "host_unreachable"): (3, 1),
     ("unreachable", "protocol_unreachable"): (3, 2),
@@ -44,6 +45,15 @@ def _address(text: str) -> bytes:
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """Who speaks with whom, by ``--local_ip``, ``--remote_ip``, ``--gateway_ip``."""
+
+    local: str = "192.168.0.1"
+    remote: str = "192.0.2.1"
+    gateway: str = "192.168.0.254"
+
+
+@dataclass(frozen=True)
 class SentPacket:
     """A TCP segment that the stack sent, numbers as on the wire, and when."""
 
@@ -55,8 +65,9 @@ class ScriptDevice(NetDevice):
     """Answers ARP, and keeps the TCP segments that the stack sends in ``sent``. Without offloads, so that a script may
     put together as many as it likes."""
 
-    def __init__(self, env: Environment, cpu: Cpu) -> None:
+    def __init__(self, env: Environment, cpu: Cpu, addresses: Addresses) -> None:
         super().__init__(env, cpu, name="tun0", address=_LOCAL_MAC)
+        self.addresses = addresses
         self.features = Features.NONE
         self.sent: deque[SentPacket] = deque()
         self.arrived = env.event()
@@ -80,7 +91,7 @@ class ScriptDevice(NetDevice):
 
     def _answer(self, frame: bytes) -> None:
         kind, protocol, hlen, plen, operation, sha, spa, _, tpa = _ARP.unpack_from(frame, _ETHERNET.size)
-        if operation == 1 and tpa == _address(GATEWAY):
+        if operation == 1 and tpa == _address(self.addresses.gateway):
             reply = _ETHERNET.pack(sha, _GATEWAY_MAC, _ETH_P_ARP)
             reply += _ARP.pack(kind, protocol, hlen, plen, 2, _GATEWAY_MAC, tpa, sha, spa)
             self.env.call_at(self.env.now, lambda: self.netif_receive_skb(SkBuff(reply)))
@@ -109,6 +120,10 @@ def _encode_options(options: tuple[TcpOption, ...]) -> bytes:
             case "sack":
                 edges = [edge & 0xFFFFFFFF for edge in option.values]
                 data += struct.pack(f"!BB{len(edges)}I", 5, 2 + 4 * len(edges), *edges)
+            case "FO":
+                data += struct.pack("!BB", 34, 2 + len(option.data)) + option.data
+            case "FOEXP":
+                data += struct.pack("!BBH", 254, 4 + len(option.data), _FOEXP_MAGIC) + option.data
             case _:
                 raise UnsupportedError(f"TCP option {option.name}")
     return data + bytes(-len(data) % 4)
@@ -126,6 +141,8 @@ def _decode_options(data: bytes) -> tuple[TcpOption, ...]:
         length = data[position + 1]
         value = data[position + 2 : position + length]
         name = _OPTION_NAMES.get(kind, str(kind))
+        if kind == _EXPERIMENTAL and value[:2] == _FOEXP_MAGIC.to_bytes(2, "big"):
+            name, value = "FOEXP", value[2:]
         match name:
             case "mss" | "wscale":
                 options.append(TcpOption(name, (int.from_bytes(value, "big"),)))
@@ -139,14 +156,14 @@ def _decode_options(data: bytes) -> tuple[TcpOption, ...]:
     return tuple(options)
 
 
-def _ipv4(payload: bytes, protocol: int, *, dsfield: int = 0, ttl: int = _TTL) -> bytes:
-    source, destination = _address(REMOTE), _address(LOCAL)
+def _ipv4(addresses: Addresses, payload: bytes, protocol: int, *, dsfield: int = 0, ttl: int = _TTL) -> bytes:
+    source, destination = _address(addresses.remote), _address(addresses.local)
     fields = [0x45, dsfield, 20 + len(payload), 0, 0x4000, ttl, protocol, 0, source, destination]
     fields[7] = checksum(_IPV4.pack(*fields))
     return _IPV4.pack(*fields) + payload
 
 
-def encode_tcp(packet: TcpPacket, source_port: int, destination_port: int) -> bytes:
+def encode_tcp(addresses: Addresses, packet: TcpPacket, source_port: int, destination_port: int) -> bytes:
     """An IPv4 packet from the remote side; numbers are those of the wire. The payload is zeros."""
     options = _encode_options(packet.options or ())
     bits = (20 + len(options)) << 10 | sum(_FLAG_BITS[flag] for flag in packet.flags)
@@ -161,25 +178,34 @@ def encode_tcp(packet: TcpPacket, source_port: int, destination_port: int) -> by
         packet.urgent or 0,
     ]
     segment = _TCP.pack(*header) + options + bytes(packet.length)
-    remote, local = (int.from_bytes(_address(text), "big") for text in (REMOTE, LOCAL))
+    remote, local = (int.from_bytes(_address(text), "big") for text in (addresses.remote, addresses.local))
     header[6] = checksum(segment, pseudo_header(remote, local, _PROTOCOL_TCP, len(segment)))
     dsfield = packet.tos if packet.tos is not None else _ECN[packet.ecn]
     segment = _TCP.pack(*header) + segment[20:]
-    return _ipv4(segment, _PROTOCOL_TCP, dsfield=dsfield, ttl=packet.ttl or _TTL)
+    return _ipv4(addresses, segment, _PROTOCOL_TCP, dsfield=dsfield, ttl=packet.ttl or _TTL)
 
 
-def encode_icmp(packet: IcmpPacket, sequence: int, local_port: int, remote_port: int) -> bytes:
+def encode_icmp(addresses: Addresses, packet: IcmpPacket, sequence: int, local_port: int, remote_port: int) -> bytes:
     """An IPv4 packet that complains about a segment of the stack with the wire's number ``sequence``."""
     known = _ICMP_CODES.get((packet.kind, packet.code))
     if known is None:
         raise UnsupportedError(str(packet))
     quoted = _IPV4.pack(
-        0x45, 0, 40 + packet.quoted[1], 0, 0x4000, _TTL, _PROTOCOL_TCP, 0, _address(LOCAL), _address(REMOTE)
+        0x45,
+        0,
+        40 + packet.quoted[1],
+        0,
+        0x4000,
+        _TTL,
+        _PROTOCOL_TCP,
+        0,
+        _address(addresses.local),
+        _address(addresses.remote),
     )
     quoted += struct.pack("!HHI", local_port, remote_port, sequence & 0xFFFFFFFF)
     message = struct.pack("!BBHHH", *known, 0, 0, packet.mtu) + quoted
     message = message[:2] + checksum(message).to_bytes(2, "big") + message[4:]
-    return _ipv4(message, _PROTOCOL_ICMP)
+    return _ipv4(addresses, message, _PROTOCOL_ICMP)
 
 
 def _decode(packet: bytes) -> TcpPacket:

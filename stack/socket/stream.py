@@ -10,10 +10,10 @@ from stack.ports import Binding
 from stack.socket.base import Address, Socket, error
 from stack.socket.constants import (
     AF_INET6,
-    FIONREAD,
     IPPROTO_IP,
     IPPROTO_IPV6,
     MSG_EOR,
+    MSG_FASTOPEN,
     MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
@@ -27,9 +27,6 @@ from stack.socket.constants import (
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,
-    SIOCATMARK,
-    SIOCOUTQ,
-    SIOCOUTQNSD,
     SO_ACCEPTCONN,
     SO_BINDTODEVICE,
     SO_BINDTOIFINDEX,
@@ -49,8 +46,10 @@ from stack.socket.constants import (
 from stack.socket.control import ControlMessage, fitting
 from stack.socket.ip_options import IpOptions
 from stack.socket.names import format_name, parse_name
+from stack.socket.stream_ioctl import stream_ioctl
 from stack.socket.stream_options import get_option, set_option
 from stack.tcp.connection import Connection
+from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.info import TcpInfo, tcp_info
 from stack.tcp.listener import Listener
 from stack.tcp.parameters import UNLIMITED, SocketOptions
@@ -66,7 +65,6 @@ _INTEGER = struct.Struct("<i")
 _LINGER = struct.Struct("<ii")
 """``struct linger``: on or off, seconds."""
 _SECOND = 1_000_000_000
-_OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
 _IP_LEVELS = (IPPROTO_IP, IPPROTO_IPV6)
 _DEVICE = (SO_BINDTODEVICE, SO_BINDTOIFINDEX, SO_REUSEPORT)
 
@@ -86,20 +84,23 @@ class StreamSocket(Socket):
         """SO_LINGER in seconds, None for off."""
         self._listener: Listener | None = None
         self._connection: Connection | None = None
+        self._failed: Connection | None = None
         self._bound: Binding | None = None
+        self._connecting = False
+        """A connection was opened by MSG_FASTOPEN, and no call has seen it open."""
         if connection is not None:
             self._options = connection.options
             self._attach(connection)
 
     def _attach(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._failed = connection, None
         connection.readable = self._changed_readable
         connection.writable = self._changed_writable
 
     @property
     def connection(self) -> Connection | None:
-        """What TCP has of this socket, for those who watch it."""
-        return self._connection
+        """What TCP has of this socket, or had if it could not be opened, for those who watch it."""
+        return self._connection or self._failed
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -120,8 +121,9 @@ class StreamSocket(Socket):
         connection = self._connection
         if connection is None:
             return POLLOUT | POLLHUP
-        if connection.state in _OPENING:
-            return 0
+        if connection.opening():
+            # A SYN that waits for data wants some.
+            return POLLOUT if connection.deferred() else 0
         found = POLLERR if connection.error else 0
         receiver = connection.receiver
         ended = connection.read_shut or not connection.can_receive()
@@ -188,6 +190,10 @@ class StreamSocket(Socket):
             self._listener.set_backlog(backlog)
         else:
             binding = self._bound or self._bind(self._any(), 0)
+            mode = self.stack.tcp.parameters.fast_open
+            if mode & FastOpenMode.SERVER_WO_SOCKOPT1 and mode & FastOpenMode.SERVER_ENABLE:
+                options = self._options
+                options.fast_open_queue = options.fast_open_queue or min(backlog, self.stack.tcp.parameters.somaxconn)
             listener = self.stack.tcp.listen(binding, backlog, self._options)
             if isinstance(listener, int):
                 raise error(listener)
@@ -216,13 +222,26 @@ class StreamSocket(Socket):
             raise error(errno.EISCONN)
         connection = self._connection
         if connection is not None:
-            if connection.state in _OPENING:
-                raise error(errno.EALREADY)
+            if connection.opening():
+                raise error(errno.EISCONN if connection.deferred() else errno.EALREADY)
             failure = connection.error if connection.state is State.CLOSED else 0
             if not failure:
                 raise error(errno.EISCONN)
-            self._connection = None
+            self._failed, self._connection = connection, None
             raise error(failure)
+        fast = self._options.fast_open_connect
+        found = self._start(address, fast=fast)
+        if fast and found.fast_open is not None:
+            if found.fast_open.possible():
+                # The first data goes with the SYN.
+                await self._leave()
+                return
+            found.fast_open.send(b"")
+        await self._opened(found, self._deadline(SO_SNDTIMEO))
+        await self._leave()
+
+    def _start(self, address: Address, *, fast: bool) -> Connection:
+        """Open a connection; ``fast``: its SYN waits."""
         remote, remote_port = parse_name(address, self.family)
         if remote == any_of(remote):
             remote = INADDR_LOOPBACK if is_ipv4(remote) else IN6ADDR_LOOPBACK
@@ -232,18 +251,20 @@ class StreamSocket(Socket):
             local = 0
         elif is_ipv4(local) is not is_ipv4(remote):
             raise error(errno.ENETUNREACH)
-        found = self.stack.tcp.connect(local, port, remote, remote_port, self._options)
+        found = self.stack.tcp.connect(local, port, remote, remote_port, self._options, fast=fast)
         if isinstance(found, int):
             raise error(found)
         self._attach(found)
-        deadline = self._deadline(SO_SNDTIMEO)
-        while found.state in _OPENING:
-            await self._wait_writable(0, deadline, errno.EINPROGRESS)
-        if found.state is State.CLOSED:
+        return found
+
+    async def _opened(self, connection: Connection, deadline: int | None, flags: int = 0) -> None:
+        """Wait for the end of the handshake. EINPROGRESS if that may not be waited for."""
+        while connection.opening():
+            await self._wait_writable(flags, deadline, errno.EINPROGRESS)
+        if connection.state is State.CLOSED:
             failure = self._take_error()
-            self._connection = None
+            self._failed, self._connection = connection, None
             raise error(failure or errno.ECONNABORTED)
-        await self._leave()
 
     # Sending
 
@@ -253,6 +274,8 @@ class StreamSocket(Socket):
         connection has ended."""
         self._enter()
         connection = self._connected()
+        if connection.deferred():
+            return await self._open_fast(connection, memoryview(data).cast("B"), flags)
         view = memoryview(data).cast("B")
         deadline = self._deadline(SO_SNDTIMEO)
         sent = 0
@@ -287,8 +310,12 @@ class StreamSocket(Socket):
                 break
             finally:
                 connection.sender.starved = False
-        if connection.state in _OPENING and not sent:
-            await self._wait_writable(flags, deadline)
+        if connection.opening() and not sent:
+            connection.write_pending = True
+            try:
+                await self._wait_writable(flags, deadline)
+            finally:
+                connection.write_pending = False
             return await self.send(data, flags)
         if sent < len(view) and not sent:
             raise error(self._take_error() or errno.EPIPE)
@@ -302,20 +329,65 @@ class StreamSocket(Socket):
         while sent < len(view):
             sent += await self.send(view[sent:], flags)
 
-    async def sendto(self, data: _Data, flags: int = 0, address: Address | None = None) -> int:
-        """``send``; EISCONN with an address."""
+    async def sendto(self, data: _Data, flags: int = 0, address: Address | tuple[()] | None = None) -> int:
+        """``send``; EISCONN with an address. MSG_FASTOPEN: ``connect`` and ``send`` in one, with data in the SYN if the
+        server's cookie is known (RFC 7413); EOPNOTSUPP if the host does not, or for an address of no family, which is
+        ()."""
+        if flags & MSG_FASTOPEN:
+            return await self._connect_fast(data, flags & ~MSG_FASTOPEN, address)
         if address is not None:
             raise error(errno.EISCONN if self._connection is not None else errno.EPIPE)
         return await self.send(data, flags)
+
+    async def _connect_fast(self, data: _Data, flags: int, address: Address | tuple[()] | None) -> int:
+        self._enter()
+        if not self.stack.tcp.parameters.fast_open & FastOpenMode.CLIENT_ENABLE or address == ():
+            raise error(errno.EOPNOTSUPP)
+        connection = self._connection
+        if connection is not None and not connection.deferred():
+            if connection.opening():
+                raise error(errno.EALREADY)
+            if not self._connecting and connection.state is not State.CLOSED:
+                raise error(errno.EISCONN)
+            # The program learns only now that the connection is there.
+            self._connecting = False
+            return await self.send(data, flags)
+        if connection is None:
+            if not address:
+                raise error(errno.EINVAL)
+            connection = self._start(address, fast=True)
+        return await self._open_fast(connection, memoryview(data).cast("B"), flags)
+
+    async def _open_fast(self, connection: Connection, view: memoryview, flags: int) -> int:
+        """Send a SYN that has waited, and the rest of the data after it. Without waiting: what the SYN carries, or
+        EINPROGRESS."""
+        assert connection.fast_open is not None
+        deadline = self._deadline(SO_SNDTIMEO)
+        sent = connection.fast_open.send(view)
+        self._copy(sent)
+        connection.write_pending = sent < len(view)
+        self._connecting = True
+        try:
+            await self._opened(connection, deadline, flags)
+        except BlockingIOError:
+            if not sent:
+                raise
+            await self._leave()
+            return sent
+        finally:
+            connection.write_pending = False
+        self._connecting = False
+        await self._leave()
+        return sent + (await self.send(view[sent:], flags) if sent < len(view) else 0)
 
     async def sendmsg(
         self,
         buffers: Iterable[_Data],
         ancdata: Iterable[ControlMessage] = (),
         flags: int = 0,
-        address: Address | None = None,
+        address: Address | tuple[()] | None = None,
     ) -> int:
-        """``send`` of buffers in a row. A stream has no control messages: EINVAL."""
+        """``sendto`` of buffers in a row. A stream has no control messages: EINVAL."""
         if tuple(ancdata):
             raise error(errno.EINVAL)
         return await self.sendto(b"".join(buffers), flags, address)
@@ -338,7 +410,7 @@ class StreamSocket(Socket):
                 data = connection.receiver.peek(size, inline=self._inline)
             else:
                 data += connection.read(size - len(data), inline=self._inline)
-            ended = connection.read_shut or not (connection.can_receive() or connection.state in _OPENING)
+            ended = connection.read_shut or not (connection.can_receive() or connection.opening())
             if len(data) == size or (data and (not flags & MSG_WAITALL or ended)):
                 break
             pending = self._take_error() if not data else 0
@@ -388,26 +460,11 @@ class StreamSocket(Socket):
         return data, messages, flags & MSG_OOB | truncated, self.getpeername()
 
     def ioctl(self, request: int) -> int:
-        """FIONREAD: bytes that ``recv`` may return at once. SIOCOUTQ: bytes not acknowledged, SIOCOUTQNSD: not sent.
-        SIOCATMARK: 1 if the next byte is the urgent one. EINVAL for any other, or while listening."""
+        """FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL for any other, or while listening."""
         self._enter()
         if self._listener is not None:
             raise error(errno.EINVAL)
-        connection = self._connection
-        if connection is None:
-            if request in (FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
-                return 0
-            raise error(errno.EINVAL)
-        receiver, sender = connection.receiver, connection.sender
-        if request == FIONREAD:
-            return len(receiver.peek(len(receiver.buffer), inline=self._inline))
-        if request == SIOCATMARK:
-            return int(receiver.urgent is not None and receiver.urgent.sequence == receiver.position)
-        if request == SIOCOUTQ:
-            return sender.end - max(sender.una, sender.initial + 1)
-        if request == SIOCOUTQNSD:
-            return max(sender.end - max(sender.nxt, sender.initial + 1), 0)
-        raise error(errno.EINVAL)
+        return stream_ioctl(self._connection, request, inline=self._inline)
 
     # Closing
 
@@ -476,8 +533,6 @@ class StreamSocket(Socket):
             self._inline = bool(value)
         elif level in _IP_LEVELS or (level == SOL_SOCKET and option in _DEVICE):
             self._set_ip_option(level, option, value)
-        elif isinstance(value, bytes):
-            raise error(errno.EINVAL)
         else:
             set_option(self.stack.tcp, self._options, self._connection, level, option, value)
             self._changed_writable()
@@ -516,5 +571,5 @@ class StreamSocket(Socket):
         return get_option(self.stack.tcp, self._options, self._connection, level, option)
 
     def tcp_info(self) -> TcpInfo:
-        """A snapshot of the connection (TCP_INFO)."""
-        return tcp_info(self._connected())
+        """A snapshot of the connection, or of one that could not be opened (TCP_INFO)."""
+        return tcp_info(self._failed or self._connected())

@@ -44,7 +44,14 @@ _POSITIVE = (
     "pacing_ss_ratio",
     "pacing_ca_ratio",
 )
-_NOT_NEGATIVE = ("syn_retries", "synack_retries", "retries", "mtu_probe_threshold")
+_NOT_NEGATIVE = (
+    "fast_open",
+    "fast_open_blackhole_timeout",
+    "syn_retries",
+    "synack_retries",
+    "retries",
+    "mtu_probe_threshold",
+)
 _CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2), "mtu_probing": (0, 1, 2)}
 
 
@@ -100,6 +107,12 @@ class TcpParameters:
     """RFC 2883."""
     ecn: int = 2
     """RFC 3168: 0 never, 1 ask for it and accept it, 2 accept it."""
+
+    # Fast open (RFC 7413)
+    fast_open: int = 1
+    """Bits of ``stack.tcp.fast_open.FastOpenMode`` (tcp_fastopen); others mean nothing, as in Linux."""
+    fast_open_blackhole_timeout: int = 0
+    """How long none is tried after a path has swallowed several segments of one; 0: paths are not watched for that."""
 
     # Congestion control and recovery
     congestion_control: str = "cubic"
@@ -180,6 +193,17 @@ class SocketOptions:
     keepalive_time: int | None = None
     keepalive_interval: int | None = None
     keepalive_probes: int | None = None
+    syn_retries: int | None = None
+    """TCP_SYNCNT."""
+    fast_open_queue: int = 0
+    """TCP_FASTOPEN: of a listener, how many connections may have been opened fast and not be acknowledged by their
+    peers; 0: none is opened fast."""
+    fast_open_keys: tuple[bytes, ...] = ()
+    """TCP_FASTOPEN_KEY; (): the host's."""
+    fast_open_connect: bool = False
+    """TCP_FASTOPEN_CONNECT: ``connect`` leaves the SYN to the first ``send``."""
+    fast_open_no_cookie: bool = False
+    """TCP_FASTOPEN_NO_COOKIE: as if the host did without cookies."""
     user_timeout: int = 0
     """RFC 5482: nanoseconds that data may stay unacknowledged; 0: as many as the retries take."""
     maximum_segment_size: int | None = None

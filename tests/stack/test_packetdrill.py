@@ -94,7 +94,7 @@ def test_a_call_that_differs(tmp_path: Path, statement: str, said: str) -> None:
         ("+0 `tc qdisc replace dev tun0 root tbf`", "command tc"),
         ("+0 %{ assert tcpi_pear == 1 }%", "name 'tcpi_pear' is not defined"),
         ("+0 > gre: . 1:1(0) ack 1", "encapsulation gre"),
-        ("+0 < . 1:1(0) ack 1 win 9 <FO 1234>", "TCP option FO"),
+        ("+0 < . 1:1(0) ack 1 win 9 <md5 1234>", "TCP option md5"),
     ],
 )
 def test_what_is_not_built_is_named(tmp_path: Path, statement: str, said: str) -> None:
