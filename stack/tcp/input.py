@@ -172,7 +172,8 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     """Fifth, the ACK field."""
     sender = connection.sender
     ack = unwrap(segment.acknowledgment, sender.una)
-    if connection.handshake is not None:
+    completes = connection.handshake is not None
+    if completes:
         if not sender.una <= ack <= sender.nxt:
             connection.tcp.reset(connection.path, connection.key, segment)
             return DropReason.TCP_FLAGS
@@ -209,7 +210,7 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             now,
             sack=segment.sack,
             tsecr=segment.tsecr if segment.tsval >= 0 else None,
-            pure=not changed and not segment.payload and not segment.flags & FIN,
+            pure=not changed and not completes and not segment.payload and not segment.flags & FIN,
             ece=segment.flags & ECE != 0,
             timestamps=connection.timestamps,
         )
