@@ -21,7 +21,13 @@ class Suite:
     profile: Profile
 
 
-_DEFINES = {"TFO_COOKIE": "3021b9d889017eeb", "TFO_COOKIE_ZERO": "b408458814ca5b82", "CODE": "host_unreachable"}
+_DEFINES = {
+    "TFO_COOKIE": "3021b9d889017eeb",
+    "TFO_COOKIE_ZERO": "b408458814ca5b82",
+    "CODE": "host_unreachable",
+    "CMSG_LEVEL_IP": "SOL_IP",
+    "CMSG_TYPE_RECVERR": "IP_RECVERR",
+}
 _PROFILE = Profile(push=False, defines=_DEFINES)
 
 SUITES = (
@@ -36,6 +42,8 @@ SUITES = (
 
 _HYSTART = "HyStart++ (RFC 9406) leaves slow start gradually; the script has the windows of Linux's HyStart"
 _FQ = "paced by TCP itself, without the credit that Linux's fq qdisc gives a flow after a pause"
+_NOT_CONNECTED = "to send before connecting is ENOTCONN, as in BSD; Linux gives EPIPE"
+_FRAGMENTS = "many small buffers go in one segment, since they are copied; Linux keeps 17 of them in a packet"
 _BYTES = (
     "the send buffer is counted in bytes of data; Linux counts the memory of packets, and lets the last go beyond it"
 )
@@ -76,6 +84,10 @@ ACCEPTED: Mapping[str, str] = {
     "notsent_lowat/notsent-lowat-default": _BYTES,
     "slow_start/slow-start-fq-ack-per-2pkt": _FQ,
     "tcp_slow_start_slow-start-fq-ack-per-2pkt": _FQ,
+    "tcp_zerocopy_closed": _NOT_CONNECTED,
+    "tcp_zerocopy_maxfrags": _FRAGMENTS,
+    "zerocopy/closed": _NOT_CONNECTED,
+    "zerocopy/maxfrags": _FRAGMENTS,
     "tcp_info/tcp-info-sndbuf-limited": (
         "the send buffer is counted in bytes of data; the script has acknowledgments of what Linux, which counts the "
         "memory of packets, has sent beyond it"

@@ -12,6 +12,8 @@ __all__ = ["ANCILLARY_BYTES", "buffers", "fields", "integer", "number", "shown",
 
 ANCILLARY_BYTES = 256
 """Room for control messages."""
+_EXTENDED_ERROR = struct.Struct("<IBBBxII")
+_SOCKADDR_BYTES = 16
 _LEVELS = {"SOL_SOCKET": constants.SOL_SOCKET, "SOL_TCP": 6, "SOL_IP": constants.IPPROTO_IP}
 
 
@@ -64,9 +66,16 @@ def wanted_messages(message: object) -> list[ControlMessage] | None:
 
 def _control_message(one: dict[str, object]) -> ControlMessage:
     level, data = one.get("cmsg_level"), one.get("cmsg_data")
-    if level not in _LEVELS or not isinstance(data, int):
+    if level not in _LEVELS or not isinstance(data, int | Structure):
         raise UnsupportedError(f"a control message with {sorted(one)}")
-    return _LEVELS[str(level)], number(one.get("cmsg_type")), struct.pack("<i", data)
+    packed = struct.pack("<i", data) if isinstance(data, int) else _extended_error(data.fields)
+    return _LEVELS[str(level)], number(one.get("cmsg_type")), packed
+
+
+def _extended_error(one: dict[str, object]) -> bytes:
+    """``struct sock_extended_err``, of no offender."""
+    names = ("ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data")
+    return _EXTENDED_ERROR.pack(*(number(one.get(name)) for name in names)) + bytes(_SOCKADDR_BYTES)
 
 
 def shown(messages: Iterable[ControlMessage]) -> str:

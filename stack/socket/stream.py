@@ -2,12 +2,15 @@
 
 import errno
 import struct
+from collections import deque
 from typing import TYPE_CHECKING
 
 from stack.socket.base import Address, error
 from stack.socket.constants import (
+    AF_INET6,
     IPPROTO_IP,
     IPPROTO_IPV6,
+    MSG_ERRQUEUE,
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
@@ -36,6 +39,8 @@ from stack.socket.constants import (
     TCP_CM_INQ,
 )
 from stack.socket.control import ControlMessage, fitting
+from stack.socket.error_queue import zero_copy_message
+from stack.socket.names import format_name
 from stack.socket.stream_ioctl import stream_ioctl
 from stack.socket.stream_options import get_option, set_option
 from stack.socket.stream_send import SendingStream
@@ -70,7 +75,7 @@ class StreamSocket(SendingStream):
         if connection.opening():
             # A SYN that waits for data wants some.
             return POLLOUT if connection.deferred() else 0
-        found = POLLERR if connection.error else 0
+        found = POLLERR if connection.error or self._zero_copied() else 0
         receiver = connection.receiver
         ended = connection.read_shut or not connection.can_receive()
         if receiver.buffer or ended or connection.error:
@@ -206,8 +211,11 @@ class StreamSocket(SendingStream):
     async def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[ControlMessage], int, Address]:
-        """(data, control messages, MSG_OOB for an urgent byte, the peer). TCP_INQ asks for a message with the bytes
+        """(data, control messages, MSG_OOB for an urgent byte, the peer). MSG_ERRQUEUE: what became of calls with
+        MSG_ZEROCOPY instead, EAGAIN if there is no news. TCP_INQ asks for a message with the bytes
         that are left, the end of the stream counted as one."""
+        if flags & MSG_ERRQUEUE:
+            return await self._receive_error(ancillary_size)
         data = await self.recv(size, flags)
         messages: list[ControlMessage] = []
         truncated = 0
@@ -216,6 +224,23 @@ class StreamSocket(SendingStream):
             left = receiver.nxt - receiver.position
             messages, truncated = fitting([(IPPROTO_TCP, TCP_CM_INQ, _INTEGER.pack(left))], ancillary_size)
         return data, messages, flags & MSG_OOB | truncated, self.getpeername()
+
+    def _zero_copied(self) -> "deque[tuple[int, int]]":
+        """Ranges of calls with MSG_ZEROCOPY that are completed."""
+        connection = self.connection
+        zero_copy = connection.zero_copy if connection is not None else None
+        return zero_copy.completed if zero_copy is not None else deque()
+
+    async def _receive_error(self, room: int) -> tuple[bytes, list[ControlMessage], int, Address]:
+        self._enter()
+        completed = self._zero_copied()
+        if not completed:
+            raise error(errno.EAGAIN)
+        first, last = completed.popleft()
+        ipv4 = self.family != AF_INET6
+        messages, truncated = fitting([zero_copy_message(first, last, ipv4=ipv4)], room)
+        await self._leave()
+        return b"", messages, MSG_ERRQUEUE | truncated, format_name(self._any(), 0, self.family)
 
     def ioctl(self, request: int) -> int:
         """FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL for any other, or while listening."""

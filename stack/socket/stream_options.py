@@ -12,6 +12,7 @@ from stack.socket.constants import (
     SO_RCVBUF,
     SO_REUSEADDR,
     SO_SNDBUF,
+    SO_ZEROCOPY,
     SOL_SOCKET,
     TCP_CONGESTION,
     TCP_CORK,
@@ -74,6 +75,7 @@ _OPTIONS = {
 _SWITCHES = {
     (SOL_SOCKET, SO_REUSEADDR): "reuse",
     (SOL_SOCKET, SO_KEEPALIVE): "keepalive",
+    (SOL_SOCKET, SO_ZEROCOPY): "zero_copy",
     (IPPROTO_TCP, TCP_NODELAY): "nodelay",
     (IPPROTO_TCP, TCP_CORK): "cork",
     (IPPROTO_TCP, TCP_QUICKACK): "quickack",

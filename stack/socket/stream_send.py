@@ -13,6 +13,7 @@ from stack.socket.constants import (
     MSG_FASTOPEN,
     MSG_MORE,
     MSG_OOB,
+    MSG_ZEROCOPY,
     SO_SNDTIMEO,
     SOCK_STREAM,
 )
@@ -193,6 +194,8 @@ class SendingStream(Socket):
             return await self.send(data, flags)
         if sent < len(view) and not sent:
             raise error(self._take_error() or errno.EPIPE)
+        if sent and flags & MSG_ZEROCOPY and self._options.zero_copy:
+            connection.sent_zero_copy()
         await self._leave()
         return sent
 
@@ -241,11 +244,16 @@ class SendingStream(Socket):
         self._copy(sent)
         connection.write_pending = sent < len(view)
         self._connecting = True
+        zero_copy = flags & MSG_ZEROCOPY and self._options.zero_copy
+        if sent and zero_copy and sent == len(view):
+            connection.sent_zero_copy()
         try:
             await self._opened(connection, deadline, flags)
         except BlockingIOError:
             if not sent:
                 raise
+            if zero_copy and sent < len(view):
+                connection.sent_zero_copy()
             await self._leave()
             return sent
         finally:

@@ -133,6 +133,8 @@ def answer_arrives(connection: "Connection", segment: Segment, now: int) -> Drop
         ece=False,
         timestamps=connection.timestamps,
     )
+    if connection.zero_copy is not None:
+        connection.told(connection.zero_copy.acknowledged(sender.una))
     connection.established(now)
     if connection.write_pending:
         connection.delayed_ack.leave_to_program(now)

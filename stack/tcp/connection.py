@@ -22,6 +22,7 @@ from stack.tcp.send import Sender
 from stack.tcp.state import State
 from stack.tcp.timers import DeadlineTimer
 from stack.tcp.timestamps import Timestamps
+from stack.tcp.zero_copy import ZeroCopy
 
 if TYPE_CHECKING:
     from stack.tcp.active_open import ActiveFastOpen
@@ -79,6 +80,7 @@ class Connection:
         "window_scaling",
         "writable",
         "write_pending",
+        "zero_copy",
     )
 
     def __init__(
@@ -117,6 +119,8 @@ class Connection:
         self.writable: Callable[[], None] = _nothing
         self.no_space = False
         """The program was told to wait before it writes on (SOCK_NOSPACE), so it is to hear when it may."""
+        self.zero_copy: ZeroCopy | None = None
+        """Once MSG_ZEROCOPY was used."""
         self.pseudo_sum = path.pseudo_sum
         self.offloads = Offloads(path)
         self.syn_lost = False
@@ -195,6 +199,17 @@ class Connection:
         self.sender.write(data)
         self.account()
         self.sender.output(self.tcp.cpu.now)
+
+    def sent_zero_copy(self) -> None:
+        """All that is queued now is what a call with MSG_ZEROCOPY has sent, or before."""
+        self.zero_copy = self.zero_copy or ZeroCopy()
+        self.zero_copy.sent(self.sender.end)
+        self.told(self.zero_copy.abandon() if self.closed() else self.zero_copy.acknowledged(self.sender.una))
+
+    def told(self, news: bool) -> None:
+        """There is something in the error queue of the socket (sk_error_report)."""
+        if news:
+            self.readable()
 
     def write_urgent(self, data: "memoryview | bytes") -> None:
         """Queue data of which the last byte is urgent (RFC 9293 section 3.10.2): the peer learns so at once, even if
@@ -380,6 +395,8 @@ class Connection:
         self.set_state(State.CLOSED)
         self.error = error
         self.sender.discard()
+        if self.zero_copy is not None:
+            self.zero_copy.abandon()
         self.account()
         self.delayed_ack.timer.close()
         self.keepalive.close()

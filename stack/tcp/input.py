@@ -215,6 +215,8 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             timestamps=connection.timestamps,
         )
     if advances:
+        if connection.zero_copy is not None:
+            connection.told(connection.zero_copy.acknowledged(sender.una))
         connection.path.next_hop.confirmed_at = now
         if not connection.tcp.memory.pressure:
             sender.grow_buffer()

@@ -210,6 +210,8 @@ class SocketOptions:
     """TCP_MAXSEG: neither sent nor advertised beyond."""
     congestion_control: str | None = None
     quickack: bool = True
+    zero_copy: bool = False
+    """SO_ZEROCOPY: MSG_ZEROCOPY asks to be told when data is acknowledged."""
     inq: bool = False
     """TCP_INQ: ``recvmsg`` tells how much is left to read."""
     dsfield: int = 0
