@@ -87,7 +87,8 @@ class Calls:
     async def _socket(self, family: object, kind: object, protocol: object) -> int:
         if kind != "SOCK_STREAM" or family not in (None, "AF_INET"):
             raise UnsupportedError(f"socket({family}, {kind}, {protocol})")
-        return self._open(self._stack.socket(constants.AF_INET, constants.SOCK_STREAM))
+        family = constants.AF_INET6 if self._addresses.ipv6 else constants.AF_INET
+        return self._open(self._stack.socket(family, constants.SOCK_STREAM))
 
     async def _bind(self, fd: object, address: object, length: object) -> int:
         await self._socket_of(fd).bind((self._addresses.local, LOCAL_PORT) if address is None else _address(address))

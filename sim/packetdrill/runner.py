@@ -30,13 +30,16 @@ from sim.packetdrill.script import (
 )
 from sim.packetdrill.shell import run_command
 from sim.packetdrill.wire import (
-    Addresses,
+    GATEWAY_MAC,
+    IPV4,
+    IPV6,
     ScriptDevice,
     SentPacket,
     encode_icmp,
     encode_tcp,
     joined,
 )
+from stack.address import parse_address
 from stack.environment import CancelledError
 from stack.host import NetworkStack
 
@@ -143,15 +146,20 @@ class _Player:
         self._profile = profile
         cpu = HostCpu(env, IDEAL)
         options = script.options
-        if options.get("ip_version", "ipv4") != "ipv4":
+        if options.get("ip_version", "ipv4") not in ("ipv4", "ipv6"):
             raise UnsupportedError(f"--ip_version={options['ip_version']}")
+        ipv6 = options.get("ip_version") == "ipv6"
         given = {name: options[f"{name}_ip"] for name in ("local", "remote", "gateway") if f"{name}_ip" in options}
-        self._addresses = Addresses(**given)
-        self._device = ScriptDevice(env, cpu, self._addresses)
+        addresses = self._addresses = replace(IPV6 if ipv6 else IPV4, **given)
+        self._device = ScriptDevice(env, cpu, addresses)
         self._stack = NetworkStack(env, cpu)
-        self._stack.add_interface(self._device, self._addresses.local, 16)
-        self._stack.add_route("0.0.0.0", 0, self._addresses.gateway)
-        self._calls = Calls(env, self._stack, self._addresses)
+        interface = self._stack.add_interface(self._device, addresses.local, 48 if ipv6 else 16)
+        if ipv6:
+            neighbour = interface.ndisc.neighbour(parse_address(addresses.gateway))
+            assert neighbour is not None
+            neighbour.set_permanent(GATEWAY_MAC)
+        self._stack.add_route("::" if ipv6 else "0.0.0.0", 0, addresses.gateway)
+        self._calls = Calls(env, self._stack, addresses)
         self._flow: _Flow | None = None
         self._flows = 0
         self._blocked: tuple[Event, Task[Any], int] | None = None

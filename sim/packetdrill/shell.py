@@ -27,6 +27,8 @@ _PROC = re.compile(r"/proc/sys/(\S+?)=(\"[^\"]*\"|\S+)")
 _ARITHMETIC = re.compile(r"\$\(\(([0-9*+\- ()]+)\)\)")
 _OPERATORS = {ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
 
+_TX_QUEUE_LEN = 1000
+"""Of the qdisc that a device has when none was asked for."""
 _MEANS_NOTHING = {
     "net.ipv4.tcp_ecn_option": None,
     "net.ipv4.tcp_fack": ("0",),
@@ -81,6 +83,8 @@ def _run_line(stack: NetworkStack, device: NetDevice, line: str, folder: Path) -
         if not path.is_file():
             raise UnsupportedError(f"command {line}: {path} is not there")
         run_command(stack, device, path.read_text(), path.parent)
+    elif re.match(r"tc qdisc delete dev tun0 root\b", line):
+        device.set_qdisc(Pfifo(_TX_QUEUE_LEN))
     elif match := re.match(r"tc qdisc (add|replace) dev tun0 root (pfifo|fq)(?: limit (\d+))?$", line):
         # Of fq, its pacing is what can be seen.
         stack.tcp.parameters = replace(stack.tcp.parameters, pacing=match[2] == "fq")
