@@ -145,12 +145,12 @@ def markdown(suites: Mapping[Suite, Mapping[str, Result]], commits: Mapping[Suit
         "against this stack in virtual time. `niclab packetdrill --suite PATH --write docs/conformance.md` has made",
         "this page. The scripts themselves are not part of niclab; `PATH` is a clone of the repository that is named.",
         "",
-        "The profile: each script has a stack of its own at 192.168.0.1, or where it says (over IPv6 if its name ends",
-        "in v6), with packetdrill's tolerance in time. Its sysctls, and those of the `defaults.sh` that it names, are",
-        "set; any that this stack does not have makes a script unsupported, unless Linux does with that value what this",
-        "stack always does. SO_SNDBUF and SO_RCVBUF are doubled, as socket(7) says. PSH is not compared: RFC 9293 leaves",
-        "it to the sender, and Linux sets it by how its buffers were cut. A packet that a script expects may come in",
-        "segments.",
+        "The profile: each script has a stack of its own at 192.168.0.1, or where it says (over IPv6 if its name",
+        "ends in v6), with packetdrill's tolerance in time. Its sysctls, and those of the `defaults.sh` that it names,",
+        "are set; any that this stack does not have makes a script unsupported, unless Linux does with that value what",
+        "this stack always does. SO_SNDBUF and SO_RCVBUF are doubled, as socket(7) says. PSH is not compared: RFC 9293",
+        "leaves it to the sender, and Linux sets it by how its buffers were cut. A packet that a script expects may",
+        "come in segments.",
     ]
     for suite, results in suites.items():
         count = Counter(result.outcome for result in results.values())

@@ -12,6 +12,7 @@ from typing import Any
 from sim.engine import DeadlockError, EventEngine, Task
 from sim.host import IDEAL, HostCpu
 from sim.packetdrill.calls import LOCAL_PORT, Calls, describe
+from sim.packetdrill.comparison import compare
 from sim.packetdrill.information import variables
 from sim.packetdrill.parser import parse
 from sim.packetdrill.script import (
@@ -355,7 +356,7 @@ class _Player:
             flow.local_isn, flow.script_isn = packet.sequence, expected.sequence
         actual = self._relative(packet, flow, expected)
         self._check_time(event, sent.time, before, actual)
-        if difference := self._difference(expected, actual):
+        if difference := compare(expected, actual, push=self._profile.push, slack=self._clock_slack()):
             raise _MismatchError(self._beside(event, sent.time, actual, difference))
         if event.kind is TimeKind.ANY or event.until is not None:
             self._now = sent.time
@@ -461,48 +462,7 @@ class _Player:
         sequence = packet.sequence - flow.local_offset(syn=syn) & _MASK
         return replace(packet, sequence=sequence, acknowledgment=acknowledgment, options=tuple(options))
 
-    def _difference(self, expected: TcpPacket, actual: TcpPacket) -> str | None:
-        """What differs, of all that the script speaks of; None if nothing does."""
-        left, right = expected.flags, actual.flags
-        if not self._profile.push:
-            left, right = left - {"P"}, right - {"P"}
-        if left != right:
-            return "its flags"
-        checks = [
-            ("its numbers", expected.sequence & _MASK, actual.sequence),
-            ("its length", expected.length, actual.length),
-            ("its acknowledgment", expected.acknowledgment, actual.acknowledgment),
-            ("its window", expected.window, actual.window),
-            ("its urgent pointer", expected.urgent, actual.urgent),
-            ("its DS byte", expected.tos, actual.tos),
-            ("its TTL", expected.ttl, actual.ttl),
-            ("its ECN", self._wanted_ecn(expected, actual), actual.ecn),
-        ]
-        optional = {"its window", "its DS byte", "its TTL", "its ECN", "its urgent pointer"}
-        for name, wanted, found in checks:
-            if wanted != found and not (wanted is None and name in optional):
-                return name
-        if expected.options is None:
-            return None
-        return self._option_difference(expected.options, actual.options or ())
-
-    def _wanted_ecn(self, expected: TcpPacket, actual: TcpPacket) -> str | None:
-        """[ect01] is met by either."""
-        if expected.ecn == "ect01" and actual.ecn in ("ect0", "ect1"):
-            return actual.ecn
-        return expected.ecn
-
-    def _option_difference(self, expected: tuple[TcpOption, ...], actual: tuple[TcpOption, ...]) -> str | None:
-        if [option.name for option in expected] != [option.name for option in actual]:
-            return "its options"
-        for wanted, found in zip(expected, actual, strict=True):
-            if wanted.name == "TS":
-                # The clock is compared only if the script says how fast it ticks.
-                slack = max(self._tolerance // self._tick, 1) if self._tick else None
-                if slack is not None and abs(wanted.values[0] - found.values[0]) > slack:
-                    return "TS val"
-                if wanted.values[1] != found.values[1]:
-                    return "TS ecr"
-            elif wanted != found:
-                return f"its option {wanted.name}"
-        return None
+    def _clock_slack(self) -> int | None:
+        """Ticks by which TS val may differ; None: as many as it likes, since the script does not say how fast the clock
+        ticks."""
+        return max(self._tolerance // self._tick, 1) if self._tick else None
