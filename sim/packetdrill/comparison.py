@@ -9,8 +9,8 @@ _MASK = 0xFFFFFFFF
 
 
 def compare(expected: TcpPacket, actual: TcpPacket, *, push: bool, slack: int | None) -> str | None:
-    """What differs, of all that the script speaks of; None if nothing does. ``push``: PSH is looked at; ``slack``: ticks
-    by which TS val may differ, None for any."""
+    """What differs, of all that the script speaks of; None if nothing does. ``push``: PSH is looked at; ``slack``: by
+    how many ticks TS val may differ, None for any."""
     left, right = expected.flags, actual.flags
     if not push:
         left, right = left - {"P"}, right - {"P"}
