@@ -10,6 +10,8 @@ import pytest
 
 from tests.hw.simulate import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 HOLDS = """
 from hypothesis import given, settings, strategies as st
 @settings(max_examples=50)
