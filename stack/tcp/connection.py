@@ -182,10 +182,9 @@ class Connection:
             self.sender.congestion.syn_was_lost()
         if handshake is not None:
             handshake.complete(now)
-            if state is not State.SYN_RECEIVED:
-                # The program has closed meanwhile.
-                return
-        self.set_state(State.ESTABLISHED)
+        if state in (State.SYN_SENT, State.SYN_RECEIVED):
+            # Else the program has closed a fast opened connection meanwhile.
+            self.set_state(State.ESTABLISHED)
         self.tuning.start(now)
         self.keepalive.schedule()
         if self.listener is not None:
