@@ -11,9 +11,11 @@ from typing import NamedTuple, Protocol
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
-__all__ = ["Memory", "MemoryPort", "ReadTimes"]
+__all__ = ["LAST_ADDRESS", "Memory", "MemoryPort", "ReadTimes"]
 
 _WORD = 8
+LAST_ADDRESS = (1 << 64) - 1
+"""Addresses go on from there at 0."""
 
 _READ = 2
 """Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
@@ -99,12 +101,13 @@ class MemoryPort:
 
     def load(self, cycle: int, address: int, length: int) -> bytes:
         """What is in memory in a cycle; all ones outside of it (a PCI master abort)."""
-        if address + length > self._size:
-            self.bad_reads += 1
-            return b"\xff" * length
         if self._landings:
             self.land(cycle)
-        return bytes(self._view[address : address + length])
+        data = bytes(self._view[address : address + length])
+        if len(data) < length:
+            self.bad_reads += 1
+            data = data.ljust(length, b"\xff")
+        return data
 
     def peek(self, address: int, length: int) -> bytes | None:
         """What memory shows as long as nobody writes; None outside of it, or if a write there is on its way."""
@@ -122,12 +125,13 @@ class MemoryPort:
         """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
+        address &= LAST_ADDRESS
         while True:
             piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
             done = self._burst(done, address, data[:piece], step)
             if piece == len(data):
                 return done
-            address, data = address + piece, data[piece:]
+            address, data = address + piece & LAST_ADDRESS, data[piece:]
             done += self._timing.receive_dma_burst
 
     first_word = _WRITE

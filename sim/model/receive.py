@@ -30,6 +30,8 @@ _WORD_CYCLES = 5
 _FIRST_WORD = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
+_STAGES = 5
+"""Words of a frame that the buffer's reader and the DMA engine hold while there is no descriptor."""
 GOOD_RESIDUE = 0x2144DF1C
 """CRC-32 over a frame with its FCS, if that is right."""
 
@@ -143,7 +145,15 @@ class Receive:
 
     def pointers(self) -> tuple[int, int, int, int, int]:
         """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets."""
-        return self._head, self._tail, self._head_saved, self._tail_saved, len(self._queue)
+        current = self._current
+        if current is None:
+            return self._head, self._tail, self._head_saved, self._tail_saved, len(self._queue)
+        # The frame at hand, and if it is that short, the begin of the next.
+        words = min(1 + self._done // 8 + _STAGES, current.words)
+        head, saved, packets = (self._head + words) % BUFFER_WORDS, self._head, len(self._queue)
+        if packets and current.words - self._done // 8 < _STAGES - 1:
+            head, saved, packets = (head + 1) % BUFFER_WORDS, head, packets - 1
+        return head, self._tail, saved, self._tail_saved, packets
 
     def enable(self, on: bool) -> None:
         """RCTL.EN and the link; counts at a frame's first word."""
