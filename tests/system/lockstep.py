@@ -30,7 +30,7 @@ MEMORY_BYTES = 1 << 20
 """Host memory, from bus address 0 on."""
 
 _LOOK = 2_000
-_LONGEST = 50_000_000
+_LONGEST = 5_000_000
 """Nanoseconds: between two looks whether the NIC is at rest, and after which it is stuck."""
 
 
@@ -213,7 +213,8 @@ class Rtl:
         shown, memory = await self._env.run(self._outcome(program))
         modelled, model_memory, words = model_outcome(program)
         self._words = words if modelled == shown else [_UNKNOWN] * len(words)
-        assert not shown.stuck
+        if modelled.stuck and shown.stuck:
+            return  # an XOFF frame that is sent again and again
         assert modelled.reads == shown.reads, _differences(modelled.reads, shown.reads)
         assert modelled.causes == shown.causes
         assert modelled.sent == shown.sent

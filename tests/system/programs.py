@@ -45,7 +45,8 @@ def _tame(register: Register | None, value: int) -> int:
     """The value, or one near it that keeps a program short."""
     name = register.name if register else ""
     if name in _TIMERS:
-        return value & ~_TIMERS[name] | value & _LONGEST
+        # An XOFF frame with a time is sent again and again as long as the buffer is full.
+        return value & ~_TIMERS[name] | (0 if name == "FCTTV" else value & _LONGEST)
     if name in ("RDLEN", "TDLEN"):
         return value & ~0xFFFFF | value & 0x7FF
     if name == "CTRL":
@@ -172,6 +173,16 @@ frames = st.builds(
     st.sampled_from((True, True, True, True, False)),
 )
 _arrivals = st.lists(frames, min_size=1, max_size=4).map(lambda several: [*map(Arrive, several), REST])
+
+
+_floods = st.builds(
+    lambda kind, length, seed, count: [*[Arrive(_frame(kind, length, seed, True))] * count, REST],
+    st.sampled_from(("own", "broadcast", "packet")),
+    st.sampled_from((46, 300, 1500, 1500, 9000)),
+    st.integers(0, 0xFFFF),
+    st.integers(5, 60),
+)
+"""More than the buffer holds, if nobody takes it from there."""
 
 
 def _addresses(first: int) -> SearchStrategy[int]:
@@ -366,6 +377,13 @@ register_programs = _programs(
 )
 """Random registers, with a few frames between."""
 
+_flow_control = st.builds(
+    lambda low, high, xon, time: [fields("FCRTL", RTL=low, XONE=xon), fields("FCRTH", RTH=high), fields("FCTTV", TTV=0 if high else time), fields("FCAL", VALUE=0x00C28001), fields("FCAH", VALUE=0x100), fields("FCT", VALUE=_PAUSE_TYPE), REST],
+    low=st.integers(0, 300),
+    high=st.one_of(st.just(0), st.integers(0, 30), st.integers(0, 600)),
+    xon=_bits,
+    time=st.integers(0, 3),
+)
 _tweaks = st.sampled_from(
     ("RDTR", "RADV", "RSRPD", "TIDV", "TADV", "ITR", "IMS", "RXCSUM", "VET", "TIPG", "FCRTL", "FCRTH", "FCT", "RDT", "TDT", "RDH", "TDH", "RXDCTL", "TXDCTL", "RCTL", "TCTL")
 ).flatmap(_writes_of)
@@ -375,7 +393,7 @@ descriptor_programs = _programs(
         lambda control, more, parts: [[control, REST, *more], *parts],
         _controls,
         st.sampled_from([[], [fields("IMS", TXDW=1, TXQE=1, RXT0=1, RXDMT0=1, RXO=1, TXD_LOW=1, SRPD=1)]]),
-        st.lists(_part(_receive_rings, _transmit_rings, _transmit_rings, _arrivals, _arrivals, _tweaks, _reads), min_size=1, max_size=12),
+        st.lists(_part(_receive_rings, _transmit_rings, _transmit_rings, _arrivals, _arrivals, _floods, _tweaks, _reads, _flow_control), min_size=1, max_size=12),
     )
 )
 """Random descriptors and rings in odd states, with frames both ways."""
