@@ -90,7 +90,7 @@ class Program:
 class _Outcome:
     reads: list[tuple[str, int]] = field(default_factory=list)
     causes: list[int] = field(default_factory=list)
-    """What the handler has read from ICR, without what it found empty."""
+    """What the handler has read from ICR from one rest to the next, together: how often it ran is a matter of cycles."""
     sent: list[bytes] = field(default_factory=list)
     malformed: int = 0
     stuck: bool = False
@@ -109,7 +109,7 @@ class _Machine:
         self._link = link
         self._at_rest = at_rest
         self._wire_free = env.now
-        self.outcome = _Outcome()
+        self.outcome = _Outcome(causes=[0])
         link.taps.append(self._tap)
 
     def _tap(self, direction: Direction, start: int, frame: bytes) -> None:
@@ -139,6 +139,7 @@ class _Machine:
                     await self._rest()
 
     async def _rest(self) -> None:
+        self.outcome.causes.append(0)
         env = self._env
         end = env.now + _LONGEST
         await env.sleep(max(self._wire_free + self._link.b_to_a.delay - env.now, 0) + _LOOK)
@@ -149,7 +150,8 @@ class _Machine:
             await env.sleep(_LOOK)
 
     async def _handle(self) -> None:
-        self.outcome.causes.append(await self._bus.read32(BY_NAME["ICR"].offset))
+        causes = await self._bus.read32(BY_NAME["ICR"].offset)
+        self.outcome.causes[-1] |= causes
 
 
 def _name(offset: int) -> str:

@@ -265,6 +265,10 @@ _receive_descriptors = st.one_of(
 )
 
 
+_BEHIND = -1
+"""A tail: right behind the descriptors."""
+
+
 def _stores(items: list[tuple[int, bytes]]) -> list[Step]:
     return [Store(address, data) for address, data in items if address + len(data) <= MEMORY_BYTES]
 
@@ -288,22 +292,33 @@ def _ring(prefix: str, base: int, descriptors: SearchStrategy[bytes]) -> SearchS
             Write(BY_NAME["RXDCTL" if prefix == "RD" else "TXDCTL"].offset, thresholds),
             REST,
             enabled,
-            fields(f"{prefix}T", TAIL=(head + len(raw)) % size if tail < 0 else tail),
+            fields(f"{prefix}T", TAIL=(head + len(raw)) % size if tail == _BEHIND else tail),
             REST,
         ]
 
-    return st.builds(
+    thresholds = _fields(BY_NAME["RXDCTL" if prefix == "RD" else "TXDCTL"])
+    common = {
+        "raw": st.lists(descriptors, min_size=1, max_size=12),
+        "enabled": _receive_control if prefix == "RD" else _transmit_control,
+        "thresholds": st.one_of(st.just(0), thresholds),
+    }
+    sane = st.builds(
         steps,
-        head=st.one_of(st.integers(0, 15), st.sampled_from((0, 0, 0, 127, 128, 0xFFFF))),
-        tail=st.one_of(st.just(-1), st.just(-1), st.just(-1), st.integers(0, 15), st.sampled_from((128, 200, 0xFFFF))),
-        length=st.sampled_from((0x80, 0x100, 0x100, 0x800, 0)),
-        place=st.one_of(
-            st.just(base), st.integers(0, 63).map(lambda line: base + 16 * line), st.just(MEMORY_BYTES - 0x80)
-        ),
-        raw=st.lists(descriptors, min_size=1, max_size=12),
-        enabled=_receive_control if prefix == "RD" else _transmit_control,
-        thresholds=st.one_of(st.just(0), _fields(BY_NAME["RXDCTL" if prefix == "RD" else "TXDCTL"])),
+        head=st.integers(0, 15),
+        tail=st.just(_BEHIND),
+        length=st.sampled_from((0x100, 0x100, 0x800)),
+        place=st.integers(0, 63).map(lambda line: base + 16 * line),
+        **common,
     )
+    odd = st.builds(
+        steps,
+        head=st.one_of(st.integers(0, 15), st.sampled_from((127, 128, 0xFFFF))),
+        tail=st.one_of(st.just(_BEHIND), st.integers(0, 15), st.sampled_from((128, 200, 0xFFFF))),
+        length=st.sampled_from((0, 0x80, 0x100, 0x800)),
+        place=st.sampled_from((base, base + 0x70, MEMORY_BYTES - 0x80)),
+        **common,
+    )
+    return st.one_of(sane, sane, odd)
 
 
 _receive_control = _fields(BY_NAME["RCTL"]).map(
@@ -371,14 +386,22 @@ register_programs = _programs(
             _receive_rings,
             _transmit_rings,
         ),
-        min_size=1,
-        max_size=25,
+        min_size=5,
+        max_size=30,
     )
 )
 """Random registers, with a few frames between."""
 
 _flow_control = st.builds(
-    lambda low, high, xon, time: [fields("FCRTL", RTL=low, XONE=xon), fields("FCRTH", RTH=high), fields("FCTTV", TTV=0 if high else time), fields("FCAL", VALUE=0x00C28001), fields("FCAH", VALUE=0x100), fields("FCT", VALUE=_PAUSE_TYPE), REST],
+    lambda low, high, xon, time: [
+        fields("FCAL", VALUE=0x00C28001),
+        fields("FCAH", VALUE=0x100),
+        fields("FCT", VALUE=_PAUSE_TYPE),
+        fields("FCTTV", TTV=0 if high else time),
+        fields("FCRTL", RTL=low, XONE=xon),
+        fields("FCRTH", RTH=high),  # what follows from it happens at once
+        REST,
+    ],
     low=st.integers(0, 300),
     high=st.one_of(st.just(0), st.integers(0, 30), st.integers(0, 600)),
     xon=_bits,
@@ -393,7 +416,7 @@ descriptor_programs = _programs(
         lambda control, more, parts: [[control, REST, *more], *parts],
         _controls,
         st.sampled_from([[], [fields("IMS", TXDW=1, TXQE=1, RXT0=1, RXDMT0=1, RXO=1, TXD_LOW=1, SRPD=1)]]),
-        st.lists(_part(_receive_rings, _transmit_rings, _transmit_rings, _arrivals, _arrivals, _floods, _tweaks, _reads, _flow_control), min_size=1, max_size=12),
+        st.lists(_part(_receive_rings, _transmit_rings, _transmit_rings, _arrivals, _arrivals, _floods, _tweaks, _reads, _flow_control), min_size=2, max_size=15),
     )
 )
 """Random descriptors and rings in odd states, with frames both ways."""
