@@ -287,8 +287,7 @@ def _lasting(offset: int) -> set[int]:
 
 
 def microwire(bits: str, *, clocks: int = 0) -> Iterator[Step]:
-    """An instruction to the EEPROM by way of EECD: ``bits``, the start bit first, then ``clocks`` that read a bit each.
-    """
+    """An instruction to the EEPROM by way of EECD: ``bits``, the start bit first, then ``clocks`` that read a bit each."""
     eecd = BY_NAME["EECD"]
 
     def pins(**levels: int) -> list[Step]:

@@ -76,7 +76,10 @@ def _write(register: Register, offset: int, value: int) -> Write:
 def _fields(register: Register) -> SearchStrategy[int]:
     """A value made of fields, each of which is 0, all ones or anything."""
     return st.tuples(
-        *(st.one_of(st.just(0), st.just((1 << item.width) - 1), st.integers(0, (1 << item.width) - 1)) for item in register.fields)
+        *(
+            st.one_of(st.just(0), st.just((1 << item.width) - 1), st.integers(0, (1 << item.width) - 1))
+            for item in register.fields
+        )
     ).map(lambda values: sum(item.put(value) for item, value in zip(register.fields, values, strict=True)))
 
 
@@ -92,7 +95,11 @@ def _writes_of(name: str) -> SearchStrategy[list[Step]]:
 _NAMES = [register.name for register in REGISTERS]
 
 _register_writes = st.sampled_from([name for name in _NAMES if name != "EECD"]).flatmap(_writes_of)
-_reads = st.sampled_from(_NAMES).flatmap(lambda name: st.sampled_from([*BY_NAME[name].offsets()])).map(lambda offset: [Read(offset)])
+_reads = (
+    st.sampled_from(_NAMES)
+    .flatmap(lambda name: st.sampled_from([*BY_NAME[name].offsets()]))
+    .map(lambda offset: [Read(offset)])
+)
 _holes = st.integers(0, WINDOW_BYTES // 4 - 1).map(lambda word: 4 * word).filter(lambda offset: _at(offset) is None)
 _hole_accesses = st.builds(lambda offset, value: [Write(offset, value), REST, Read(offset)], _holes, _words())
 
@@ -123,14 +130,22 @@ _phy = st.builds(
 )
 
 _eerd = st.builds(
-    lambda word, more: [Write(BY_NAME["EERD"].offset, BY_NAME["EERD"].value(START=1, ADDR=word) | more), REST, Read(BY_NAME["EERD"].offset)],
+    lambda word, more: [
+        Write(BY_NAME["EERD"].offset, BY_NAME["EERD"].value(START=1, ADDR=word) | more),
+        REST,
+        Read(BY_NAME["EERD"].offset),
+    ],
     st.integers(0, 255),
     st.sampled_from((0, 0, 0xFFFF0010)),
 )
 
 _eeprom = st.one_of(
     st.integers(0, 63).map(lambda word: [*microwire(f"110{word:06b}", clocks=18)]),
-    st.builds(lambda word, value: [*eeprom_write(word, value)], st.one_of(st.sampled_from((0, 1, 2, 0xA, 0xF, 0x24)), st.integers(0, 63)), st.integers(0, 0xFFFF)),
+    st.builds(
+        lambda word, value: [*eeprom_write(word, value)],
+        st.one_of(st.sampled_from((0, 1, 2, 0xA, 0xF, 0x24)), st.integers(0, 63)),
+        st.integers(0, 0xFFFF),
+    ),
     st.text("01", min_size=1, max_size=30).map(lambda bits: [*microwire(bits, clocks=2)]),
     st.integers(0, 0xFF).map(lambda value: [Write(BY_NAME["EECD"].offset, value)] * 2 + [Read(BY_NAME["EECD"].offset)]),
 )
@@ -149,7 +164,10 @@ def _frame(kind: str, length: int, seed: int, good: bool) -> bytes:
         frame = packet[:12] + _VET.to_bytes(2, "big") + rng.randbytes(2) + packet[12:]
     elif kind == "pause":
         frame = pause_frame(
-            destination=rng.choice((_PAUSE_ADDRESS, MAC_ADDRESS)), source=_OTHER, fct=_PAUSE_TYPE, quanta=rng.choice((0, 1, 3, 20))
+            destination=rng.choice((_PAUSE_ADDRESS, MAC_ADDRESS)),
+            source=_OTHER,
+            fct=_PAUSE_TYPE,
+            quanta=rng.choice((0, 1, 3, 20)),
         )
         if rng.randrange(4) == 0:
             frame = frame[:14] + rng.randbytes(2) + frame[16:]
@@ -197,9 +215,10 @@ def _addresses(first: int) -> SearchStrategy[int]:
     )
 
 
+_short = st.one_of(st.sampled_from((0, 1, 7, 8, 9, 16, 59, 60, 64, 100)), st.integers(0, 1000))
 _lengths = st.one_of(
-    st.sampled_from((0, 1, 7, 8, 9, 16, 59, 60, 64, 100, 1514, 1518, 2048)),
-    st.integers(0, 200),
+    _short,
+    st.sampled_from((1514, 1518, 2048)),
     st.sampled_from((4096, 9000, 16287, 16288, 16289, 0x4FFF)),
 )
 _bits = st.integers(0, 1)
@@ -212,19 +231,6 @@ def _descriptors(form: DescriptorFormat, **drawn: SearchStrategy[int]) -> Search
     return st.fixed_dictionaries(drawn).map(lambda values: form.pack(**values))
 
 
-_legacy = _descriptors(
-    TRANSMIT_LEGACY,
-    address=_addresses(_TRANSMIT_BUFFERS),
-    length=_lengths,
-    cso=_octets,
-    css=_octets,
-    special=st.integers(0, 0xFFFF),
-    eop=_often,
-    ifcs=_often,
-    rs=_often,
-    **{name: _bits for name in ("ic", "rps", "vle", "ide")},
-    **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
-)
 _context = _descriptors(
     TRANSMIT_CONTEXT,
     dext=st.just(1),
@@ -237,31 +243,54 @@ _context = _descriptors(
     **{name: _bits for name in ("tcp", "ip", "rs", "snap", "ide", "dd")},
     tse=_often,
 )
-_data = _descriptors(
-    TRANSMIT_DATA,
-    address=_addresses(_TRANSMIT_BUFFERS),
-    dtalen=_lengths,
-    dext=st.just(1),
-    dtyp=st.sampled_from((1, 1, 1, 1, 1, 1, 1, 0, 2, 15)),
-    eop=_often,
-    ifcs=_often,
-    rs=_often,
-    special=st.integers(0, 0xFFFF),
-    **{name: _bits for name in ("tse", "vle", "ide", "ixsm", "txsm")},
-    **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
-)
 
 
-def _bounded(raw: bytes) -> bytes:
-    """A descriptor of no more than about 16 KiB."""
-    return raw[:10] + bytes([raw[10] & 0xF0]) + raw[11:]
+def _legacy(lengths: SearchStrategy[int]) -> SearchStrategy[bytes]:
+    return _descriptors(
+        TRANSMIT_LEGACY,
+        address=_addresses(_TRANSMIT_BUFFERS),
+        length=lengths,
+        cso=_octets,
+        css=_octets,
+        special=st.integers(0, 0xFFFF),
+        eop=_often,
+        ifcs=_often,
+        rs=_often,
+        **{name: _bits for name in ("ic", "rps", "vle", "ide")},
+        **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
+    )
 
 
-_any = st.binary(min_size=DESCRIPTOR_BYTES, max_size=DESCRIPTOR_BYTES).map(_bounded)
-_transmit_descriptors = st.one_of(_legacy, _context, _data, _data, _any)
+def _data(lengths: SearchStrategy[int]) -> SearchStrategy[bytes]:
+    return _descriptors(
+        TRANSMIT_DATA,
+        address=_addresses(_TRANSMIT_BUFFERS),
+        dtalen=lengths,
+        dext=st.just(1),
+        dtyp=st.sampled_from((1, 1, 1, 1, 1, 1, 1, 0, 2, 15)),
+        eop=_often,
+        ifcs=_often,
+        rs=_often,
+        special=st.integers(0, 0xFFFF),
+        **{name: _bits for name in ("tse", "vle", "ide", "ixsm", "txsm")},
+        **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
+    )
+
+
+def _any(longest: int) -> SearchStrategy[bytes]:
+    """Any bytes, but that the buffer's length is cut."""
+    return st.binary(min_size=DESCRIPTOR_BYTES, max_size=DESCRIPTOR_BYTES).map(
+        lambda raw: raw[:9] + bytes([raw[9] & longest >> 8, raw[10] & 0xF0]) + raw[11:]
+    )
+
+
+def _transmit_descriptors(lengths: SearchStrategy[int], longest: int) -> SearchStrategy[bytes]:
+    return st.one_of(_legacy(lengths), _context, _data(lengths), _data(lengths), _any(longest))
+
+
 _receive_descriptors = st.one_of(
     _descriptors(RECEIVE, address=_addresses(_RECEIVE_BUFFERS), length=st.integers(0, 0xFFFF), dd=_bits, eop=_bits),
-    _any,
+    _any(0xFFFF),
 )
 
 
@@ -340,7 +369,9 @@ _controls = st.sampled_from(
     ]
 )
 _receive_rings = _ring("RD", _RECEIVE_RING, _receive_descriptors)
-_transmit_rings = _ring("TD", _TRANSMIT_RING, _transmit_descriptors)
+_transmit_rings = _ring("TD", _TRANSMIT_RING, _transmit_descriptors(_lengths, 0xFFFF))
+_short_transmit_rings = _ring("TD", _TRANSMIT_RING, _transmit_descriptors(_short, 0x3FF))
+"""No more than the buffer holds, if there is no link."""
 
 
 def _program(parts: list[list[Step]], handler: bool, latencies: tuple[int, int], width: int, seed: int) -> Program:
@@ -384,7 +415,8 @@ register_programs = _programs(
             _arrivals,
             _controls.map(lambda write: [write, REST]),
             _receive_rings,
-            _transmit_rings,
+            _short_transmit_rings,
+            _short_transmit_rings,
         ),
         min_size=5,
         max_size=30,
@@ -408,7 +440,29 @@ _flow_control = st.builds(
     time=st.integers(0, 3),
 )
 _tweaks = st.sampled_from(
-    ("RDTR", "RADV", "RSRPD", "TIDV", "TADV", "ITR", "IMS", "RXCSUM", "VET", "TIPG", "FCRTL", "FCRTH", "FCT", "RDT", "TDT", "RDH", "TDH", "RXDCTL", "TXDCTL", "RCTL", "TCTL")
+    (
+        "RDTR",
+        "RADV",
+        "RSRPD",
+        "TIDV",
+        "TADV",
+        "ITR",
+        "IMS",
+        "RXCSUM",
+        "VET",
+        "TIPG",
+        "FCRTL",
+        "FCRTH",
+        "FCT",
+        "RDT",
+        "TDT",
+        "RDH",
+        "TDH",
+        "RXDCTL",
+        "TXDCTL",
+        "RCTL",
+        "TCTL",
+    )
 ).flatmap(_writes_of)
 
 descriptor_programs = _programs(
@@ -416,7 +470,21 @@ descriptor_programs = _programs(
         lambda control, more, parts: [[control, REST, *more], *parts],
         _controls,
         st.sampled_from([[], [fields("IMS", TXDW=1, TXQE=1, RXT0=1, RXDMT0=1, RXO=1, TXD_LOW=1, SRPD=1)]]),
-        st.lists(_part(_receive_rings, _transmit_rings, _transmit_rings, _arrivals, _arrivals, _floods, _tweaks, _reads, _flow_control), min_size=2, max_size=15),
+        st.lists(
+            _part(
+                _receive_rings,
+                _transmit_rings,
+                _transmit_rings,
+                _arrivals,
+                _arrivals,
+                _floods,
+                _tweaks,
+                _reads,
+                _flow_control,
+            ),
+            min_size=2,
+            max_size=15,
+        ),
     )
 )
 """Random descriptors and rings in odd states, with frames both ways."""
