@@ -24,7 +24,21 @@ from sim.rtl.engine import RtlEngine
 from sim.rtl.port import GmiiPort
 from sim.wire import Direction, Link
 
-__all__ = ["MEMORY_BYTES", "REST", "Arrive", "Program", "Read", "Rest", "Rtl", "Step", "Store", "Write", "microwire"]
+__all__ = [
+    "MEMORY_BYTES",
+    "REST",
+    "Arrive",
+    "Program",
+    "Read",
+    "Rest",
+    "Rtl",
+    "Step",
+    "Store",
+    "Write",
+    "eeprom_write",
+    "fields",
+    "microwire",
+]
 
 MEMORY_BYTES = 1 << 20
 """Host memory, from bus address 0 on."""
@@ -90,7 +104,8 @@ class Program:
 class _Outcome:
     reads: list[tuple[str, int]] = field(default_factory=list)
     causes: list[int] = field(default_factory=list)
-    """What the handler has read from ICR from one rest to the next, together: how often it ran is a matter of cycles."""
+    """What the handler has read from ICR from one rest to the next, together: how often it runs is a matter of cycles.
+    """
     sent: list[bytes] = field(default_factory=list)
     malformed: int = 0
     stuck: bool = False
@@ -126,6 +141,8 @@ class _Machine:
     async def perform(self, steps: Iterable[Step]) -> None:
         bus, outcome = self._bus, self.outcome
         for step in steps:
+            if outcome.stuck:
+                return
             match step:
                 case Write(offset, value):
                     bus.write32(offset, value)
@@ -224,7 +241,7 @@ class Rtl:
         assert modelled == shown
 
     async def _outcome(self, program: Program) -> tuple[_Outcome, npt.NDArray[np.uint8]]:
-        env, state = self._env, self._bench.state
+        state = self._bench.state
         memory = np.zeros(MEMORY_BYTES, np.uint8)
         if self._mapped:
             self._bench.unmap(0)
@@ -286,8 +303,13 @@ def _lasting(offset: int) -> set[int]:
     return {offset} if array or offset in _KEPT else set()
 
 
+def fields(name: str, **values: int) -> Write:
+    """A write of a register: these fields, all others 0."""
+    return Write(BY_NAME[name].offset, BY_NAME[name].value(**values))
+
+
 def microwire(bits: str, *, clocks: int = 0) -> Iterator[Step]:
-    """An instruction to the EEPROM by way of EECD: ``bits``, the start bit first, then ``clocks`` that read a bit each."""
+    """An instruction to the EEPROM by EECD: ``bits``, the start bit first, then ``clocks`` that read a bit each."""
     eecd = BY_NAME["EECD"]
 
     def pins(**levels: int) -> list[Step]:
@@ -324,6 +346,6 @@ def _places(ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> str:
     places = np.flatnonzero(ours != theirs)
     first = int(places[0]) & ~15
     return (
-        f"{len(places)} bytes of memory differ, from {int(places[0]):#x} to {int(places[-1]):#x}; at {first:#x} the model "
-        f"has {bytes(ours[first : first + 64]).hex()}, the RTL {bytes(theirs[first : first + 64]).hex()}"
+        f"{len(places)} bytes of memory differ, from {int(places[0]):#x} to {int(places[-1]):#x}; at {first:#x} "
+        f"the model has {bytes(ours[first : first + 64]).hex()}, the RTL {bytes(theirs[first : first + 64]).hex()}"
     )

@@ -18,7 +18,19 @@ from hw.phy import PHY_ADDRESS
 from hw.registers import BY_NAME, REGISTERS, WINDOW_BYTES, Register
 from sim.model.nic import MAC_ADDRESS
 from tests.hw.frames import make_packet, spoil
-from tests.system.lockstep import MEMORY_BYTES, REST, Arrive, Program, Read, Step, Store, Write, eeprom_write, microwire
+from tests.system.lockstep import (
+    MEMORY_BYTES,
+    REST,
+    Arrive,
+    Program,
+    Read,
+    Step,
+    Store,
+    Write,
+    eeprom_write,
+    fields,
+    microwire,
+)
 
 __all__ = ["descriptor_programs", "register_programs"]
 
@@ -102,11 +114,6 @@ _reads = (
 )
 _holes = st.integers(0, WINDOW_BYTES // 4 - 1).map(lambda word: 4 * word).filter(lambda offset: _at(offset) is None)
 _hole_accesses = st.builds(lambda offset, value: [Write(offset, value), REST, Read(offset)], _holes, _words())
-
-
-def fields(name: str, **values: int) -> Write:
-    """A write of a register: these fields, all others 0."""
-    return Write(BY_NAME[name].offset, BY_NAME[name].value(**values))
 
 
 _resets = st.just([fields("CTRL", RST=1), REST])
@@ -231,17 +238,30 @@ def _descriptors(form: DescriptorFormat, **drawn: SearchStrategy[int]) -> Search
     return st.fixed_dictionaries(drawn).map(lambda values: form.pack(**values))
 
 
-_context = _descriptors(
-    TRANSMIT_CONTEXT,
-    dext=st.just(1),
-    **{name: _octets for name in ("ipcss", "ipcso", "tucss", "tucso")},
-    ipcse=_ends,
-    tucse=_ends,
-    paylen=st.one_of(st.integers(0, 400), st.integers(0, 6000), st.just(0xFFFFF)),
-    hdrlen=st.one_of(st.sampled_from((0, 1, 7, 8, 54, 54, 66, 239, 240, 241, 255)), st.integers(0, 255)),
-    mss=st.one_of(st.sampled_from((0, 1, 8, 100, 536, 1460, 16000, 0xFFFF)), st.integers(0, 400)),
-    **{name: _bits for name in ("tcp", "ip", "rs", "snap", "ide", "dd")},
-    tse=_often,
+def _contexts(paylen: SearchStrategy[int], mss: SearchStrategy[int]) -> SearchStrategy[bytes]:
+    return _descriptors(
+        TRANSMIT_CONTEXT,
+        dext=st.just(1),
+        ipcss=_octets,
+        ipcso=_octets,
+        ipcse=_ends,
+        tucss=_octets,
+        tucso=_octets,
+        tucse=_ends,
+        paylen=paylen,
+        hdrlen=st.one_of(st.sampled_from((0, 1, 7, 8, 54, 54, 66, 239, 240, 241, 255)), st.integers(0, 255)),
+        mss=mss,
+        **dict.fromkeys(("tcp", "ip", "rs", "snap", "ide", "dd"), _bits),
+        tse=_often,
+    )
+
+
+_context = st.one_of(
+    _contexts(
+        st.one_of(st.integers(0, 400), st.integers(0, 6000), st.just(0xFFFFF)),
+        st.one_of(st.sampled_from((0, 100, 536, 1460, 16000, 0xFFFF)), st.integers(60, 400)),
+    ),
+    _contexts(st.integers(0, 60), st.integers(1, 8)),
 )
 
 
@@ -256,7 +276,7 @@ def _legacy(lengths: SearchStrategy[int]) -> SearchStrategy[bytes]:
         eop=_often,
         ifcs=_often,
         rs=_often,
-        **{name: _bits for name in ("ic", "rps", "vle", "ide")},
+        **dict.fromkeys(("ic", "rps", "vle", "ide"), _bits),
         **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
     )
 
@@ -272,7 +292,7 @@ def _data(lengths: SearchStrategy[int]) -> SearchStrategy[bytes]:
         ifcs=_often,
         rs=_often,
         special=st.integers(0, 0xFFFF),
-        **{name: _bits for name in ("tse", "vle", "ide", "ixsm", "txsm")},
+        **dict.fromkeys(("tse", "vle", "ide", "ixsm", "txsm"), _bits),
         **{name: st.sampled_from((0, 0, 1)) for name in ("dd", "ec", "lc")},
     )
 
