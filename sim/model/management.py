@@ -61,7 +61,7 @@ class Management:
         window.on_write |= {"EECD": self._write_eecd, "EERD": self._write_eerd, "MDIC": self._write_mdic}
 
     def reset(self) -> None:
-        """CTRL.RST. EEPROM, PHY and the pins' data outlive it, not the pins' direction; a management frame on its way is
+        """CTRL.RST. EEPROM, PHY and the pins' data outlive it, not their direction; a management frame on its way is
         finished and forgotten."""
         self._show_pins()
         self._eerd_epoch += 1

@@ -81,13 +81,13 @@ _FOUND: dict[str, list[Step]] = {
 @cocotb.test()
 async def found_programs(dut: HierarchyObject) -> None:
     rtl = _rtl(dut)
-    wrong = {}
+    wrong: list[str] = []
     for name, steps in _FOUND.items():
         try:
             await rtl.check(Program(steps))
         except AssertionError as error:
-            wrong[name] = str(error)
-    assert not wrong, wrong
+            wrong.append(f"{name}: {str(error).splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
