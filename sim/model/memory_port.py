@@ -101,13 +101,12 @@ class MemoryPort:
 
     def load(self, cycle: int, address: int, length: int) -> bytes:
         """What is in memory in a cycle; all ones outside of it (a PCI master abort)."""
+        if address + length > self._size:
+            self.bad_reads += 1
+            return b"\xff" * length
         if self._landings:
             self.land(cycle)
-        data = bytes(self._view[address : address + length])
-        if len(data) < length:
-            self.bad_reads += 1
-            data = data.ljust(length, b"\xff")
-        return data
+        return bytes(self._view[address : address + length])
 
     def peek(self, address: int, length: int) -> bytes | None:
         """What memory shows as long as nobody writes; None outside of it, or if a write there is on its way."""
