@@ -151,8 +151,8 @@ class Transmit:
 
     @property
     def active(self) -> bool:
-        """There are descriptors inside."""
-        return self._items > 0
+        """There are descriptors inside, or a frame on its way to the buffer."""
+        return self._items > 0 or bool(self._pending)
 
     # Requester
 
