@@ -32,12 +32,10 @@ class Checkpoint:
     edge: str
     number: int = 0
     since: tuple[str, int] | None = None
-    value: bool = False
-    """What is looked at is not when it is but what (a counter, say)."""
 
     def time(self, seen: Seen) -> int:
         """Raises ``RunFailedError`` if there is no such event."""
-        time = _event(self, seen, self.edge, self.number)[self.value]
+        time = _event(self, seen, self.edge, self.number)[0]
         return time - (_event(self, seen, *self.since)[0] if self.since else 0)
 
 
@@ -72,7 +70,6 @@ CHECKPOINTS = (
     Checkpoint("arbiter_early", "receive in pieces", "rx descriptor 0"),
     Checkpoint("receive_dma_again", "receive in pieces", "rx descriptor 1"),
     Checkpoint("receive_dma_next", "receive without descriptors", "rx descriptor 1"),
-    Checkpoint("receive_read_ahead", "receive too much", "answers", value=True),
     Checkpoint("gather_word", "width 4, transmit", "tx descriptor 0"),
     Checkpoint("segment_chunk", "saturate, long", "tx descriptor 2", since=("tx descriptor 1", 0)),
     Checkpoint("gather_complete", "transmit 60", "tx descriptor 0"),

@@ -106,15 +106,6 @@ async def _receive_many(bench: ProbeBench, **thresholds: int) -> None:
     await bench.look(84 * 20)
 
 
-async def _receive_too_much(bench: ProbeBench) -> None:
-    """More than the buffer holds, without descriptors."""
-    await bench.open()
-    bench.put(64, 690)
-    await bench.wait(84 * 690 + 200)
-    bench.ask("MPC")
-    await bench.wait(200)
-
-
 async def _receive_pieces(bench: ProbeBench) -> None:
     await bench.open(BSIZE=3)
     bench.write("IMS", **_RX)
@@ -250,7 +241,6 @@ PROBES = (
     Probe("receive without descriptors", _receive_without_descriptors),
     Probe("receive many", _receive_many),
     Probe("receive many with thresholds", partial(_receive_many, PTHRESH=16, HTHRESH=4, GRAN=1)),
-    Probe("receive too much", _receive_too_much),
     Probe("receive in pieces", _receive_pieces),
     Probe("receive in groups", _receive_groups),
     *(Probe(f"transmit {length}", partial(_transmit, length=length)) for length in (60, 61, 64, 65, 600)),

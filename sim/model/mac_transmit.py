@@ -116,8 +116,12 @@ class MacTransmit:
         self._head = self._tail = self._head_saved = self._tail_saved = 0
 
     def pointers(self) -> tuple[int, int, int, int, int]:
-        """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets."""
-        return self._head, self._tail, self._head_saved, self._tail_saved, max(len(self._waiting) - 1, 0)
+        """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets. The buffer's reader holds the first
+        word of a packet that waits."""
+        head, saved, packets = self._head, self._head_saved, len(self._waiting)
+        if packets and not (self.busy and self._reading_words):
+            head, saved, packets = (head + 1) % BUFFER_WORDS, head, packets - 1
+        return head, self._tail, saved, self._tail_saved, packets
 
     @property
     def active(self) -> bool:
@@ -211,8 +215,9 @@ class MacTransmit:
             return
         self.busy = False
         self.words -= self._reading_words
-        self._head_saved = self._head
-        self._head = (self._head + self._reading_words) % BUFFER_WORDS
+        if self._reading_words:
+            self._head_saved = self._head
+            self._head = (self._head + self._reading_words) % BUFFER_WORDS
         self._free = self._events.now + self.settings.gap + GAP_OFFSET
         self.tally.add(frame, pause)
         self._on_frame(start, frame)

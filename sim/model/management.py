@@ -61,7 +61,9 @@ class Management:
         window.on_write |= {"EECD": self._write_eecd, "EERD": self._write_eerd, "MDIC": self._write_mdic}
 
     def reset(self) -> None:
-        """CTRL.RST. EEPROM and PHY outlive it; a management frame on its way is finished and forgotten."""
+        """CTRL.RST. EEPROM, PHY and the pins' data outlive it, not their direction; a management frame on its way is
+        finished and forgotten."""
+        self._show_pins()
         self._eerd_epoch += 1
         self._eerd = 0
         if not self._mdic_busy:
@@ -189,6 +191,9 @@ class Management:
             self._pins = self._pins & 0xF0 | _CTRL["SWDPIN"].get(value)
         else:
             self._pins = self._pins & 0x0F | _CTRL_EXT["SDP_DATA"].get(value) << _NIBBLE
+        self._show_pins()
+
+    def _show_pins(self) -> None:
         window = self._window
         direction = _CTRL["SWDPIO"].get(window["CTRL"]) | _CTRL_EXT["SDP_IODIR"].get(window["CTRL_EXT"]) << _NIBBLE
         shown = read_back(data=self._pins, direction=direction, pins=0)

@@ -11,9 +11,11 @@ from typing import NamedTuple, Protocol
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
-__all__ = ["Memory", "MemoryPort", "ReadTimes"]
+__all__ = ["LAST_ADDRESS", "Memory", "MemoryPort", "ReadTimes"]
 
 _WORD = 8
+LAST_ADDRESS = (1 << 64) - 1
+"""Addresses go on from there at 0."""
 
 _READ = 2
 """Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
@@ -122,12 +124,13 @@ class MemoryPort:
         """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
         done = cycle
+        address &= LAST_ADDRESS
         while True:
             piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
             done = self._burst(done, address, data[:piece], step)
             if piece == len(data):
                 return done
-            address, data = address + piece, data[piece:]
+            address, data = address + piece & LAST_ADDRESS, data[piece:]
             done += self._timing.receive_dma_burst
 
     first_word = _WRITE

@@ -486,6 +486,8 @@ class Nic:
             destination=self._control_address(),
             source=self._station(),
         )
+        settings = self.flow_control.settings
+        self.receive.watched_fill = settings.rth if settings.tfce else 0
         self.flow_control.look()
 
     # Link

@@ -96,7 +96,7 @@ class FlowControl:
             self._stopped = True
             self._want(xon=False)
         elif not above and (fill <= settings.rtl or not settings.tfce):
-            if self._stopped and settings.xone and fill <= settings.rtl:
+            if self._stopped and settings.tfce and settings.xone:
                 self._want(xon=True)
             self._stopped = False
 

@@ -25,11 +25,14 @@ BUFFER_WORDS = 6144
 
 _LINE_PREAMBLE = PREAMBLE_BYTES + 1
 _GAP = 12
+_WORD = 8
 _WORD_CYCLES = 5
 """Cycles that a word takes at the filter and the checksum."""
 _FIRST_WORD = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
+_STAGES = 5
+"""Words of a frame that the buffer's reader and the DMA engine hold while there is no descriptor."""
 GOOD_RESIDUE = 0x2144DF1C
 """CRC-32 over a frame with its FCS, if that is right."""
 
@@ -132,10 +135,16 @@ class Receive:
         self._enabled_before = False
         self._enabled_since = 0
         self._queue: deque[_Stored] = deque()
-        self.fill = 0
-        """Words of the buffer in use."""
+        self._words = 0
+        """Of the frames in the buffer, that at hand among them."""
+        self._arriving = 0
+        """Words of the frame that comes in."""
+        self.watched_fill = 0
+        """Fill that is to be told of as soon as it is reached; 0 is none."""
         self._current: _Stored | None = None
         self._done = 0
+        self._gone = 0
+        """Words of the frame at hand that are in buffers of the host."""
         self._first = False
         self._waiting_for_descriptor = False
         self._waiting_used: Used | None = None
@@ -143,7 +152,23 @@ class Receive:
 
     def pointers(self) -> tuple[int, int, int, int, int]:
         """``hw.interfaces.BufferPointers``: head, tail, both saved ones, packets."""
-        return self._head, self._tail, self._head_saved, self._tail_saved, len(self._queue)
+        current = self._current
+        if current is None:
+            return self._head, self._tail, self._head_saved, self._tail_saved, len(self._queue)
+        head, saved, packets = (self._head + self._taken()) % BUFFER_WORDS, self._head, len(self._queue)
+        if packets and current.words - self._gone < _STAGES - 1:
+            # So short that the reader has begun the next.
+            head, saved, packets = (head + 1) % BUFFER_WORDS, head, packets - 1
+        return head, self._tail, saved, self._tail_saved, packets
+
+    def _taken(self) -> int:
+        """Words of the frame at hand that have left the buffer, its word of information among them."""
+        return min(1 + self._gone + _STAGES, self._current.words) if self._current else 0
+
+    @property
+    def fill(self) -> int:
+        """Words of the buffer in use, those of a frame that comes in among them."""
+        return self._words - self._taken() + self._arriving
 
     def enable(self, on: bool) -> None:
         """RCTL.EN and the link; counts at a frame's first word."""
@@ -170,7 +195,14 @@ class Receive:
         arrivals.append((decided if decided > searched else searched, begin, frame))
         if len(arrivals) == 1:
             self._events.at(arrivals[0][0], self._next, self._epoch)
+        if self.watched_fill:
+            self._events.at(begin, self._begin_arrival, self._epoch, length)
         return begin
+
+    def _begin_arrival(self, epoch: int, length: int) -> None:
+        words = self.watched_fill - self.fill
+        if epoch == self._epoch and 0 < words <= length >> 3:
+            self._events.at(self._events.now + _FIRST_WORD + _WORD * words, self._come_in, epoch, words)
 
     def _next(self, epoch: int) -> None:
         """It is decided on a frame that has come."""
@@ -201,6 +233,21 @@ class Receive:
     def _decide(self, begin: int, frame: bytes) -> None:
         if not frame:
             return
+        # It takes room whatever is decided, its FCS too.
+        words = len(strip(frame, self.filter.settings.vet) if self.strip_tag else frame) + 7 >> 3
+        self._come_in(self._epoch, words)
+        self._arriving = 0
+        self._decide_on(begin, frame, words)
+        self._on_fill()
+
+    def _come_in(self, epoch: int, words: int) -> None:
+        """So many words of a frame have come."""
+        if epoch == self._epoch and words:
+            self._arriving = 0
+            self._arriving = max(min(words, BUFFER_WORDS - 2 - self.fill), 0)
+            self._on_fill()
+
+    def _decide_on(self, begin: int, frame: bytes, words: int) -> None:
         crc_error = zlib.crc32(frame) != GOOD_RESIDUE
         enabled = self.enabled_for(begin)
         self._on_decided(frame, crc_error, enabled)
@@ -215,16 +262,15 @@ class Receive:
             self.tally.add(verdict, length, lost=False, no_buffer=False)
             return
         stored = self._store(frame, verdict)
-        if self.fill + stored.words >= BUFFER_WORDS + self._timing.receive_read_ahead:
+        if self.fill + words + 1 >= BUFFER_WORDS:
             self.tally.add(verdict, length, lost=True, no_buffer=no_buffer)
             self._on_lost()
             return
         self.tally.add(verdict, length, lost=False, no_buffer=no_buffer)
         self._queue.append(stored)
-        self.fill += stored.words
+        self._words += stored.words
         self._tail_saved = self._tail
         self._tail = (self._tail + stored.words) % BUFFER_WORDS
-        self._on_fill()
         if self._current is None and len(self._queue) == 1:
             self._begin(self._epoch)
 
@@ -261,7 +307,7 @@ class Receive:
         if epoch != self._epoch or self._current is not None or not self._queue:
             return
         self._current = self._queue.popleft()
-        self._done = 0
+        self._done = self._gone = 0
         self._first = True
         self._want(0)
 
@@ -334,10 +380,11 @@ class Receive:
         current = self._current
         assert current is not None
         if not used.event:
+            self._gone = self._done // _WORD
             self._want(self._timing.receive_dma_again)
             return
         self.stored_bytes = len(current.data)
-        self.fill -= current.words
+        self._words -= current.words
         self._head_saved = self._head
         self._head = (self._head + current.words) % BUFFER_WORDS
         self._on_fill()

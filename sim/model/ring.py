@@ -8,7 +8,7 @@ from hw.descriptors import DESCRIPTOR_BYTES
 from hw.ring import bursts, fetch
 from hw.thresholds import ON_CHIP, threshold
 from sim.model.events import Events
-from sim.model.memory_port import MemoryPort
+from sim.model.memory_port import LAST_ADDRESS, MemoryPort
 from sim.model.timing import Timing
 
 __all__ = ["Prefetch", "Ring"]
@@ -161,6 +161,7 @@ class Prefetch:
             return
         now, ring = self._events.now, self._ring
         address, length = waiting.pop(0)
+        address &= LAST_ADDRESS
         count = length // DESCRIPTOR_BYTES
         times = self._port.request(now, address, length)
         self._events.at(times.first, self._answer, epoch, self._following, address, length, times.last)

@@ -62,8 +62,6 @@ class Timing:
     """From a frame's end on the wire to the descriptor being taken, if there is one."""
     receive_search: int
     """From the first two words on the wire to that at the earliest: the filter's search."""
-    receive_read_ahead: int
-    """Words of frames that find room although the buffer is full: what the reader holds."""
     receive_dma_request: int
     """From the descriptor to the request to write data."""
     receive_dma_burst: int

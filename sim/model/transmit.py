@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hw.interfaces import MAX_BURST_BYTES
+from hw.transmit.checksum import insert_checksums
 from hw.transmit.gather import Context, Packet, PacketGatherer, PacketOptions
 from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
-from hw.transmit.segment import segment, segment_frame
+from hw.transmit.segment import segment_frame
 from sim.model.events import Events
 from sim.model.mac_transmit import MacTransmit, Outgoing
-from sim.model.memory_port import MemoryPort
+from sim.model.memory_port import LAST_ADDRESS, MemoryPort
 from sim.model.ring import Prefetch
 from sim.model.timing import Timing
 from sim.model.write_back import Used, WriteBack
@@ -27,6 +28,11 @@ _REMEMBERED = 256
 _EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
 """Of a descriptor's upper half."""
 _DD_BYTE = 12
+
+
+def _words(packet: Outgoing) -> int:
+    """Words of the buffer that a packet takes, or has taken before it is found too long and dropped."""
+    return len(packet.data[:MAX_PACKET_BYTES]) + 7 >> 3
 
 
 @dataclass(slots=True)
@@ -145,8 +151,8 @@ class Transmit:
 
     @property
     def active(self) -> bool:
-        """There are descriptors inside."""
-        return self._items > 0
+        """There are descriptors inside, or a frame on its way to the buffer."""
+        return self._items > 0 or bool(self._pending)
 
     # Requester
 
@@ -218,7 +224,7 @@ class Transmit:
                 self._ahead.append(burst)
         if not burst.known or len(self._inbox) == 1:
             self._await(burst)
-        item.address += length
+        item.address = item.address + length & LAST_ADDRESS
         if item.left:
             self._events.at(now + self._timing.requester_burst, self._ask, epoch)
         else:
@@ -287,8 +293,7 @@ class Transmit:
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
-        words = len(self._pending[0].data) + 7 >> 3
-        room = self._mac.room_at(words)
+        room = self._mac.room_at(_words(self._pending[0]))
         if room is None:
             return False
         self._time = max(self._time, room)
@@ -387,8 +392,7 @@ class Transmit:
         if cutting.number * context.mss >= context.paylen:
             cutting.over = True
             self._on_segmented()
-        if len(frame) <= MAX_PACKET_BYTES:
-            self._commit(ready, frame, options)
+        self._commit(ready, frame, options)
         if not cutting.over:
             self._time += self._timing.segment_drain
             self._begin_frame(cutting)
@@ -410,7 +414,8 @@ class Transmit:
             if not cutting.over:
                 self._on_cut_short()
             return
-        for frame in segment(packet.context, packet.options, bytes(self._data)):
+        if self._data:
+            frame = insert_checksums(packet.context, packet.options, bytes(self._data))
             self._commit(self._time + self._timing.segment_plain, frame, packet.options)
 
     def _complete(self, epoch: int) -> None:
@@ -468,7 +473,8 @@ class Transmit:
         packet = self._pending.popleft()
         if self._cutting is None or now > self._ready:
             self._time = max(self._time, now + self._timing.segment_resume)
-        self._mac.put(packet)
+        if len(packet.data) <= MAX_PACKET_BYTES:
+            self._mac.put(packet)
         self._go_on()
 
     def _room_at(self) -> int | None:
@@ -476,7 +482,7 @@ class Transmit:
         slot = self._mac.slot_at()
         if slot is None:
             return None
-        room = self._mac.room_at(len(self._pending[0].data) + 7 >> 3)
+        room = self._mac.room_at(_words(self._pending[0]))
         return room if room is None or room > slot else slot
 
     def room(self) -> None:

@@ -1,5 +1,8 @@
 """What takes frames in one step, or looks bytes up ahead, shows the same as the events that it stands for."""
 
+import bisect
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +75,7 @@ _RING, _BUFFER, _LENGTH = 0x10000, 0x20000, 1500
 _FRAMES = 8
 
 
-def _sent(writes: list[tuple[int, int, int]], *, batch: bool) -> list[tuple[int, bytes]]:
+def _sent(writes: list[tuple[int, int, int]], *, batch: bool, frames: int = _FRAMES) -> list[tuple[int, bytes]]:
     """What goes out, and when, while software writes to the buffers of frames that are being sent: after how many ns,
     where, and what."""
     env = EventEngine(seed=1)
@@ -86,7 +89,7 @@ def _sent(writes: list[tuple[int, int, int]], *, batch: bool) -> list[tuple[int,
         ctrl, tctl = BY_NAME["CTRL"], BY_NAME["TCTL"]
         bus.write32(ctrl.offset, ctrl.value(SLU=1, ASDE=1, FD=1))
         await env.sleep(100_000)
-        for number in range(_FRAMES):
+        for number in range(frames):
             address = _BUFFER + 2048 * number
             bus.memory.write(address, bytes([number]) * _LENGTH)
             raw = TRANSMIT_LEGACY.pack(address=address, length=_LENGTH, eop=1, ifcs=1, rs=1)
@@ -94,7 +97,7 @@ def _sent(writes: list[tuple[int, int, int]], *, batch: bool) -> list[tuple[int,
         bus.write32(BY_NAME["TDBAL"].offset, _RING)
         bus.write32(BY_NAME["TDLEN"].offset, 16 * 16)
         bus.write32(tctl.offset, tctl.value(EN=1, PSP=1))
-        bus.write32(BY_NAME["TDT"].offset, _FRAMES)
+        bus.write32(BY_NAME["TDT"].offset, frames)
         for pause, place, octet in writes:
             await env.sleep(pause)
             bus.memory.write(_BUFFER + place, bytes([octet]) * 8)
@@ -116,3 +119,21 @@ def test_memory_that_changes_under_way(writes: list[tuple[int, int, int]]) -> No
     sent = _sent(writes, batch=True)
     assert len(sent) == _FRAMES
     assert sent == _sent(writes, batch=False)
+
+
+@pytest.mark.parametrize("place", [0, 512, 1024])
+@pytest.mark.parametrize("number", [0, 12])
+def test_memory_that_changes_in_the_very_cycle(number: int, place: int) -> None:
+    """A write to the bytes of each burst of a frame, at every nanosecond around that from which it comes too late.
+    Those of the last frame wait for room in the transmit buffer."""
+
+    def octet(pause: int, *, batch: bool) -> int:
+        sent = _sent([(pause, 2048 * number + place, 0xAA)], batch=batch, frames=number + 1)
+        return sent[number][1][place]
+
+    late = bisect.bisect(range(200_000), 0, key=lambda pause: octet(pause, batch=False) == number)
+    assert 0 < late < 200_000
+    around = range(late - 20, late + 20)
+    shown = [octet(pause, batch=False) for pause in around]
+    assert shown == [0xAA if pause < late else number for pause in around]
+    assert [octet(pause, batch=True) for pause in around] == shown

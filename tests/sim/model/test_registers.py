@@ -69,7 +69,12 @@ def test_a_hole_reads_0() -> None:
 
 @pytest.mark.parametrize("offset", [1, 2, 0x20000, -4, 0xFFFFF])
 def test_odd_offsets_are_refused(offset: int) -> None:
-    bus = _bus(EventEngine(seed=1))
-    with pytest.raises(ValueError, match="aligned to 4 bytes and below 0x20000 is allowed") as error:
+    env = EventEngine(seed=1)
+    bus = _bus(env)
+
+    async def run() -> None:
         bus.write32(offset, 0)
+
+    with pytest.raises(ValueError, match="aligned to 4 bytes and below 0x20000 is allowed") as error:
+        env.run(run())
     assert "\n" not in str(error.value)

@@ -1,0 +1,351 @@
+"""Plays one program on the RTL and on the model, in the same process, and compares what software and the wire see.
+
+A program is what a processor and a far end do: they access registers, write to memory, send frames, and wait until
+the NIC is at rest. Each begins with the NIC as after power-up.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from driver.bus import Bus
+from hw.eeprom import image
+from hw.registers import BY_NAME, REGISTERS
+from sim.costs import IDEAL
+from sim.engine import EventEngine, Scheduler
+from sim.host import HostCpu
+from sim.model.bus import ModelBus, ModelPort
+from sim.model.nic import MAC_ADDRESS
+from sim.rtl.bus import RtlBus
+from sim.rtl.engine import RtlEngine
+from sim.rtl.port import GmiiPort
+from sim.wire import Direction, Link
+
+__all__ = [
+    "MEMORY_BYTES",
+    "REST",
+    "Arrive",
+    "Program",
+    "Read",
+    "Rest",
+    "Rtl",
+    "Step",
+    "Store",
+    "Write",
+    "eeprom_write",
+    "fields",
+    "microwire",
+]
+
+MEMORY_BYTES = 1 << 20
+"""Host memory, from bus address 0 on."""
+
+_LOOK = 2_000
+_LONGEST = 5_000_000
+"""Nanoseconds: between two looks whether the NIC is at rest, and after which it is stuck."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A posted write of a register."""
+
+    offset: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """A read of a register."""
+
+    offset: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """Software writes to memory."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Arrive:
+    """A frame with FCS, right or wrong, comes from the wire, behind those that came before."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Wait until nothing goes on any more in the NIC."""
+
+
+Step = Write | Read | Store | Arrive | Rest
+
+REST = Rest()
+
+
+@dataclass(frozen=True)
+class Program:
+    """``handler``: interrupts are served, by a read of ICR. Latencies are in nanoseconds, the width of the bus in bytes
+    per cycle."""
+
+    steps: list[Step]
+    handler: bool = False
+    read_latency: int = 160
+    write_latency: int = 80
+    width: int = 8
+
+
+@dataclass
+class _Outcome:
+    reads: list[tuple[str, int]] = field(default_factory=list)
+    causes: list[int] = field(default_factory=list)
+    """What the handler has read from ICR from one rest to the next, together: how often it runs is a matter of cycles.
+    """
+    sent: list[bytes] = field(default_factory=list)
+    malformed: int = 0
+    stuck: bool = False
+    """The NIC did not come to rest."""
+    bad_reads: int = 0
+    bad_writes: int = 0
+    dma_bytes: tuple[int, int] = (0, 0)
+
+
+class _Machine:
+    """One back end with a processor and a far end around it."""
+
+    def __init__(self, env: Scheduler, bus: Bus, link: Link, at_rest: Callable[[], bool]) -> None:
+        self._env = env
+        self._bus = bus
+        self._link = link
+        self._at_rest = at_rest
+        self._wire_free = env.now
+        self.outcome = _Outcome(causes=[0])
+        link.taps.append(self._tap)
+
+    def _tap(self, direction: Direction, start: int, frame: bytes) -> None:
+        if direction is self._link.a_to_b:
+            self.outcome.sent.append(frame)
+
+    async def play(self, program: Program) -> None:
+        if program.handler:
+            self._bus.request_irq(self._handle)
+        await self.perform([REST, *program.steps, REST])
+        self._bus.free_irq()
+        await self.perform([Read(offset) for offset in _SNAPSHOT])
+
+    async def perform(self, steps: Iterable[Step]) -> None:
+        bus, outcome = self._bus, self.outcome
+        for step in steps:
+            if outcome.stuck:
+                return
+            match step:
+                case Write(offset, value):
+                    bus.write32(offset, value)
+                case Read(offset):
+                    outcome.reads.append((_name(offset), await bus.read32(offset)))
+                case Store(address, data):
+                    bus.memory.write(address, data)
+                case Arrive(frame):
+                    self._wire_free = self._link.b_to_a.send(frame)
+                case Rest():
+                    await self._rest()
+
+    async def _rest(self) -> None:
+        self.outcome.causes.append(0)
+        env = self._env
+        end = env.now + _LONGEST
+        await env.sleep(max(self._wire_free + self._link.b_to_a.delay - env.now, 0) + _LOOK)
+        while not self._at_rest():
+            if env.now > end:
+                self.outcome.stuck = True
+                return
+            await env.sleep(_LOOK)
+
+    async def _handle(self) -> None:
+        causes = await self._bus.read32(BY_NAME["ICR"].offset)
+        self.outcome.causes[-1] |= causes
+
+
+def _name(offset: int) -> str:
+    return _NAMES.get(offset, f"{offset:#07x}")
+
+
+_NAMES = {
+    offset: register.name if register.count == 1 else f"{register.name}[{number}]"
+    for register in REGISTERS
+    for number, offset in enumerate(register.offsets())
+}
+_SNAPSHOT = [register.offset for register in REGISTERS if register.count == 1]
+
+
+def model_outcome(program: Program) -> tuple[_Outcome, npt.NDArray[np.uint8], list[int]]:
+    """What comes of a program on the model, memory at its end, and what the EEPROM holds then."""
+    env = EventEngine(seed=1)
+    cpu = HostCpu(env, _costs(program))
+    link = Link(env)
+    bus = ModelBus(env, cpu, memory_bytes=MEMORY_BYTES)
+    ModelPort(bus, outgoing=link.a_to_b, incoming=link.b_to_a)
+
+    def at_rest() -> bool:
+        bus.synchronise()
+        return bus.events.due() is None and bus.nic.port.next_landing() is None
+
+    machine = _Machine(env, bus, link, at_rest)
+    env.run(machine.play(program))
+    port, outcome = bus.nic.port, machine.outcome
+    outcome.bad_reads, outcome.bad_writes = port.bad_reads, port.bad_writes
+    outcome.dma_bytes = port.read_bytes, port.write_bytes
+    return outcome, bus.memory.array, bus.nic.management.words
+
+
+def _costs(program: Program) -> Any:
+    return replace(
+        IDEAL,
+        mmio_read_latency=160,
+        mmio_write_latency=80,
+        dma_read_latency=program.read_latency,
+        dma_write_latency=program.write_latency,
+        dma_width=program.width,
+    )
+
+
+class Rtl:
+    """The Verilated NIC, for one program after another."""
+
+    def __init__(self, env: RtlEngine) -> None:
+        self._env = env
+        self._bench = env.bench
+        self._bench.unmap(0)
+        self._mapped = False
+        self._words = image(MAC_ADDRESS)
+        """What the EEPROM holds."""
+        self._written: set[int] = set()
+        """Elements of arrays that software has written: they outlive every reset."""
+
+    async def check(self, program: Program) -> None:
+        """Raises ``AssertionError`` if the model does not do what the RTL does."""
+        shown, memory = await self._env.run(self._outcome(program))
+        modelled, model_memory, words = model_outcome(program)
+        self._words = words if modelled == shown else [_UNKNOWN] * len(words)
+        if modelled.stuck and shown.stuck:
+            return  # an XOFF frame that is sent again and again
+        assert modelled.reads == shown.reads, _differences(modelled.reads, shown.reads)
+        assert modelled.causes == shown.causes
+        assert modelled.sent == shown.sent
+        assert np.array_equal(model_memory, memory), _places(model_memory, memory)
+        assert modelled == shown
+
+    async def _outcome(self, program: Program) -> tuple[_Outcome, npt.NDArray[np.uint8]]:
+        state = self._bench.state
+        memory = np.zeros(MEMORY_BYTES, np.uint8)
+        if self._mapped:
+            self._bench.unmap(0)
+        self._bench.map(0, memory, writable=True)
+        self._bench.memory = memory
+        self._mapped = True
+        machine, port = self._machine(program)
+        await self._restart(machine)
+        machine, port = self._machine(program)
+        state.bad_reads = state.bad_writes = state.read_bytes = state.write_bytes = 0
+        for step in program.steps:
+            if isinstance(step, Write):
+                self._written |= _lasting(step.offset)
+        await machine.play(program)
+        outcome = machine.outcome
+        outcome.malformed = port.malformed
+        outcome.bad_reads, outcome.bad_writes = state.bad_reads, state.bad_writes
+        outcome.dma_bytes = state.read_bytes, state.write_bytes
+        return outcome, memory
+
+    def _machine(self, program: Program) -> tuple[_Machine, GmiiPort]:
+        env, state = self._env, self._bench.state
+        env.observers.clear()
+        link = Link(env)
+        bus = RtlBus(env, HostCpu(env, _costs(program)))
+        port = GmiiPort(env, outgoing=link.a_to_b, incoming=link.b_to_a)
+        return _Machine(env, bus, link, lambda: bool(state.rest)), port
+
+    async def _restart(self, machine: _Machine) -> None:
+        """As after power-up."""
+        state = self._bench.state
+        state.reset, state.rest = 1, 0
+        await machine.perform([REST])
+        steps: list[Step] = [Write(offset, 0) for offset in sorted(self._written - _KEPT)]
+        if self._written & _PHY:
+            steps += [Write(_CTRL.offset, _CTRL.value(PHY_RST=1)), Write(_CTRL.offset, 0), REST]
+        if self._written & _EEPROM:
+            for number, (word, now) in enumerate(zip(image(MAC_ADDRESS), self._words, strict=True)):
+                if word != now:
+                    steps += eeprom_write(number, word)
+        if steps:
+            await machine.perform([*steps, REST])
+            state.reset, state.rest = 1, 0
+            await machine.perform([REST])
+        self._written.clear()
+
+
+_CTRL = BY_NAME["CTRL"]
+_EEPROM, _PHY = {BY_NAME["EECD"].offset}, {BY_NAME["MDIC"].offset}
+_KEPT = _EEPROM | _PHY
+_UNKNOWN = -1
+
+
+def _lasting(offset: int) -> set[int]:
+    """What outlives a reset of what a write of a register may change."""
+    if offset == BY_NAME["WUC"].offset:
+        return {*BY_NAME["WUPM"].offsets()}
+    array = any(offset in register.offsets() for register in REGISTERS if register.count > 1)
+    return {offset} if array or offset in _KEPT else set()
+
+
+def fields(name: str, **values: int) -> Write:
+    """A write of a register: these fields, all others 0."""
+    return Write(BY_NAME[name].offset, BY_NAME[name].value(**values))
+
+
+def microwire(bits: str, *, clocks: int = 0) -> Iterator[Step]:
+    """An instruction to the EEPROM by EECD: ``bits``, the start bit first, then ``clocks`` that read a bit each."""
+    eecd = BY_NAME["EECD"]
+
+    def pins(**levels: int) -> list[Step]:
+        # Twice: they stay for at least 4 cycles.
+        return [Write(eecd.offset, eecd.value(REQ=1, **levels))] * 2
+
+    yield from pins()
+    yield from pins(CS=1)
+    for bit in [*map(int, bits), *[0] * clocks]:
+        yield from pins(CS=1, DI=bit)
+        yield from pins(CS=1, DI=bit, SK=1)
+        if clocks:
+            yield Read(eecd.offset)
+    yield from pins(CS=1)
+    yield from pins()
+
+
+def eeprom_write(number: int, word: int) -> Iterator[Step]:
+    """Write a word of the EEPROM."""
+    yield from microwire("100110000")
+    yield from microwire(f"101{number:06b}{word:016b}")
+
+
+def _differences(ours: list[tuple[str, int]], theirs: list[tuple[str, int]]) -> str:
+    return "; ".join(
+        f"read {place} of {name}: model {mine:08x}, RTL {other:08x}"
+        for place, ((name, mine), (_, other)) in enumerate(zip(ours, theirs, strict=True))
+        if mine != other
+    )
+
+
+def _places(ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> str:
+    """Where memory differs, by the first few runs of bytes."""
+    places = np.flatnonzero(ours != theirs)
+    first = int(places[0]) & ~15
+    return (
+        f"{len(places)} bytes of memory differ, from {int(places[0]):#x} to {int(places[-1]):#x}; at {first:#x} "
+        f"the model has {bytes(ours[first : first + 64]).hex()}, the RTL {bytes(theirs[first : first + 64]).hex()}"
+    )

@@ -1,0 +1,95 @@
+"""The model does what the RTL does whatever software writes, into any register and as any descriptor."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cocotb
+import pytest
+from cocotb.handle import HierarchyObject, LogicObject
+
+from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
+from hw.mac.fcs import append_fcs
+from hw.registers import BY_NAME
+from sim.model.nic import MAC_ADDRESS
+from sim.rtl import build
+from sim.rtl.engine import RtlEngine
+from sim.rtl.shared import Bench
+from sim.rtl.simulator import run_module
+from tests.hw.explore import explore
+from tests.system.lockstep import REST, Arrive, Program, Rtl, Step, Store, Write, fields
+from tests.system.programs import descriptor_programs, register_programs
+
+_EXAMPLES = 60
+_RING, _BUFFER = 0x10000, 0x40000
+_LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
+_ON = fields("TCTL", EN=1)
+
+
+def _rtl(dut: HierarchyObject) -> Rtl:
+    wake = dut.wake
+    assert isinstance(wake, LogicObject)
+    return Rtl(RtlEngine(Bench(), wake, seed=1))
+
+
+@cocotb.test()
+async def any_registers(dut: HierarchyObject) -> None:
+    await explore(register_programs, _rtl(dut).check, examples=_EXAMPLES)
+
+
+@cocotb.test()
+async def any_descriptors(dut: HierarchyObject) -> None:
+    await explore(descriptor_programs, _rtl(dut).check, examples=_EXAMPLES)
+
+
+def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
+    """Frames of one descriptor each, by their buffers' addresses and lengths."""
+    for number, (address, length) in enumerate(buffers):
+        raw = TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1)
+        yield Store(_RING + DESCRIPTOR_BYTES * number, raw)
+    yield fields("TDBAL", BASE=_RING >> 4)
+    yield Write(BY_NAME["TDLEN"].offset, 0x100)
+    yield fields("TDT", TAIL=len(buffers))
+    yield REST
+
+
+def _flood(octets: int, count: int) -> list[Step]:
+    """More frames than the receive buffer holds, without a descriptor."""
+    frame = append_fcs(MAC_ADDRESS + bytes(octets - len(MAC_ADDRESS) - 4))
+    return [_LINK, REST, fields("RCTL", EN=1), REST, *[Arrive(frame)] * count, REST]
+
+
+_FOUND: dict[str, list[Step]] = {
+    "the pins' direction is reset": [fields("CTRL", SWDPIN=15, SWDPIO=15, RST=1), REST],
+    "a frame waits for the link": [_ON, *_transmit((_BUFFER, 100), (_BUFFER, 60))],
+    "a frame that is too long waits for room": [_ON, *_transmit((_BUFFER, 150), (_BUFFER, 16289))],
+    "a buffer goes on at address 0": [_LINK, _ON, REST, *_transmit(((1 << 64) - 60, 100))],
+    "a pause frame is none of the buffer's": [
+        *(_LINK, REST, _ON, *_transmit((_BUFFER, 100))),
+        *(fields("TCTL", EN=1, SWXOFF=1), REST),
+    ],
+    "the receive buffer's reader holds six words": _flood(224, 214),
+    "the last frame does not fit": _flood(192, 250),
+    "a dropped frame fills the buffer, too": [
+        *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), _ON, fields("FCRTL", XONE=1), fields("FCRTH", RTH=4), REST),
+        *(Arrive(append_fcs(bytes(60))), REST),
+    ],
+}
+"""What random programs have found."""
+
+
+@cocotb.test()
+async def found_programs(dut: HierarchyObject) -> None:
+    rtl = _rtl(dut)
+    wrong: list[str] = []
+    for name, steps in _FOUND.items():
+        try:
+            await rtl.check(Program(steps))
+        except AssertionError as error:
+            wrong.append(f"{name}: {str(error).splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.rtl
+def test_any_program(tmp_path: Path) -> None:
+    run_module(build.bench(), __name__, tmp_path)
