@@ -13,6 +13,7 @@ from sim.engine import DeadlockError, EventEngine, Task
 from sim.host import IDEAL, HostCpu
 from sim.packetdrill.calls import LOCAL_PORT, Calls, describe
 from sim.packetdrill.comparison import compare
+from sim.packetdrill.flow import Flow, NeverSentError
 from sim.packetdrill.information import variables
 from sim.packetdrill.parser import parse
 from sim.packetdrill.script import (
@@ -23,7 +24,6 @@ from sim.packetdrill.script import (
     IcmpPacket,
     Script,
     ScriptError,
-    TcpOption,
     TcpPacket,
     TimeKind,
     UdpPacket,
@@ -88,31 +88,6 @@ class _MismatchError(Exception):
     """The stack has not done what the script says."""
 
 
-class _Flow:
-    """Numbers of the script's connection and of the wire."""
-
-    def __init__(self, local_port: int, remote_port: int) -> None:
-        self.local_port = local_port
-        self.remote_port = remote_port
-        self.local_isn: int | None = None
-        """On the wire, of the script's number ``script_isn``."""
-        self.script_isn = 0
-        self.remote_isn: int | None = None
-        """The same in both."""
-        self.timestamps: dict[int, int] = {}
-        """TSval of the stack: the script's to the wire's."""
-        self.first: tuple[int, int] | None = None
-
-    def local_offset(self, *, syn: bool) -> int:
-        """From the script's numbers of the stack's side to the wire's. A script gives those of SYN as they are, all
-        others relative to them."""
-        return 0 if self.local_isn is None else self.local_isn - self.script_isn * syn & _MASK
-
-    def remote_offset(self, *, syn: bool) -> int:
-        """The same of the peer's."""
-        return 0 if syn else self.remote_isn or 0
-
-
 def run(path: Path, profile: Profile) -> Result:
     """Run a script file. Raises ``OSError`` if it cannot be read."""
     text = path.read_text(errors="replace")
@@ -161,7 +136,7 @@ class _Player:
             neighbour.set_permanent(GATEWAY_MAC)
         self._stack.add_route("::" if ipv6 else "0.0.0.0", 0, addresses.gateway)
         self._calls = Calls(env, self._stack, addresses)
-        self._flow: _Flow | None = None
+        self._flow: Flow | None = None
         self._flows = 0
         self._blocked: tuple[Event, Task[Any], int] | None = None
         """A call that waits, and when it is to return."""
@@ -297,22 +272,12 @@ class _Player:
         if "S" in packet.flags and "." not in packet.flags and not same and not self._opening():
             self._flows += 1
             local = packet.destination_port or LOCAL_PORT
-            self._flow = _Flow(local, packet.source_port or _CLIENT_PORT + self._flows)
+            self._flow = Flow(local, packet.source_port or _CLIENT_PORT + self._flows)
         flow = self._known_flow()
-        syn = "S" in packet.flags
-        if syn and flow.remote_isn is None:
-            flow.remote_isn = packet.sequence
-        offset = flow.local_offset(syn=syn)
-        options = tuple(self._live(option, flow, packet) for option in packet.options or ())
-        acknowledgment = packet.acknowledgment
-        if acknowledgment is None and "." in packet.flags:
-            acknowledgment = 0
-        live = replace(
-            packet,
-            sequence=packet.sequence + flow.remote_offset(syn=syn) & _MASK,
-            acknowledgment=None if acknowledgment is None else acknowledgment + offset & _MASK,
-            options=options,
-        )
+        try:
+            live = flow.to_wire(packet, scaled="tcp_ts_ecr_scaled" in self._script.options)
+        except NeverSentError as error:
+            raise _MismatchError(str(error)) from None
         self._device.inject(encode_tcp(self._addresses, live, flow.remote_port, flow.local_port))
 
     def _opening(self) -> bool:
@@ -321,25 +286,10 @@ class _Player:
         connection = socket.connection if socket is not None else None
         return self._flow is not None and connection is not None and connection.state.name == "SYN_SENT"
 
-    def _known_flow(self) -> _Flow:
+    def _known_flow(self) -> Flow:
         if self._flow is None:
             raise UnsupportedError("a packet before any connection")
         return self._flow
-
-    def _live(self, option: TcpOption, flow: _Flow, packet: TcpPacket) -> TcpOption:
-        if option.name == "sack":
-            offset = flow.local_offset(syn=False)
-            return TcpOption("sack", tuple(edge + offset & _MASK for edge in option.values))
-        if option.name == "TS" and "." in packet.flags:
-            value, echo = option.values
-            if echo in flow.timestamps:
-                echo = flow.timestamps[echo]
-            elif flow.first is not None and "tcp_ts_ecr_scaled" in self._script.options:
-                echo = echo - flow.first[0] + flow.first[1] & _MASK
-            elif flow.first is not None or echo:
-                raise _MismatchError(f"no packet with TS val {echo} has been sent")
-            return TcpOption("TS", (value, echo))
-        return option
 
     # Packets out
 
@@ -352,9 +302,9 @@ class _Player:
         sent = await self._sent(event, expected, before)
         flow = self._known_flow()
         packet = sent.packet
-        if "S" in expected.flags and "S" in packet.flags and flow.local_isn != packet.sequence:
-            flow.local_isn, flow.script_isn = packet.sequence, expected.sequence
-        actual = self._relative(packet, flow, expected)
+        if "S" in expected.flags and "S" in packet.flags:
+            flow.sent_syn(packet.sequence, expected.sequence)
+        actual = flow.to_script(packet, expected)
         self._check_time(event, sent.time, before, actual)
         if difference := compare(expected, actual, push=self._profile.push, slack=self._clock_slack()):
             raise _MismatchError(self._beside(event, sent.time, actual, difference))
@@ -369,7 +319,7 @@ class _Player:
             return
         local_port, remote_port = connection.key.local_port, connection.key.remote_port
         if self._flow is None or self._flow.local_port != local_port:
-            self._flow = _Flow(local_port, remote_port)
+            self._flow = Flow(local_port, remote_port)
 
     async def _sent(self, event: Event, expected: TcpPacket, before: int) -> SentPacket:
         """The next packet, put together from several up to the length expected."""
@@ -437,30 +387,6 @@ class _Player:
             f"expected: {self._seconds(self._now)} {event.action}\nactual:   {self._seconds(time)} {actual}\n"
             f"differs in {difference}"
         )
-
-    def _relative(self, packet: TcpPacket, flow: _Flow, expected: TcpPacket) -> TcpPacket:
-        """The wire's numbers as the script counts."""
-        options = []
-        wanted = next((option for option in expected.options or () if option.name == "TS"), None)
-        for option in packet.options or ():
-            if option.name == "TS":
-                value, echo = option.values
-                if wanted is not None:
-                    flow.timestamps[wanted.values[0]] = value
-                    flow.first = flow.first or (wanted.values[0], value)
-                if flow.first is not None:
-                    value = value - flow.first[1] + flow.first[0] & _MASK
-                option = TcpOption("TS", (value, echo))
-            elif option.name == "sack":
-                offset = flow.remote_offset(syn=False)
-                option = TcpOption("sack", tuple(edge - offset & _MASK for edge in option.values))
-            options.append(option)
-        syn = "S" in packet.flags
-        acknowledgment = packet.acknowledgment
-        if acknowledgment is not None:
-            acknowledgment = acknowledgment - flow.remote_offset(syn=syn) & _MASK
-        sequence = packet.sequence - flow.local_offset(syn=syn) & _MASK
-        return replace(packet, sequence=sequence, acknowledgment=acknowledgment, options=tuple(options))
 
     def _clock_slack(self) -> int | None:
         """Ticks by which TS val may differ; None: as many as it likes, since the script does not say how fast the clock
