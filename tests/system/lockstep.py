@@ -6,6 +6,7 @@ the NIC is at rest. Each begins with the NIC as after power-up.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,10 @@ class Rtl:
         self._words = words if modelled == shown else [_UNKNOWN] * len(words)
         if modelled.stuck and shown.stuck:
             return  # an XOFF frame that is sent again and again
+        if any(isinstance(one, Arrive) and isinstance(next_, Arrive) for one, next_ in pairwise(program.steps)):
+            # Whether the last descriptor is used before or behind the next frame's end is a matter of cycles.
+            for outcome in (modelled, shown):
+                outcome.reads = [read for read in outcome.reads if read[0] != "RNBC"]
         assert modelled.reads == shown.reads, _differences(modelled.reads, shown.reads)
         assert modelled.causes == shown.causes
         assert modelled.sent == shown.sent
