@@ -15,6 +15,7 @@ import numpy.typing as npt
 from driver.bus import Bus
 from hw.eeprom import image
 from hw.registers import BY_NAME, REGISTERS
+from sim.clock import CYCLE_NS
 from sim.costs import IDEAL
 from sim.engine import EventEngine, Scheduler
 from sim.host import HostCpu
@@ -159,8 +160,8 @@ class _Machine:
     async def _rest(self) -> None:
         self.outcome.causes.append(0)
         env = self._env
-        end = env.now + _LONGEST
         await env.sleep(max(self._wire_free + self._link.b_to_a.delay - env.now, 0) + _LOOK)
+        end = env.now + _LONGEST
         while not self._at_rest():
             if env.now > end:
                 self.outcome.stuck = True
@@ -222,6 +223,7 @@ class Rtl:
         self._env = env
         self._bench = env.bench
         self._bench.unmap(0)
+        env.run_until(env.bench.state.cycle * CYCLE_NS)  # the simulator may have run before
         self._mapped = False
         self._words = image(MAC_ADDRESS)
         """What the EEPROM holds."""
@@ -233,7 +235,8 @@ class Rtl:
         shown, memory = await self._env.run(self._outcome(program))
         modelled, model_memory, words = model_outcome(program)
         self._words = words if modelled == shown else [_UNKNOWN] * len(words)
-        if modelled.stuck and shown.stuck:
+        assert modelled.stuck == shown.stuck
+        if shown.stuck:
             return  # an XOFF frame that is sent again and again
         if any(isinstance(one, Arrive) and isinstance(next_, Arrive) for one, next_ in pairwise(program.steps)):
             # Whether the last descriptor is used before or behind the next frame's end is a matter of cycles.

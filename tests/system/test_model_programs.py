@@ -19,7 +19,7 @@ from tests.hw.explore import explore
 from tests.system.lockstep import REST, Arrive, Program, Rtl, Step, Store, Write, fields
 from tests.system.programs import descriptor_programs, register_programs
 
-_EXAMPLES = 120
+_EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
 _LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
 _ON = fields("TCTL", EN=1)
