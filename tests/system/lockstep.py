@@ -222,9 +222,7 @@ class Rtl:
     def __init__(self, env: RtlEngine) -> None:
         self._env = env
         self._bench = env.bench
-        self._bench.unmap(0)
         env.run_until(env.bench.state.cycle * CYCLE_NS)  # the simulator may have run before
-        self._mapped = False
         self._words = image(MAC_ADDRESS)
         """What the EEPROM holds."""
         self._written: set[int] = set()
@@ -251,11 +249,9 @@ class Rtl:
     async def _outcome(self, program: Program) -> tuple[_Outcome, npt.NDArray[np.uint8]]:
         state = self._bench.state
         memory = np.zeros(MEMORY_BYTES, np.uint8)
-        if self._mapped:
-            self._bench.unmap(0)
+        self._bench.unmap(0)
         self._bench.map(0, memory, writable=True)
         self._bench.memory = memory
-        self._mapped = True
         machine, port = self._machine(program)
         await self._restart(machine)
         machine, port = self._machine(program)
