@@ -29,7 +29,7 @@ help:
 	@echo "make report  EXPERIMENT='a.toml b.toml' [JOBS=n]   the same from experiments (docs/experiments.md)"
 	@echo "make test    all tests"
 	@echo "make lint    lint, types and import rules"
-	@echo "make check   the same, and the fast tests (under a minute)"
+	@echo "make check   the same, and the fast tests (two minutes or so)"
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make fuzz-parsers TARGET=name [SECONDS=n]   one parser of the stack under atheris; without TARGET it lists them"
 	@echo "make tables   simulate TCP over many paths, make docs/tcp-tables.md"

@@ -22,6 +22,7 @@ from sim.quantity import DOCUMENT, span
 from sim.run import Driver, Host, LinkParameters, Run
 from sim.workloads.registry import WORKLOADS
 from sim.workloads.replay import Replay
+from sim.workloads.workload import TimedWorkload
 
 __all__ = ["DEFAULT_MODES", "load", "main_job"]
 
@@ -214,6 +215,7 @@ def _run(document: _Document, content: dict[str, Any], chosen: dict[str, Any], i
     carries_load = {"workload.rate", "workload.speed", f"workload.{load_unit}"}
     varied = {name: value for name, value in chosen.items() if name not in _UNVARIED | carries_load}
     _check_input(document, run, index)
+    _check_time(document, run, index)
     return run.model_copy(update={"varied": varied})
 
 
@@ -226,6 +228,18 @@ def _check_input(document: _Document, run: Run, index: int) -> None:
             check_file(run.workload.input_file)
     except UserError as error:
         raise document.fail(("workload", "file"), str(error), workload=index) from None
+
+
+def _check_time(document: _Document, run: Run, index: int) -> None:
+    """Rather than at the end of a long run that was in vain."""
+    workload = run.workload
+    if isinstance(workload, TimedWorkload) and (needed := workload.warm_up + workload.duration) >= run.time_limit:
+        raise document.fail(
+            ("workload", "duration"),
+            f"warm_up and duration take {needed / 1e9:g} s, but a run is given up after time_limit, "
+            f"{run.time_limit / 1e9:g} s; set a longer one at the top",
+            workload=index,
+        )
 
 
 def check_file(file: Path) -> None:

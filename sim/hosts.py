@@ -11,6 +11,7 @@ from typing import Any
 
 from driver.e1000 import E1000, E1000Parameters, probe
 from hw.registers import BY_NAME
+from sim.durations import Durations
 from sim.engine import Scheduler, Task
 from sim.errors import RunFailedError
 from sim.host import IDEAL, HostCpu
@@ -80,9 +81,9 @@ class Phase:
     finish: Moment | None = None
     sent_bytes: int = 0
     received_bytes: int = 0
-    transactions: list[int] = field(default_factory=list)
+    transactions: Durations = field(default_factory=Durations)
     """How long each took."""
-    receive: list[int] = field(default_factory=list)
+    receive: Durations = field(default_factory=Durations)
     """From a frame's last bit at A's NIC to A's stack having it."""
     rings: list[RingSample] = field(default_factory=list)
 

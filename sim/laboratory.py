@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from driver.itr import ThrottleMode, parse_interrupt_throttle_rate
 from sim.capture import Capture
+from sim.durations import Durations
 from sim.engine import Scheduler
 from sim.errors import RunFailedError
 from sim.host import HostCpu
@@ -171,16 +170,16 @@ def _rate(count: int, nanoseconds: int) -> float:
     return count * _NANOSECONDS / nanoseconds if nanoseconds else 0.0
 
 
-def _percentiles(times: list[int]) -> tuple[float, float, float, float]:
+def _percentiles(times: Durations) -> tuple[float, float, float, float]:
     """Median, 99th, 99.9th and 100th percentile in seconds; 0 if there are no values."""
-    if not times:
+    if not len(times):
         return 0.0, 0.0, 0.0, 0.0
-    p50, p99, p999, longest = np.percentile(times, (50, 99, 99.9, 100)) / _NANOSECONDS
-    return float(p50), float(p99), float(p999), float(longest)
+    p50, p99, p999, longest = (time / _NANOSECONDS for time in times.quantiles((0.5, 0.99, 0.999, 1.0)))
+    return p50, p99, p999, longest
 
 
-def _quantiles(times: list[int]) -> list[float]:
-    return [float(time) / _NANOSECONDS for time in np.quantile(times, QUANTILES)] if times else []
+def _quantiles(times: Durations) -> list[float]:
+    return [time / _NANOSECONDS for time in times.quantiles(QUANTILES)] if len(times) else []
 
 
 def _shares(start: Moment, finish: Moment, processors: int) -> dict[str, float]:

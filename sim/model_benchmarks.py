@@ -4,6 +4,9 @@ counts little."""
 import os
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from driver.e1000 import E1000Parameters, probe
@@ -14,7 +17,10 @@ from sim.fidelity.scenario import Scenario
 from sim.host import IDEAL, HostCpu
 from sim.measurement import Figure
 from sim.minimum_frames import receive_minimum_frames, send_minimum_frames
+from sim.model.launch import simulate
+from sim.outputs import Outputs
 from sim.rtl import build
+from sim.run import Run
 from sim.wire_device import WireDevice
 from stack.host import NetworkStack
 from stack.napi import SoftIrq
@@ -26,6 +32,9 @@ _FRAMES = 30_000
 _ASKED_RATE = 150_000
 _TCP_BYTES = 4_000_000
 _ASKED_SECONDS = 10.0
+_DATAGRAM_RATE = 250
+_ASKED_GROWTH = 1 << 20
+"""What allocation may differ by. All times of both hosts' datagrams would be 6 MB."""
 _STATION, _PEER, _PREFIX, _PORT = "192.0.2.1", "192.0.2.2", 24, 5001
 _CHUNK = 65_536
 _SPEEDUP = Scenario(
@@ -40,6 +49,23 @@ def _played(scenario: Scenario) -> tuple[int, float]:
     started = time.process_time()
     env.run(play(env, bus, cpu, link, scenario))
     return env.now, time.process_time() - started
+
+
+def _held(seconds: int) -> int:
+    """The most bytes that this process has held, after a run of so much simulated time."""
+    workload = {"kind": "poisson", "rate": _DATAGRAM_RATE, "frame": 64, "duration": seconds * 10**9}
+    limit = 2 * seconds * 10**9
+    with TemporaryDirectory() as folder:
+        simulate(Run.model_validate({"workload": workload, "time_limit": limit}), Path(folder), Outputs())
+    # VmHWM, in KiB; unlike ru_maxrss it begins anew with a new program.
+    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+
+def _growth() -> int:
+    """Bytes that a process of ten simulated minutes holds more than one of five."""
+    with get_context("spawn").Pool(2, maxtasksperchild=1) as pool:
+        half, whole = pool.map(_held, (300, 600), chunksize=1)
+    return whole - half
 
 
 def _children_time() -> float:
@@ -86,6 +112,17 @@ def measure_model(conditions: dict[str, Any]) -> Iterator[Figure]:
         unit="s of the process's time per simulated second of full-size TCP at 1 Gb/s",
         limit=_ASKED_SECONDS,
         conditions={**conditions, "limit": "what is asked for", "bytes": _TCP_BYTES},
+    )
+    yield Figure(
+        name="model.memory",
+        value=_growth(),
+        unit="bytes more after ten simulated minutes than after five",
+        limit=_ASKED_GROWTH,
+        conditions={
+            **conditions,
+            "limit": "allocation's noise; no growth is asked for",
+            "datagrams_per_second": _DATAGRAM_RATE,
+        },
     )
 
 

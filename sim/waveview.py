@@ -23,6 +23,9 @@ STAGES = {
 }
 """Each stage, and how the names of its instances below the NIC begin; the first stage that fits has the instance."""
 
+_WINDOW = (1600, 900)
+_ZOOM = -19.0
+"""GTKWave's, a logarithm to base 2. So some 3 ms are seen at first."""
 _TOP = ("clk", "rst", "interrupt")
 _SHOWN = re.compile(r"(valid|ready|state|level|head|tail|count|interval|pin|irq|first|last)$|__(valid|ready)$")
 """Signals of which a stage's behaviour can be read; the rest is in the file too."""
@@ -69,11 +72,16 @@ def write_views(folder: Path, verilog: Path, *, wave: str = "dump.fst", scope: s
         gtkwave = GTKWSave(file)
         gtkwave.dumpfile(wave, abspath=False)
         gtkwave.timestart(0)
-        gtkwave.sst_expanded(True)
+        gtkwave.size(*_WINDOW)
+        gtkwave.zoom_markers(_ZOOM)
+        gtkwave.signals_width(420)
+        gtkwave.sst_expanded(False)
         for stage, names in stages.items():
             with gtkwave.group(stage):
                 for name in names:
-                    gtkwave.trace(f"{scope}.{name}", datafmt="hex" if "[" in name else "bin")
+                    # GTKWave shows what comes after a name's last dot, and that is alike for many.
+                    alias = name.replace(".", "/")
+                    gtkwave.trace(f"{scope}.{name}", alias=alias, datafmt="hex" if "[" in name else "bin")
     surfer = [f"load_file {wave}"]
     for stage, names in stages.items():
         surfer.append(f"divider_add {stage}")

@@ -188,7 +188,7 @@ class NetDevice(ABC):
         qdisc = self.qdisc
         stopped = self._queue_stopped or self._segments
         if (
-            not (stopped or qdisc or qdisc.paces or (skb.gso_size and self._must_cut(skb)))
+            not (stopped or qdisc or not qdisc.bypass or (skb.gso_size and self._must_cut(skb)))
             and self.start_xmit(skb) is NetdevTx.OK
         ):
             # Nothing waits, so that it need not be queued (TCQ_F_CAN_BYPASS).

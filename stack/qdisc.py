@@ -25,6 +25,8 @@ class Qdisc(ABC):
 
     paces: bool = False
     """It keeps ``SkBuff.tstamp``, so that a sender need not wait itself."""
+    bypass: bool = False
+    """A packet need not be queued if none waits and the device is free (TCQ_F_CAN_BYPASS)."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -56,6 +58,7 @@ class Pfifo(Qdisc):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.bypass = limit > 0
         self._queue: deque[SkBuff] = deque()
 
     def __len__(self) -> int:

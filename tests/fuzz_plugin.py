@@ -16,6 +16,17 @@ def _counted(inner: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _count_machines(machine: type[Any]) -> None:
+    """Each run of a state machine makes one. That is too late to leave it out when the time is over."""
+    make = machine.__init__
+
+    def run(self: Any, *arguments: Any, **named: Any) -> None:
+        begin()
+        make(self, *arguments, **named)
+
+    setattr(machine, "__init__", run)  # noqa: B010
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept: list[pytest.Item] = []
     wrapped: set[int] = set()
@@ -24,7 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         explore = getattr(getattr(item, "module", None), "explore", None)
         if is_hypothesis_test(test):
             kept.append(item)
-            if id(test.hypothesis) not in wrapped:  # the items of a parametrised test share it
+            if not hasattr(test, "hypothesis"):
+                _count_machines(test._hypothesis_state_machine_class)
+            elif id(test.hypothesis) not in wrapped:  # the items of a parametrised test share it
                 wrapped.add(id(test.hypothesis))
                 test.hypothesis.inner_test = _counted(test.hypothesis.inner_test)
         elif getattr(explore, "__module__", "") == "tests.hw.explore":

@@ -46,7 +46,7 @@ def build_(
         bool, typer.Option("--timing-allow-fail", help="Write the bitstream although a clock is too slow.")
     ] = False,
 ) -> None:
-    """Make the bitstream, and a report of timing and area. Takes some ten minutes per seed."""
+    """Make the bitstream, and a report of timing and area. Takes some six minutes per seed."""
     from sim.board import bitstream
 
     _check(board)

@@ -5,8 +5,17 @@ import os
 from collections.abc import Awaitable, Callable
 
 import stack.socket.constants as constants
+from sim.packetdrill.messages import (
+    ANCILLARY_BYTES,
+    buffers,
+    fields,
+    integer,
+    number,
+    shown,
+    wanted_messages,
+)
 from sim.packetdrill.script import Call, Structure, UnsupportedError
-from sim.packetdrill.wire import LOCAL, REMOTE
+from sim.packetdrill.wire import Addresses
 from stack.environment import Environment
 from stack.host import NetworkStack
 from stack.socket import Address, Epoll, Poll, StreamSocket, error
@@ -35,7 +44,8 @@ _DOUBLED = ("SO_SNDBUF", "SO_RCVBUF")
 class Calls:
     """One process. ``begin`` is where a call of a script starts."""
 
-    def __init__(self, env: Environment, stack: NetworkStack) -> None:
+    def __init__(self, env: Environment, stack: NetworkStack, addresses: Addresses) -> None:
+        self._addresses = addresses
         self._env = env
         self._stack = stack
         self._files: dict[int, StreamSocket | Epoll] = {}
@@ -56,16 +66,16 @@ class Calls:
             raise UnsupportedError(f"{call.name}() with {len(call.arguments)} arguments") from None
 
     def _socket_of(self, fd: object) -> StreamSocket:
-        found = self._files.get(_integer(fd))
+        found = self._files.get(integer(fd))
         if not isinstance(found, StreamSocket):
             raise error(errno.EBADF)
         self.latest = found
         return found
 
     def _open(self, file: StreamSocket | Epoll) -> int:
-        # Scripts choose their descriptors as they like.
+        # Scripts choose their descriptors as they like, and may leave one behind by giving its number to another.
         fd = self._result if isinstance(self._result, int) else -1
-        if fd < 0 or fd in self._files:
+        if fd < 0:
             raise UnsupportedError(f"a descriptor {self._result}")
         self._files[fd] = file
         if isinstance(file, StreamSocket):
@@ -77,14 +87,15 @@ class Calls:
     async def _socket(self, family: object, kind: object, protocol: object) -> int:
         if kind != "SOCK_STREAM" or family not in (None, "AF_INET"):
             raise UnsupportedError(f"socket({family}, {kind}, {protocol})")
-        return self._open(self._stack.socket(constants.AF_INET, constants.SOCK_STREAM))
+        family = constants.AF_INET6 if self._addresses.ipv6 else constants.AF_INET
+        return self._open(self._stack.socket(family, constants.SOCK_STREAM))
 
     async def _bind(self, fd: object, address: object, length: object) -> int:
-        await self._socket_of(fd).bind((LOCAL, LOCAL_PORT) if address is None else _address(address))
+        await self._socket_of(fd).bind((self._addresses.local, LOCAL_PORT) if address is None else _address(address))
         return 0
 
     async def _listen(self, fd: object, backlog: object) -> int:
-        await self._socket_of(fd).listen(_integer(backlog))
+        await self._socket_of(fd).listen(integer(backlog))
         return 0
 
     async def _accept(self, fd: object, address: object, length: object) -> int:
@@ -92,15 +103,15 @@ class Calls:
         return self._open(socket)
 
     async def _connect(self, fd: object, address: object, length: object) -> int:
-        await self._socket_of(fd).connect((REMOTE, REMOTE_PORT) if address is None else _address(address))
+        await self._socket_of(fd).connect(self._peer if address is None else _address(address))
         return 0
 
     async def _shutdown(self, fd: object, how: object) -> int:
-        await self._socket_of(fd).shutdown(_number(how))
+        await self._socket_of(fd).shutdown(number(how))
         return 0
 
     async def _close(self, fd: object) -> int:
-        file = self._files.pop(_integer(fd), None)
+        file = self._files.pop(integer(fd), None)
         if file is None:
             raise error(errno.EBADF)
         if isinstance(file, Epoll):
@@ -118,7 +129,7 @@ class Calls:
         socket = self._socket_of(fd)
         if buffer == "NULL":
             raise error(errno.EFAULT)
-        return len(await socket.recv(_integer(size), _number(flags)))
+        return len(await socket.recv(integer(size), number(flags)))
 
     async def _recvfrom(
         self, fd: object, buffer: object, size: object, flags: object, address: object, length: object
@@ -126,27 +137,43 @@ class Calls:
         return await self._recv(fd, buffer, size, flags)
 
     async def _recvmsg(self, fd: object, message: object, flags: object) -> int:
-        data, _, _, _ = await self._socket_of(fd).recvmsg(_message_size(message), 0, _number(flags))
+        size = sum(map(len, buffers(message)))
+        data, messages, _, _ = await self._socket_of(fd).recvmsg(size, ANCILLARY_BYTES, number(flags))
+        wanted = wanted_messages(message)
+        if wanted is not None:
+            _equal("control messages", shown(messages), shown(wanted))
         return len(data)
 
     async def _write(self, fd: object, buffer: object, size: object) -> int:
         return await self._send(fd, buffer, size, 0)
 
     async def _send(self, fd: object, buffer: object, size: object, flags: object) -> int:
-        socket = self._socket_of(fd)
-        if buffer == "NULL":
-            raise error(errno.EFAULT)
-        return await socket.send(bytes(_integer(size)), _number(flags))
+        return await self._sendto(fd, buffer, size, flags, None, None)
 
     async def _sendto(
         self, fd: object, buffer: object, size: object, flags: object, address: object, length: object
     ) -> int:
-        if isinstance(address, Structure) and address.fields.get("sa_family") == "AF_UNSPEC":
-            raise UnsupportedError("sendto() to AF_UNSPEC")
-        return await self._send(fd, buffer, size, flags)
+        socket = self._socket_of(fd)
+        if buffer == "NULL":
+            raise error(errno.EFAULT)
+        return await socket.sendto(bytes(integer(size)), number(flags), self._destination(flags, address))
 
     async def _sendmsg(self, fd: object, message: object, flags: object) -> int:
-        return await self._socket_of(fd).send(bytes(_message_size(message)), _number(flags))
+        name = fields(message).get("msg_name")
+        return await self._socket_of(fd).sendmsg(buffers(message), (), number(flags), self._destination(flags, name))
+
+    @property
+    def _peer(self) -> Address:
+        """The address that a script writes as ``...``."""
+        return self._addresses.remote, REMOTE_PORT
+
+    def _destination(self, flags: object, address: object) -> Address | tuple[()] | None:
+        if address == "AF_UNSPEC":
+            return ()
+        if address is not None:
+            return _address(address)
+        # Only a call that connects looks at it.
+        return self._peer if number(flags) & constants.MSG_FASTOPEN else None
 
     # Waiting
 
@@ -156,10 +183,10 @@ class Calls:
         poller = Poll(self._stack)
         wanted: dict[StreamSocket, int] = {}
         for one in descriptors:
-            fields = _fields(one)
-            socket = self._socket_of(fields["fd"])
-            poller.register(socket, _number(fields["events"]))
-            wanted[socket] = _number(fields.get("revents", 0))
+            asked = fields(one)
+            socket = self._socket_of(asked["fd"])
+            poller.register(socket, number(asked["events"]))
+            wanted[socket] = number(asked.get("revents", 0))
         ready = dict(await poller.poll(_milliseconds(timeout)))
         for socket, events in wanted.items():
             _equal("revents", ready.get(socket, 0), events)
@@ -169,14 +196,14 @@ class Calls:
         return self._open(Epoll(self._stack))
 
     def _epoll(self, fd: object) -> Epoll:
-        found = self._files.get(_integer(fd))
+        found = self._files.get(integer(fd))
         if not isinstance(found, Epoll):
             raise error(errno.EBADF)
         return found
 
     async def _epoll_ctl(self, fd: object, operation: object, target: object, event: object) -> int:
         epoll, socket = self._epoll(fd), self._socket_of(target)
-        events = _number(_fields(event)["events"])
+        events = number(fields(event)["events"])
         match operation:
             case "EPOLL_CTL_ADD":
                 epoll.register(socket, events)
@@ -189,8 +216,8 @@ class Calls:
         return 0
 
     async def _epoll_wait(self, fd: object, event: object, count: object, timeout: object) -> int:
-        ready = await self._epoll(fd).poll(_milliseconds(timeout), _integer(count))
-        _equal("events", ready[0][1] if ready else 0, _number(_fields(event)["events"]))
+        ready = await self._epoll(fd).poll(_milliseconds(timeout), integer(count))
+        _equal("events", ready[0][1] if ready else 0, number(fields(event)["events"]))
         return len(ready)
 
     # Options
@@ -205,12 +232,12 @@ class Calls:
         return 0
 
     async def _ioctl(self, fd: object, request: object, value: object) -> int:
-        _equal(str(request), self._socket_of(fd).ioctl(_number(request)), _single(value))
+        _equal(str(request), self._socket_of(fd).ioctl(number(request)), _single(value))
         return 0
 
     async def _setsockopt(self, fd: object, level: object, option: object, value: object, length: object) -> int:
-        setting = _single(value)
-        if option in _DOUBLED:
+        setting = value[: integer(length)] if isinstance(value, bytes) else _single(value)
+        if option in _DOUBLED and isinstance(setting, int):
             setting *= 2
         socket = self._socket_of(fd)
         try:
@@ -243,53 +270,13 @@ def _equal(what: str, found: object, wanted: object) -> None:
 
 def _single(value: object) -> int:
     """A number in brackets: what a pointer leads to."""
-    return _number(value[0] if isinstance(value, list) and len(value) == 1 else value)
-
-
-def _number(value: object) -> int:
-    """A number, or names of constants joined by ``|``."""
-    if isinstance(value, int):
-        return value
-    if not isinstance(value, str):
-        raise UnsupportedError(f"a number written as {value!r}")
-    number = 0
-    for name in value.split("|"):
-        found = getattr(constants, name, getattr(errno, name, None))
-        if name.isdecimal():
-            found = int(name)
-        if not isinstance(found, int):
-            raise UnsupportedError(name)
-        number |= found
-    return number
-
-
-def _fields(value: object) -> dict[str, object]:
-    if not isinstance(value, Structure):
-        raise UnsupportedError(f"a structure written as {value!r}")
-    return value.fields
-
-
-def _message_size(message: object) -> int:
-    """Bytes of all buffers of a ``msghdr``."""
-    fields = _fields(message)
-    if fields.get("msg_control") is not None:
-        raise UnsupportedError("control messages")
-    buffers = fields.get("msg_iov")
-    if not isinstance(buffers, list):
-        raise UnsupportedError(f"msg_iov {buffers!r}")
-    return sum(_integer(list(_fields(one).values())[-1]) for one in buffers)
+    return number(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
 def _milliseconds(timeout: object) -> int | None:
     """A timeout in nanoseconds, None for ever."""
-    time = _integer(timeout)
+    time = integer(timeout)
     return None if time < 0 else time * _MS
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, int):
-        return value
-    raise UnsupportedError(f"a number written as {value!r}")
 
 
 def _address(value: object) -> Address:

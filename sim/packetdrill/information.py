@@ -43,7 +43,7 @@ def variables(connection: Connection) -> dict[str, int]:
     known = dict(_STATES.values())
     known |= {name: number for number, name in enumerate(_CA_STATES.values())}
     known |= {f"TCPI_OPT_{name}": bit for name, bit in _OPTIONS.items()}
-    options = info.timestamps * 1 + info.sack * 2 + (connection.window_scaling * 4) + info.ecn * 8
+    options = info.timestamps * 1 + info.sack * 2 + (connection.window_scaling * 4) + info.ecn * 8 + info.syn_data * 32
     return known | {
         "tcpi_state": _STATES[info.state][1],
         "tcpi_ca_state": list(_CA_STATES).index(info.ca_state),
@@ -70,12 +70,13 @@ def variables(connection: Connection) -> dict[str, int]:
         "tcpi_bytes_received": info.bytes_received,
         "tcpi_notsent_bytes": info.notsent,
         "tcpi_reordering": info.reordering,
+        "tcpi_reord_seen": info.reord_seen,
         "tcpi_last_data_recv": info.last_data_recv // 1_000_000,
         "tcpi_busy_time": info.busy_time // 1000,
         "tcpi_rwnd_limited": info.rwnd_limited // 1000,
         "tcpi_sndbuf_limited": info.sndbuf_limited // 1000,
         "tcpi_min_rtt": info.min_rtt // 1000,
-        "tcpi_delivered": _packets(info.delivered, mss),
+        "tcpi_delivered": info.delivered_segments,
         "tcpi_pacing_rate": info.pacing_rate,
         "tcpi_snd_wnd": info.snd_wnd,
         "tcpi_rcv_wnd": info.rcv_wnd,

@@ -142,11 +142,13 @@ def nc(
     tap: TapOption = "tap0",
     listen: Annotated[int | None, typer.Option("--listen", "-l", min=1, max=0xFFFF, help="Wait on this port.")] = None,
     shutdown: Annotated[bool, typer.Option("--shutdown", "-N", help="End our direction with the input.")] = False,
+    fast_open: Annotated[bool, typer.Option(help="Send the first input with the SYN, if it may.")] = False,
 ) -> None:
     """Join standard input and output to a TCP connection of the stack that runs on a TAP."""
     if (listen is None) == (host is None or port is None):
         raise UserError("give an address and a port, or --listen and a port")
     request = {"command": "nc", "listen": listen is not None, "host": host, "port": listen or port}
+    request["fast_open"] = fast_open
     asyncio.run(_nc(tap, request, shutdown=shutdown))
 
 

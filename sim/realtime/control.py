@@ -16,7 +16,8 @@ from sim.errors import UserError
 from sim.realtime.engine import RealTimeEngine
 from sim.realtime.socket_table import socket_table
 from stack.host import NetworkStack
-from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_STREAM, StreamSocket
+from stack.socket import AF_INET, AF_INET6, SHUT_WR, SOCK_STREAM, TCP_FASTOPEN_CONNECT, StreamSocket
+from stack.tcp.tcp import IPPROTO_TCP
 
 __all__ = ["ControlServer", "ask", "connect", "control_path"]
 
@@ -112,6 +113,8 @@ class ControlServer:
                 socket = connection
             else:
                 peer = (str(request["host"]), int(request["port"]))
+                if request.get("fast_open"):
+                    socket.setsockopt(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
                 await future(socket.connect(peer))
             _line(streams[1], {"connected": peer})
             await self._relay(socket, streams)

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING
 from stack.environment import Cause, Event
 from stack.socket.constants import (
     MSG_DONTWAIT,
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
     SO_RCVTIMEO,
     SO_SNDTIMEO,
 )
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Address", "Socket", "check_buffer", "check_port", "error"]
 
 _MINIMUM_BUFFER = 2048
+_READ_EVENTS = POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR
+_WRITE_EVENTS = POLLOUT | POLLHUP | POLLERR
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 """As in Python's ``socket``: (host, port), for AF_INET6 (host, port, flow information, scope). "" is any address."""
@@ -63,6 +71,9 @@ class Socket(ABC):
         self._timeouts: dict[int, int | None] = {SO_RCVTIMEO: None, SO_SNDTIMEO: None}
         self.watchers: dict[Callable[[], None], None] = {}
         """Who wants to know that readiness may have changed: pollers."""
+        self.exclusive_watchers: dict[Callable[[int], bool], None] = {}
+        """Of these only the first that has use for what may have changed, which it says (EPOLLEXCLUSIVE); then it is
+        the last."""
 
     # Waiting
 
@@ -82,18 +93,22 @@ class Socket(ABC):
     def _changed_readable(self) -> None:
         """The protocol has something to read, an error, or the end."""
         self._readable.set()
-        if self.watchers:
-            self._tell()
+        if self.watchers or self.exclusive_watchers:
+            self._tell(_READ_EVENTS)
 
     def _changed_writable(self) -> None:
         """The protocol takes more, or has an error."""
         self._writable.set()
-        if self.watchers:
-            self._tell()
+        if self.watchers or self.exclusive_watchers:
+            self._tell(_WRITE_EVENTS)
 
-    def _tell(self) -> None:
+    def _tell(self, events: int) -> None:
         for watcher in list(self.watchers):
             watcher()
+        for exclusive in list(self.exclusive_watchers):
+            if exclusive(events):
+                self.exclusive_watchers[exclusive] = self.exclusive_watchers.pop(exclusive)
+                break
 
     def _enter(self) -> None:
         """A system call starts."""

@@ -14,12 +14,14 @@ from stack.socket.constants import (
     IPPROTO_IP,
     IPPROTO_IPV6,
     IPV6_RECVERR,
+    SO_EE_CODE_ZEROCOPY_COPIED,
     SO_EE_ORIGIN_ICMP,
     SO_EE_ORIGIN_ICMP6,
     SO_EE_ORIGIN_LOCAL,
+    SO_EE_ORIGIN_ZEROCOPY,
 )
 
-__all__ = ["ErrorQueue", "SocketError"]
+__all__ = ["ErrorQueue", "SocketError", "zero_copy_message"]
 
 _EXTENDED = struct.Struct("<IBBBxII")
 """``struct sock_extended_err``: errno, origin, type, code, info, data."""
@@ -61,6 +63,15 @@ class SocketError:
             return IPPROTO_IP, IP_RECVERR, packed + _ADDRESS_IPV4.pack(AF_INET if self.offender else 0, raw[12:])
         family = AF_INET6 if self.offender else 0
         return IPPROTO_IPV6, IPV6_RECVERR, packed + _ADDRESS_IPV6.pack(family, raw, scope_of(offender))
+
+
+def zero_copy_message(first: int, last: int, *, ipv4: bool) -> tuple[int, int, bytes]:
+    """The control message that tells of calls with MSG_ZEROCOPY, numbered so, that their data has arrived. It was
+    copied, as for any device that cannot read where the program has it."""
+    packed = _EXTENDED.pack(0, SO_EE_ORIGIN_ZEROCOPY, 0, SO_EE_CODE_ZEROCOPY_COPIED, first, last)
+    if ipv4:
+        return IPPROTO_IP, IP_RECVERR, packed + bytes(_ADDRESS_IPV4.size)
+    return IPPROTO_IPV6, IPV6_RECVERR, packed + bytes(_ADDRESS_IPV6.size)
 
 
 class ErrorQueue:

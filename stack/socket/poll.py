@@ -10,6 +10,7 @@ from stack.socket.base import Socket, error
 from stack.socket.constants import (
     EPOLLERR,
     EPOLLET,
+    EPOLLEXCLUSIVE,
     EPOLLHUP,
     EPOLLIN,
     EPOLLONESHOT,
@@ -31,6 +32,8 @@ _ALWAYS = POLLERR | POLLHUP
 """Told whether asked for or not."""
 _READ = POLLIN | POLLHUP | POLLERR
 _WRITE = POLLOUT | POLLERR
+_MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE
+_WITH_EXCLUSIVE = EPOLLEXCLUSIVE | EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLET
 
 
 class Poll:
@@ -111,7 +114,8 @@ async def select(
 
 
 class Epoll:
-    """``select.epoll`` of Python, as a coroutine: EPOLLET tells of a socket once per change, EPOLLONESHOT once.
+    """``select.epoll`` of Python, as a coroutine: EPOLLET tells of a socket once per change, EPOLLONESHOT once. Of
+    several that watch a socket with EPOLLEXCLUSIVE one is told of a change, each in its turn.
 
     A wait costs as much as there are sockets that have changed, not as are watched."""
 
@@ -125,22 +129,30 @@ class Epoll:
         self._closed = False
 
     def register(self, socket: Socket, events: int = EPOLLIN | EPOLLOUT) -> None:
-        """EPOLL_CTL_ADD. EEXIST if it is watched already, EBADF if it is closed."""
+        """EPOLL_CTL_ADD. EEXIST if it is watched already, EBADF if it is closed, EINVAL for what cannot be had with
+        EPOLLEXCLUSIVE."""
         self._check()
         if socket.fileno() < 0:
             raise error(errno.EBADF)
         if socket in self._events:
             raise error(errno.EEXIST)
+        if events & EPOLLEXCLUSIVE and events & ~_WITH_EXCLUSIVE:
+            raise error(errno.EINVAL)
         hook = self._hooks[socket] = _Hook(self, socket)
-        socket.watchers[hook.changed] = None
+        if events & EPOLLEXCLUSIVE:
+            socket.exclusive_watchers[hook.has_use] = None
+        else:
+            socket.watchers[hook.changed] = None
         self._events[socket] = events
         hook.changed()
 
     def modify(self, socket: Socket, events: int) -> None:
-        """EPOLL_CTL_MOD. ENOENT if it is not watched."""
+        """EPOLL_CTL_MOD. ENOENT if it is not watched, EINVAL if it is or is to be with EPOLLEXCLUSIVE."""
         self._check()
         if socket not in self._events:
             raise error(errno.ENOENT)
+        if (events | self._events[socket]) & EPOLLEXCLUSIVE:
+            raise error(errno.EINVAL)
         self._events[socket] = events
         self._hooks[socket].changed()
 
@@ -156,7 +168,9 @@ class Epoll:
             raise ValueError("I/O operation on closed epoll object")
 
     def _forget(self, socket: Socket) -> None:
-        socket.watchers.pop(self._hooks.pop(socket).changed, None)
+        hook = self._hooks.pop(socket)
+        socket.watchers.pop(hook.changed, None)
+        socket.exclusive_watchers.pop(hook.has_use, None)
         del self._events[socket]
         self._candidates.pop(socket, None)
 
@@ -171,7 +185,7 @@ class Epoll:
                 self._forget(socket)
                 continue
             events = self._events[socket]
-            got = socket.poll() & (events & ~(EPOLLET | EPOLLONESHOT) | EPOLLERR | EPOLLHUP) if events else 0
+            got = socket.poll() & (events | EPOLLERR | EPOLLHUP) & ~_MODES if events else 0
             if not got:
                 continue
             found.append((socket, got))
@@ -222,3 +236,13 @@ class _Hook:
     def changed(self) -> None:
         self._epoll._candidates[self._socket] = None
         self._epoll._changed.set()
+
+    def has_use(self, events: int) -> bool:
+        """Take the change, if there is something to tell of it. That the socket is closed is for all."""
+        if self._socket.fileno() < 0:
+            self.changed()
+            return False
+        found = self._socket.poll() & (self._epoll._events[self._socket] | EPOLLERR | EPOLLHUP) & events
+        if found:
+            self.changed()
+        return found != 0

@@ -2,19 +2,15 @@
 
 import errno
 import struct
-from collections.abc import Iterable
+from collections import deque
 from typing import TYPE_CHECKING
 
-from stack.address import IN6ADDR_ANY, IN6ADDR_LOOPBACK, INADDR_ANY, INADDR_LOOPBACK, any_of, is_ipv4
-from stack.ports import Binding
-from stack.socket.base import Address, Socket, error
+from stack.socket.base import Address, error
 from stack.socket.constants import (
     AF_INET6,
-    FIONREAD,
     IPPROTO_IP,
     IPPROTO_IPV6,
-    MSG_EOR,
-    MSG_MORE,
+    MSG_ERRQUEUE,
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
@@ -27,9 +23,6 @@ from stack.socket.constants import (
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,
-    SIOCATMARK,
-    SIOCOUTQ,
-    SIOCOUTQNSD,
     SO_ACCEPTCONN,
     SO_BINDTODEVICE,
     SO_BINDTOIFINDEX,
@@ -42,75 +35,36 @@ from stack.socket.constants import (
     SO_REUSEPORT,
     SO_SNDTIMEO,
     SO_TYPE,
-    SOCK_STREAM,
     SOL_SOCKET,
+    TCP_CM_INQ,
 )
-from stack.socket.control import ControlMessage
-from stack.socket.ip_options import IpOptions
-from stack.socket.names import format_name, parse_name
+from stack.socket.control import ControlMessage, fitting
+from stack.socket.error_queue import zero_copy_message
+from stack.socket.names import format_name
+from stack.socket.stream_ioctl import stream_ioctl
 from stack.socket.stream_options import get_option, set_option
+from stack.socket.stream_send import SendingStream
 from stack.tcp.connection import Connection
+from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.info import TcpInfo, tcp_info
-from stack.tcp.listener import Listener
-from stack.tcp.parameters import SocketOptions
 from stack.tcp.state import State
 from stack.tcp.tcp import IPPROTO_TCP
 
 if TYPE_CHECKING:
-    from stack.host import NetworkStack
+    pass
 
 __all__ = ["StreamSocket"]
 
+_INTEGER = struct.Struct("<i")
 _LINGER = struct.Struct("<ii")
 """``struct linger``: on or off, seconds."""
 _SECOND = 1_000_000_000
-_OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
 _IP_LEVELS = (IPPROTO_IP, IPPROTO_IPV6)
 _DEVICE = (SO_BINDTODEVICE, SO_BINDTOIFINDEX, SO_REUSEPORT)
 
-_Data = bytes | bytearray | memoryview
 
-
-class StreamSocket(Socket):
+class StreamSocket(SendingStream):
     """A TCP socket."""
-
-    def __init__(self, stack: "NetworkStack", family: int, connection: Connection | None = None) -> None:
-        super().__init__(stack, family, SOCK_STREAM, IPPROTO_TCP)
-        self._options = SocketOptions()
-        self._ip_options = IpOptions()
-        self._inline = False
-        """SO_OOBINLINE."""
-        self._linger: int | None = None
-        """SO_LINGER in seconds, None for off."""
-        self._listener: Listener | None = None
-        self._connection: Connection | None = None
-        self._bound: Binding | None = None
-        if connection is not None:
-            self._options = connection.options
-            self._attach(connection)
-
-    def _attach(self, connection: Connection) -> None:
-        self._connection = connection
-        connection.readable = self._changed_readable
-        connection.writable = self._changed_writable
-
-    @property
-    def connection(self) -> Connection | None:
-        """What TCP has of this socket, for those who watch it."""
-        return self._connection
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            raise error(errno.ENOTCONN)
-        return self._connection
-
-    def _take_error(self) -> int:
-        """The pending error, once."""
-        connection = self._connection
-        if connection is None:
-            return 0
-        pending, connection.error = connection.error, 0
-        return pending
 
     def poll(self) -> int:
         if self._listener is not None:
@@ -118,10 +72,11 @@ class StreamSocket(Socket):
         connection = self._connection
         if connection is None:
             return POLLOUT | POLLHUP
-        if connection.state in _OPENING:
-            return 0
-        found = POLLERR if connection.error else 0
-        receiver, sender = connection.receiver, connection.sender
+        if connection.opening():
+            # A SYN that waits for data wants some.
+            return POLLOUT if connection.deferred() else 0
+        found = POLLERR if connection.error or self._zero_copied() else 0
+        receiver = connection.receiver
         ended = connection.read_shut or not connection.can_receive()
         if receiver.buffer or ended or connection.error:
             found |= POLLIN
@@ -133,46 +88,11 @@ class StreamSocket(Socket):
             found |= POLLOUT
             if ended:
                 found |= POLLHUP
-        elif connection.room * 3 >= sender.limit:
-            # Linux's sk_stream_is_writeable: not for a trifle.
+        elif connection.may_write():
             found |= POLLOUT
+        else:
+            connection.no_space = True
         return found
-
-    # Names
-
-    def _any(self) -> int:
-        return IN6ADDR_ANY if self.family == AF_INET6 else INADDR_ANY
-
-    def _bind(self, address: int, port: int) -> Binding:
-        dual = self.family == AF_INET6 and not self._ip_options.v6only
-        reuse_port = self._ip_options.reuse_port
-        wanted = Binding(address, port, reuse=self._options.reuse, dual=dual, reuse_port=reuse_port)
-        taken = self.stack.tcp.bind(wanted)
-        if isinstance(taken, int):
-            raise error(taken)
-        self._bound = taken
-        return taken
-
-    async def bind(self, address: Address) -> None:
-        """Take a local address. EADDRINUSE, EADDRNOTAVAIL; EINVAL if the socket has one."""
-        self._enter()
-        if self._bound is not None or self._connection is not None:
-            raise error(errno.EINVAL)
-        self._bind(*parse_name(address, self.family))
-        await self._leave()
-
-    def getsockname(self) -> Address:
-        """The local address and port."""
-        if self._connection is not None:
-            return format_name(self._connection.key.local, self._connection.key.local_port, self.family)
-        if self._bound is not None:
-            return format_name(self._bound.address, self._bound.port, self.family)
-        return format_name(self._any(), 0, self.family)
-
-    def getpeername(self) -> Address:
-        """The remote address and port. ENOTCONN if there is none."""
-        key = self._connected().key
-        return format_name(key.remote, key.remote_port, self.family)
 
     # Opening
 
@@ -185,6 +105,10 @@ class StreamSocket(Socket):
             self._listener.set_backlog(backlog)
         else:
             binding = self._bound or self._bind(self._any(), 0)
+            mode = self.stack.tcp.parameters.fast_open
+            if mode & FastOpenMode.SERVER_WO_SOCKOPT1 and mode & FastOpenMode.SERVER_ENABLE:
+                options = self._options
+                options.fast_open_queue = options.fast_open_queue or min(backlog, self.stack.tcp.parameters.somaxconn)
             listener = self.stack.tcp.listen(binding, backlog, self._options)
             if isinstance(listener, int):
                 raise error(listener)
@@ -213,105 +137,23 @@ class StreamSocket(Socket):
             raise error(errno.EISCONN)
         connection = self._connection
         if connection is not None:
-            if connection.state in _OPENING:
-                raise error(errno.EALREADY)
+            if connection.opening():
+                raise error(errno.EISCONN if connection.deferred() else errno.EALREADY)
             failure = connection.error if connection.state is State.CLOSED else 0
             if not failure:
                 raise error(errno.EISCONN)
-            self._connection = None
+            self._failed, self._connection = connection, None
             raise error(failure)
-        remote, remote_port = parse_name(address, self.family)
-        if remote == any_of(remote):
-            remote = INADDR_LOOPBACK if is_ipv4(remote) else IN6ADDR_LOOPBACK
-        bound = self._bound
-        local, port = (bound.address, bound.port) if bound is not None else (0, 0)
-        if local == any_of(local):
-            local = 0
-        elif is_ipv4(local) is not is_ipv4(remote):
-            raise error(errno.ENETUNREACH)
-        found = self.stack.tcp.connect(local, port, remote, remote_port, self._options)
-        if isinstance(found, int):
-            raise error(found)
-        self._attach(found)
-        deadline = self._deadline(SO_SNDTIMEO)
-        while found.state in _OPENING:
-            await self._wait_writable(0, deadline, errno.EINPROGRESS)
-        if found.state is State.CLOSED:
-            failure = self._take_error()
-            self._connection = None
-            raise error(failure or errno.ECONNABORTED)
-        await self._leave()
-
-    # Sending
-
-    async def send(self, data: _Data, flags: int = 0) -> int:
-        """Queue all of ``data``, waiting for room; without waiting, what there is room for. Returns how much was
-        queued, which is less otherwise only if the connection broke meanwhile. EPIPE after ``shutdown`` or once the
-        connection has ended."""
-        self._enter()
-        connection = self._connected()
-        view = memoryview(data).cast("B")
-        deadline = self._deadline(SO_SNDTIMEO)
-        sent = 0
-        while connection.can_send():
-            taken = min(len(view) - sent, connection.room)
-            if taken:
-                self._copy(taken)
-                # What is copied is sent after it, not before: interrupts cut into a long copy.
+        fast = self._options.fast_open_connect
+        found = self._start(address, fast=fast)
+        if fast and found.fast_open is not None:
+            if found.fast_open.possible():
+                # The first data goes with the SYN.
                 await self._leave()
-                if not connection.can_send():
-                    break
-                urgent = flags & MSG_OOB and sent + taken == len(view)
-                if flags & MSG_EOR and sent + taken == len(view):
-                    connection.sender.end_record(connection.sender.end + taken)
-                # MSG_MORE holds back what this call would send; what comes later, an ACK too, lets it go.
-                connection.sender.cork = connection.options.cork or flags & MSG_MORE != 0
-                (connection.write_urgent if urgent else connection.write)(view[sent : sent + taken])
-                connection.sender.cork = connection.options.cork
-                sent += taken
-            if sent == len(view):
-                break
-            connection.sender.starve(self.stack.cpu.now)
-            try:
-                await self._wait_writable(flags, deadline)
-            except BlockingIOError:
-                if not sent:
-                    raise
-                break
-            finally:
-                connection.sender.starved = False
-        if connection.state in _OPENING and not sent:
-            await self._wait_writable(flags, deadline)
-            return await self.send(data, flags)
-        if sent < len(view) and not sent:
-            raise error(self._take_error() or errno.EPIPE)
+                return
+            found.fast_open.send(b"")
+        await self._opened(found, self._deadline(SO_SNDTIMEO))
         await self._leave()
-        return sent
-
-    async def sendall(self, data: _Data, flags: int = 0) -> None:
-        """Queue all of ``data`` or raise what kept it from being queued."""
-        view = memoryview(data).cast("B")
-        sent = 0
-        while sent < len(view):
-            sent += await self.send(view[sent:], flags)
-
-    async def sendto(self, data: _Data, flags: int = 0, address: Address | None = None) -> int:
-        """``send``; EISCONN with an address."""
-        if address is not None:
-            raise error(errno.EISCONN if self._connection is not None else errno.EPIPE)
-        return await self.send(data, flags)
-
-    async def sendmsg(
-        self,
-        buffers: Iterable[_Data],
-        ancdata: Iterable[ControlMessage] = (),
-        flags: int = 0,
-        address: Address | None = None,
-    ) -> int:
-        """``send`` of buffers in a row. A stream has no control messages: EINVAL."""
-        if tuple(ancdata):
-            raise error(errno.EINVAL)
-        return await self.sendto(b"".join(buffers), flags, address)
 
     # Receiving
 
@@ -331,7 +173,7 @@ class StreamSocket(Socket):
                 data = connection.receiver.peek(size, inline=self._inline)
             else:
                 data += connection.read(size - len(data), inline=self._inline)
-            ended = connection.read_shut or not (connection.can_receive() or connection.state in _OPENING)
+            ended = connection.read_shut or not (connection.can_receive() or connection.opening())
             if len(data) == size or (data and (not flags & MSG_WAITALL or ended)):
                 break
             pending = self._take_error() if not data else 0
@@ -369,31 +211,43 @@ class StreamSocket(Socket):
     async def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[ControlMessage], int, Address]:
-        """(data, no control messages, MSG_OOB for an urgent byte, the peer)."""
+        """(data, control messages, MSG_OOB for an urgent byte, the peer). MSG_ERRQUEUE: what became of calls with
+        MSG_ZEROCOPY instead, EAGAIN if there is no news. TCP_INQ asks for a message with the bytes
+        that are left, the end of the stream counted as one."""
+        if flags & MSG_ERRQUEUE:
+            return await self._receive_error(ancillary_size)
         data = await self.recv(size, flags)
-        return data, [], flags & MSG_OOB, self.getpeername()
+        messages: list[ControlMessage] = []
+        truncated = 0
+        if self._options.inq:
+            receiver = self._connected().receiver
+            left = receiver.nxt - receiver.position
+            messages, truncated = fitting([(IPPROTO_TCP, TCP_CM_INQ, _INTEGER.pack(left))], ancillary_size)
+        return data, messages, flags & MSG_OOB | truncated, self.getpeername()
+
+    def _zero_copied(self) -> "deque[tuple[int, int]]":
+        """Ranges of calls with MSG_ZEROCOPY that are completed."""
+        connection = self.connection
+        zero_copy = connection.zero_copy if connection is not None else None
+        return zero_copy.completed if zero_copy is not None else deque()
+
+    async def _receive_error(self, room: int) -> tuple[bytes, list[ControlMessage], int, Address]:
+        self._enter()
+        completed = self._zero_copied()
+        if not completed:
+            raise error(errno.EAGAIN)
+        first, last = completed.popleft()
+        ipv4 = self.family != AF_INET6
+        messages, truncated = fitting([zero_copy_message(first, last, ipv4=ipv4)], room)
+        await self._leave()
+        return b"", messages, MSG_ERRQUEUE | truncated, format_name(self._any(), 0, self.family)
 
     def ioctl(self, request: int) -> int:
-        """FIONREAD: bytes that ``recv`` may return at once. SIOCOUTQ: bytes not acknowledged, SIOCOUTQNSD: not sent.
-        SIOCATMARK: 1 if the next byte is the urgent one. EINVAL for any other, or while listening."""
+        """FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL for any other, or while listening."""
         self._enter()
         if self._listener is not None:
             raise error(errno.EINVAL)
-        connection = self._connection
-        if connection is None:
-            if request in (FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
-                return 0
-            raise error(errno.EINVAL)
-        receiver, sender = connection.receiver, connection.sender
-        if request == FIONREAD:
-            return len(receiver.peek(len(receiver.buffer), inline=self._inline))
-        if request == SIOCATMARK:
-            return int(receiver.urgent is not None and receiver.urgent.sequence == receiver.position)
-        if request == SIOCOUTQ:
-            return sender.end - max(sender.una, sender.initial + 1)
-        if request == SIOCOUTQNSD:
-            return max(sender.end - max(sender.nxt, sender.initial + 1), 0)
-        raise error(errno.EINVAL)
+        return stream_ioctl(self._connection, request, inline=self._inline)
 
     # Closing
 
@@ -439,6 +293,7 @@ class StreamSocket(Socket):
         timer = self.stack.env.call_at(deadline, gone.set)
         sender = connection.sender
         while not connection.closed() and not sender.fin_acknowledged and self.stack.cpu.now < deadline:
+            connection.no_space = True
             gone.clear()
             await gone.wait()
         timer.cancel()
@@ -461,8 +316,6 @@ class StreamSocket(Socket):
             self._inline = bool(value)
         elif level in _IP_LEVELS or (level == SOL_SOCKET and option in _DEVICE):
             self._set_ip_option(level, option, value)
-        elif isinstance(value, bytes):
-            raise error(errno.EINVAL)
         else:
             set_option(self.stack.tcp, self._options, self._connection, level, option, value)
             self._changed_writable()
@@ -501,5 +354,5 @@ class StreamSocket(Socket):
         return get_option(self.stack.tcp, self._options, self._connection, level, option)
 
     def tcp_info(self) -> TcpInfo:
-        """A snapshot of the connection (TCP_INFO)."""
-        return tcp_info(self._connected())
+        """A snapshot of the connection, or of one that could not be opened (TCP_INFO)."""
+        return tcp_info(self._failed or self._connected())

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stack.siphash import KEY_BYTES
 from stack.socket.base import check_buffer, error
 from stack.socket.constants import (
     SO_KEEPALIVE,
@@ -11,20 +12,29 @@ from stack.socket.constants import (
     SO_RCVBUF,
     SO_REUSEADDR,
     SO_SNDBUF,
+    SO_ZEROCOPY,
     SOL_SOCKET,
     TCP_CONGESTION,
     TCP_CORK,
+    TCP_FASTOPEN,
+    TCP_FASTOPEN_CONNECT,
+    TCP_FASTOPEN_KEY,
+    TCP_FASTOPEN_NO_COOKIE,
+    TCP_INQ,
     TCP_KEEPCNT,
     TCP_KEEPIDLE,
     TCP_KEEPINTVL,
     TCP_MAXSEG,
     TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
+    TCP_SYNCNT,
     TCP_USER_TIMEOUT,
 )
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
-from stack.tcp.parameters import SocketOptions
+from stack.tcp.fast_open import FastOpenMode
+from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.tcp import IPPROTO_TCP, Tcp
 
 __all__ = ["get_option", "set_option"]
@@ -58,22 +68,33 @@ _OPTIONS = {
         "keepalive_interval", _SECOND, 1, 32767, lambda tcp: tcp.parameters.keepalive_interval
     ),
     (IPPROTO_TCP, TCP_KEEPCNT): _Option("keepalive_probes", 1, 1, 127, lambda tcp: tcp.parameters.keepalive_probes),
+    (IPPROTO_TCP, TCP_NOTSENT_LOWAT): _Option("notsent_lowat", 1, 0, UNLIMITED, _zero),
+    (IPPROTO_TCP, TCP_SYNCNT): _Option("syn_retries", 1, 1, 127, lambda tcp: tcp.parameters.syn_retries),
     (IPPROTO_TCP, TCP_USER_TIMEOUT): _Option("user_timeout", _MS, 0, 1 << 31, _zero),
 }
 _SWITCHES = {
     (SOL_SOCKET, SO_REUSEADDR): "reuse",
     (SOL_SOCKET, SO_KEEPALIVE): "keepalive",
+    (SOL_SOCKET, SO_ZEROCOPY): "zero_copy",
     (IPPROTO_TCP, TCP_NODELAY): "nodelay",
     (IPPROTO_TCP, TCP_CORK): "cork",
     (IPPROTO_TCP, TCP_QUICKACK): "quickack",
+    (IPPROTO_TCP, TCP_INQ): "inq",
+    (IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE): "fast_open_no_cookie",
 }
 
 
+_FAST_OPEN = tuple((IPPROTO_TCP, option) for option in (TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY))
+
+
 def set_option(
-    tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int, value: int | str
+    tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int, value: int | str | bytes
 ) -> None:
-    """Raises ``OSError``: ENOPROTOOPT, EINVAL, ENOENT for an unknown congestion control."""
+    """Raises ``OSError``: ENOPROTOOPT, EINVAL, ENOENT for an unknown congestion control, EOPNOTSUPP."""
     name = (level, option)
+    if name in _FAST_OPEN:
+        _set_fast_open(tcp, options, connection, option, value)
+        return
     if name == (IPPROTO_TCP, TCP_CONGESTION):
         if value not in ALGORITHMS:
             raise error(errno.ENOENT)
@@ -81,7 +102,7 @@ def set_option(
         if connection is not None:
             connection.sender.set_congestion_control(str(value))
         return
-    if isinstance(value, str):
+    if not isinstance(value, int):
         raise error(errno.EINVAL)
     if name == (SOL_SOCKET, SO_SNDBUF):
         options.send_buffer = check_buffer(value)
@@ -106,13 +127,43 @@ def set_option(
         connection.apply_options()
         # TCP_NODELAY sends what waits, corked or not (tcp(7)).
         push = name == (IPPROTO_TCP, TCP_NODELAY) and bool(value)
-        connection.sender.output(tcp.cpu.now, probe=push)
+        if not connection.opening():
+            connection.sender.output(tcp.cpu.now, probe=push)
 
 
-def get_option(tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int) -> int | str:
+def _set_fast_open(
+    tcp: Tcp, options: SocketOptions, connection: Connection | None, option: int, value: int | str | bytes
+) -> None:
+    """Of a socket that has no connection yet."""
+    if option == TCP_FASTOPEN_KEY:
+        if not isinstance(value, bytes) or len(value) not in (KEY_BYTES, 2 * KEY_BYTES):
+            raise error(errno.EINVAL)
+        options.fast_open_keys = tuple(value[at : at + KEY_BYTES] for at in range(0, len(value), KEY_BYTES))
+        return
+    if not isinstance(value, int) or value < 0 or (option == TCP_FASTOPEN_CONNECT and value > 1):
+        raise error(errno.EINVAL)
+    if option == TCP_FASTOPEN_CONNECT and not tcp.parameters.fast_open & FastOpenMode.CLIENT_ENABLE:
+        raise error(errno.EOPNOTSUPP)
+    if connection is not None:
+        raise error(errno.EINVAL)
+    if option == TCP_FASTOPEN:
+        options.fast_open_queue = min(value, tcp.parameters.somaxconn)
+    else:
+        options.fast_open_connect = bool(value)
+
+
+def get_option(
+    tcp: Tcp, options: SocketOptions, connection: Connection | None, level: int, option: int
+) -> int | str | bytes:
     """Raises ``OSError``: ENOPROTOOPT."""
     name = (level, option)
     parameters = tcp.parameters
+    if name == (IPPROTO_TCP, TCP_FASTOPEN):
+        return options.fast_open_queue
+    if name == (IPPROTO_TCP, TCP_FASTOPEN_CONNECT):
+        return int(options.fast_open_connect)
+    if name == (IPPROTO_TCP, TCP_FASTOPEN_KEY):
+        return b"".join(options.fast_open_keys or tcp.fast_open.keys)
     if name == (IPPROTO_TCP, TCP_CONGESTION):
         return options.congestion_control or parameters.congestion_control
     if name == (SOL_SOCKET, SO_SNDBUF):

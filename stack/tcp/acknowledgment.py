@@ -89,6 +89,7 @@ def _deliver(
 ) -> None:
     """One segment has newly arrived."""
     progress.delivered += sent.end - sent.start
+    sender.rate.segments += 1
     sender.rate.on_delivered(sent, sent.end - sent.start, now)
     recovery = sender.recovery
     spurious = sent.retransmitted and tsecr is not None and timestamps.before(tsecr, sent.sent_at)
@@ -111,6 +112,7 @@ def _in_order(sender: "Sender", taken: "list[Sent]", progress: Progress, now: in
         return None
     first, last = taken[0], taken[-1]
     progress.delivered = progress.acked
+    sender.rate.segments += len(taken)
     sender.rate.on_delivered(last, progress.acked, now)
     sender.recovery.rack.in_order(last, now)
     sender.rtt.sample(now - first.sent_at, now, per_round=_per_round(sender, progress))
@@ -138,6 +140,7 @@ def _cumulative(
             if first is None:
                 first = last
             _deliver(sender, sent, progress, now, tsecr, timestamps)
+    sender.recovery.rack.looked_at()
     if again is not None:
         _sample_again(sender, again, now, tsecr, timestamps)
         return None
@@ -200,6 +203,7 @@ def _selective(
         if not sent.retransmitted:
             rtt = now - sent.sent_at
         sender.board.clear_tags(sent)
+    sender.recovery.rack.looked_at()
     return rtt
 
 

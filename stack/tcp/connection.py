@@ -14,7 +14,7 @@ from stack.tcp.delayed_ack import DelayedAck
 from stack.tcp.keepalive import KeepAlive
 from stack.tcp.network import Path
 from stack.tcp.offloads import Offloads
-from stack.tcp.parameters import SocketOptions
+from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.persist import probe_window
 from stack.tcp.receive import Receiver
 from stack.tcp.segment import ACK, RST
@@ -22,8 +22,11 @@ from stack.tcp.send import Sender
 from stack.tcp.state import State
 from stack.tcp.timers import DeadlineTimer
 from stack.tcp.timestamps import Timestamps
+from stack.tcp.zero_copy import ZeroCopy
 
 if TYPE_CHECKING:
+    from stack.tcp.active_open import ActiveFastOpen
+    from stack.tcp.handshake import Handshake
     from stack.tcp.listener import Listener
     from stack.tcp.tcp import Tcp
 
@@ -31,6 +34,10 @@ __all__ = ["Connection"]
 
 _COUNTED = (State.ESTABLISHED, State.CLOSE_WAIT)
 """RFC 4022's tcpCurrEstab."""
+
+
+_WRITES = _COUNTED
+_READS = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
 
 def _nothing() -> None:
@@ -46,11 +53,14 @@ class Connection:
         "challenges",
         "delayed_ack",
         "error",
+        "fast_open",
+        "handshake",
         "identification",
         "keepalive",
         "kept",
         "key",
         "listener",
+        "no_space",
         "offloads",
         "opened_by_peer",
         "options",
@@ -62,12 +72,15 @@ class Connection:
         "receiver",
         "sender",
         "state",
+        "syn_data_acked",
         "syn_lost",
         "tcp",
         "timestamps",
         "tuning",
         "window_scaling",
         "writable",
+        "write_pending",
+        "zero_copy",
     )
 
     def __init__(
@@ -87,6 +100,14 @@ class Connection:
         self.read_shut = False
         self.listener: Listener | None = None
         self.opened_by_peer = False
+        self.handshake: Handshake | None = None
+        """Of a connection that the peer has opened fast: what is left of it."""
+        self.fast_open: ActiveFastOpen | None = None
+        """Of a connection that is to be opened fast."""
+        self.syn_data_acked = False
+        """The data of the SYN was taken, by whichever end."""
+        self.write_pending = False
+        """A program waits with data for the connection to open: it takes the ACK of the peer's SYN along."""
         self.window_scaling = parameters.window_scaling
         self.timestamps = Timestamps(env.random.getrandbits(31))
         self.kept = 0
@@ -96,6 +117,10 @@ class Connection:
         """Challenge ACKs: (count, since when)."""
         self.readable: Callable[[], None] = _nothing
         self.writable: Callable[[], None] = _nothing
+        self.no_space = False
+        """The program was told to wait before it writes on (SOCK_NOSPACE), so it is to hear when it may."""
+        self.zero_copy: ZeroCopy | None = None
+        """Once MSG_ZEROCOPY was used."""
         self.pseudo_sum = path.pseudo_sum
         self.offloads = Offloads(path)
         self.syn_lost = False
@@ -136,15 +161,30 @@ class Connection:
     def connect(self) -> None:
         """Active open (RFC 9293 section 3.10.1)."""
         self.set_state(State.SYN_SENT)
+        self.timestamps.first = self.timestamps.value(self.tcp.cpu.now)
         self.tcp.counters.mib["Tcp.ActiveOpens"] += 1
-        transmit.send_syn(self)
+        if self.fast_open is None:
+            transmit.send_syn(self)
+
+    def deferred(self) -> bool:
+        """The program has connected, and its SYN waits for data (TCP_FASTOPEN_CONNECT)."""
+        return self.state is State.SYN_SENT and self.sender.nxt == self.sender.initial
+
+    def opening(self) -> bool:
+        """The program has to wait for the handshake."""
+        return self.state is State.SYN_SENT or (self.state is State.SYN_RECEIVED and self.handshake is None)
 
     def established(self, now: int) -> None:
         """The handshake is complete."""
+        handshake, state = self.handshake, self.state
         if self.syn_lost:
             self.sender.rtt.syn_was_lost()
             self.sender.congestion.syn_was_lost()
-        self.set_state(State.ESTABLISHED)
+        if handshake is not None:
+            handshake.complete(now)
+        if state in (State.SYN_SENT, State.SYN_RECEIVED):
+            # Else the program has closed a fast opened connection meanwhile.
+            self.set_state(State.ESTABLISHED)
         self.tuning.start(now)
         self.keepalive.schedule()
         if self.listener is not None:
@@ -158,6 +198,17 @@ class Connection:
         self.sender.write(data)
         self.account()
         self.sender.output(self.tcp.cpu.now)
+
+    def sent_zero_copy(self) -> None:
+        """All that is queued now is what a call with MSG_ZEROCOPY has sent, or before."""
+        self.zero_copy = self.zero_copy or ZeroCopy()
+        self.zero_copy.sent(self.sender.end)
+        self.told(self.zero_copy.abandon() if self.closed() else self.zero_copy.acknowledged(self.sender.una))
+
+    def told(self, news: bool) -> None:
+        """There is something in the error queue of the socket (sk_error_report)."""
+        if news:
+            self.readable()
 
     def write_urgent(self, data: "memoryview | bytes") -> None:
         """Queue data of which the last byte is urgent (RFC 9293 section 3.10.2): the peer learns so at once, even if
@@ -177,7 +228,7 @@ class Connection:
         if data:
             self.account()
             self.tuning.copied(self.tcp.cpu.now)
-            if self.can_receive() and receiver.update_due():
+            if self.can_receive() and self.handshake is None and receiver.update_due():
                 self.send_ack()
         return data
 
@@ -193,8 +244,30 @@ class Connection:
     @property
     def room(self) -> int:
         """Bytes that the program may write now."""
+        room, lowat = self._buffer_room(), self.notsent_lowat
+        return room if lowat == UNLIMITED else min(room, self.sender.unsent_room(lowat))
+
+    def _buffer_room(self) -> int:
         tcp = self.tcp
         return 0 if tcp.memory.refuses(self.sender.kept, tcp.parameters) else max(self.sender.room, 0)
+
+    @property
+    def notsent_lowat(self) -> int:
+        """Unsent bytes above which the program has to wait."""
+        return self.options.notsent_lowat or self.tcp.parameters.notsent_lowat
+
+    def may_write(self) -> bool:
+        """Whether to call the program, which then can write more than a trifle (Linux's sk_stream_is_writeable)."""
+        sender, lowat = self.sender, self.notsent_lowat
+        if self._buffer_room() * 3 < sender.limit:
+            return False
+        return lowat == UNLIMITED or 2 * (sender.end - sender.nxt) < lowat
+
+    def write_space(self) -> None:
+        """There may be room for a program that waits for some (sk_stream_write_space)."""
+        if self.no_space and self.may_write():
+            self.no_space = False
+            self.writable()
 
     def closed(self) -> bool:
         """The connection exists no more."""
@@ -202,15 +275,15 @@ class Connection:
 
     def can_send(self) -> bool:
         """The program may still write."""
-        return self.state in (State.ESTABLISHED, State.CLOSE_WAIT)
+        return self.state in _WRITES or (self.state is State.SYN_RECEIVED and self.handshake is not None)
 
     def can_receive(self) -> bool:
         """The peer may still send."""
-        return self.state in (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
+        return self.state in _READS or (self.state is State.SYN_RECEIVED and self.handshake is not None)
 
     def shutdown_write(self) -> None:
         """No more data will come from the program: queue a FIN (RFC 9293 section 3.10.4)."""
-        if self.state is State.ESTABLISHED:
+        if self.state is State.ESTABLISHED or (self.state is State.SYN_RECEIVED and self.handshake is not None):
             self.set_state(State.FIN_WAIT_1)
         elif self.state is State.CLOSE_WAIT:
             self.set_state(State.LAST_ACK)
@@ -228,7 +301,7 @@ class Connection:
             return
         self.orphan = True
         self.readable = self.writable = _nothing
-        if self.state in (State.SYN_SENT, State.SYN_RECEIVED):
+        if self.opening():
             self.abort(0)
         elif self.receiver.buffer:
             self.tcp.counters.mib["TcpExt.TCPAbortOnClose"] += 1
@@ -279,7 +352,11 @@ class Connection:
 
     def mtu_reduced(self) -> None:
         """The path carries smaller packets than before (RFC 1191, RFC 8201)."""
-        if self.state is not State.CLOSED:
+        if self.fast_open is not None and self.state is State.SYN_SENT:
+            # The data may have made the SYN too large.
+            self.receiver.mss = transmit.advertised_mss(self)
+            transmit.send_syn(self)
+        elif self.state is not State.CLOSED:
             self.sender.shrink_segment_size(transmit.send_mss(self, self.sender.mss), self.tcp.cpu.now)
 
     # State and timers
@@ -308,6 +385,8 @@ class Connection:
         """The connection exists no more. Wakes all who wait."""
         if self.state is State.CLOSED:
             return
+        if self.handshake is not None:
+            self.handshake.end()
         if self.state in (State.SYN_SENT, State.SYN_RECEIVED):
             self.tcp.counters.mib["Tcp.AttemptFails"] += 1
         elif error and self.can_send():
@@ -315,6 +394,8 @@ class Connection:
         self.set_state(State.CLOSED)
         self.error = error
         self.sender.discard()
+        if self.zero_copy is not None:
+            self.zero_copy.abandon()
         self.account()
         self.delayed_ack.timer.close()
         self.keepalive.close()
@@ -328,10 +409,15 @@ class Connection:
     def _timer_expired(self) -> None:
         now = self.tcp.cpu.now
         sender = self.sender
-        if self.state is State.SYN_SENT or self.state is State.SYN_RECEIVED:
+        if self.handshake is not None:
+            # Nothing else is sent again before the peer has seen our SYN.
+            sender.timer.start(now + sender.rtt.rto)
+        elif self.state is State.SYN_SENT or self.state is State.SYN_RECEIVED:
             self._syn_expired()
         elif sender.una < sender.nxt:
             sender.loss_timer.expired(now)
+            if self.fast_open is not None:
+                self.fast_open.watch(now=now, expired=self.state is State.CLOSED)
         elif sender.nxt < sender.end + sender.fin_queued:
             probe_window(sender, now)
 
@@ -339,7 +425,13 @@ class Connection:
         parameters = self.tcp.parameters
         sender = self.sender
         sender.retransmits += 1
-        if sender.retransmits > (parameters.synack_retries if self.opened_by_peer else parameters.syn_retries):
+        retries = (
+            parameters.synack_retries if self.opened_by_peer else self.options.syn_retries or parameters.syn_retries
+        )
+        expired = sender.retransmits > retries
+        if self.fast_open is not None:
+            self.fast_open.watch(now=self.tcp.cpu.now, expired=expired)
+        if expired:
             self.timed_out()
             return
         self.tcp.counters.mib["TcpExt.TCPTimeouts"] += 1

@@ -47,6 +47,11 @@ class DelayedAck:
         elif self.timer.deadline is None:
             self.timer.start(now + connection.tcp.parameters.delayed_ack)
 
+    def leave_to_program(self, now: int) -> None:
+        """The program is about to send, and takes the ACK along."""
+        self.last_data = now
+        self.timer.start(now + self._connection.tcp.parameters.delayed_ack)
+
     def quicken(self) -> None:
         """Something is lost or comes twice: the peer should hear of all that follows at once
         (tcp_enter_quickack_mode)."""

@@ -26,6 +26,8 @@ class TcpInfo:
     timestamps: bool
     sack: bool
     ecn: bool
+    syn_data: bool
+    """The data of the SYN was taken (RFC 7413)."""
     snd_wscale: int
     rcv_wscale: int
     total_retrans: int
@@ -50,12 +52,14 @@ class TcpInfo:
     lost: int
     retrans: int
     notsent: int
-    reord_seen: bool
+    reord_seen: int
+    """ACKs that have shown reordering."""
     reordering: int
     """Segments by which the path has been seen to reorder, or ``tcp_reordering``."""
     last_data_recv: int
     """Since data last came, or the connection was opened."""
     delivered: int
+    delivered_segments: int
     delivery_rate: int
     delivery_rate_app_limited: bool
     pacing_rate: int
@@ -84,6 +88,7 @@ def tcp_info(connection: Connection) -> TcpInfo:
         timestamps=connection.timestamps.enabled,
         sack=sender.sack,
         ecn=sender.ecn.enabled,
+        syn_data=connection.syn_data_acked,
         snd_wscale=sender.scale,
         rcv_wscale=receiver.scale,
         total_retrans=sender.total_retransmits,
@@ -110,6 +115,7 @@ def tcp_info(connection: Connection) -> TcpInfo:
         reordering=max(recovery.rack.degree, sender.parameters.reordering),
         last_data_recv=now - max(connection.delayed_ack.last_data, connection.tuning.started_at),
         delivered=sender.rate.delivered,
+        delivered_segments=sender.rate.segments,
         delivery_rate=sender.rate.rate,
         delivery_rate_app_limited=sender.rate.app_limited > 0,
         pacing_rate=sender.pacing.rate(sender),

@@ -4,12 +4,12 @@ import errno
 
 from stack.counters import DropReason
 from stack.tcp.acknowledgment import acknowledge
+from stack.tcp.active_open import answer_arrives
 from stack.tcp.connection import Connection
-from stack.tcp.options import parse_options
 from stack.tcp.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.state import State
-from stack.tcp.transmit import negotiate, send_syn
+from stack.tcp.transmit import send_syn
 
 __all__ = ["segment_arrives"]
 
@@ -30,7 +30,14 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     """Process one segment of an existing connection, ``dsfield`` from its network header. Returns why it was dropped,
     if it was."""
     if connection.state is State.SYN_SENT:
-        return _syn_sent(connection, segment, now)
+        drop = answer_arrives(connection, segment, now)
+        opened_fast = connection.fast_open is not None and connection.state is _ESTABLISHED
+        if opened_fast and (segment.payload or segment.flags & FIN):
+            # Text and FIN of the answer (section 3.10.7.3). Of others, the peer sends them again, as with Linux.
+            _text(connection, segment, connection.receiver.nxt, now)
+        if connection.ack_now:
+            connection.send_ack()
+        return drop
     flags = segment.flags
     receiver = connection.receiver
     sequence = unwrap(segment.sequence, receiver.nxt)
@@ -67,6 +74,8 @@ def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield:
     sender = connection.sender
     if sender.nxt < sender.buffer.end or sender.fin_queued:
         sender.output(now)
+        # What is unsent may be less now.
+        connection.write_space()
     if connection.ack_now:
         connection.send_ack()
     return drop
@@ -116,10 +125,14 @@ def _check_sequence(connection: Connection, segment: Segment, sequence: int, now
         return None
     if flags & RST:
         return DropReason.TCP_RESET
-    if connection.state is _SYN_RECEIVED and flags & (SYN | ACK) == SYN and sequence == receiver.nxt - 1:
+    if flags & (SYN | ACK) == SYN and sequence == receiver.initial:
         # The peer's SYN again: our answer was lost.
-        send_syn(connection)
-        return DropReason.TCP_OLD_DATA
+        if connection.handshake is not None:
+            connection.handshake.answer()
+            return DropReason.TCP_OLD_DATA
+        if connection.state is _SYN_RECEIVED:
+            send_syn(connection)
+            return DropReason.TCP_OLD_DATA
     if connection.state is _TIME_WAIT and flags & FIN:
         # The peer has not seen our ACK of its FIN.
         connection.time_wait(now)
@@ -141,7 +154,10 @@ def _reset(connection: Connection, segment: Segment, sequence: int, now: int) ->
         challenge(connection, now)
         return DropReason.TCP_RESET
     state = connection.state
-    if state is _SYN_RECEIVED:
+    if connection.handshake is not None:
+        connection.handshake.reset(now)
+        connection.finish(errno.ECONNRESET)
+    elif state is _SYN_RECEIVED:
         connection.finish(errno.ECONNREFUSED)
     elif state is State.CLOSE_WAIT:
         connection.finish(errno.EPIPE)
@@ -156,7 +172,14 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     """Fifth, the ACK field."""
     sender = connection.sender
     ack = unwrap(segment.acknowledgment, sender.una)
-    if connection.state is _SYN_RECEIVED:
+    completes = connection.handshake is not None
+    if completes:
+        if not sender.una <= ack <= sender.nxt:
+            connection.tcp.reset(connection.path, connection.key, segment)
+            return DropReason.TCP_FLAGS
+        sender.wl1 = sequence - 1
+        connection.established(now)
+    elif connection.state is _SYN_RECEIVED:
         if not sender.una < ack <= sender.nxt:
             connection.tcp.reset(connection.path, connection.key, segment)
             return DropReason.TCP_FLAGS
@@ -187,17 +210,17 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
             now,
             sack=segment.sack,
             tsecr=segment.tsecr if segment.tsval >= 0 else None,
-            pure=not changed and not segment.payload and not segment.flags & FIN,
+            pure=not changed and not completes and not segment.payload and not segment.flags & FIN,
             ece=segment.flags & ECE != 0,
             timestamps=connection.timestamps,
         )
     if advances:
+        if connection.zero_copy is not None:
+            connection.told(connection.zero_copy.acknowledged(sender.una))
         connection.path.next_hop.confirmed_at = now
         if not connection.tcp.memory.pressure:
             sender.grow_buffer()
-        if connection.room * 3 >= sender.limit:
-            # Linux's sk_stream_write_space: do not wake a writer for a trifle.
-            connection.writable()
+        connection.write_space()
     if sender.fin_queued and sender.fin_acknowledged:
         _fin_acknowledged(connection, now)
     return None
@@ -279,47 +302,3 @@ def _fin(connection: Connection, now: int) -> None:
         connection.set_state(_CLOSING)
     elif state is _FIN_WAIT_2:
         connection.time_wait(now)
-
-
-def _syn_sent(connection: Connection, segment: Segment, now: int) -> DropReason | None:
-    """Section 3.10.7.3."""
-    flags = segment.flags
-    sender = connection.sender
-    acceptable = False
-    if flags & ACK:
-        ack = unwrap(segment.acknowledgment, sender.una)
-        acceptable = sender.una < ack <= sender.nxt
-        if not acceptable:
-            if not flags & RST:
-                connection.tcp.reset(connection.path, connection.key, segment)
-            return DropReason.TCP_FLAGS
-    if flags & RST:
-        if not acceptable:
-            return DropReason.TCP_RESET
-        connection.finish(errno.ECONNREFUSED)
-        return None
-    if not flags & SYN:
-        return DropReason.TCP_FLAGS
-    connection.receiver.open(segment.sequence)
-    negotiate(connection, parse_options(segment.options), flags, now)
-    # The window of a SYN is not scaled (RFC 7323 section 2.2).
-    sender.window = sender.maximum_window = segment.window
-    sender.wl1 = segment.sequence
-    if acceptable:
-        sender.wl2 = sender.nxt
-        acknowledge(
-            sender,
-            sender.nxt,
-            now,
-            sack=(),
-            tsecr=segment.tsecr if segment.tsval >= 0 else None,
-            pure=False,
-            ece=False,
-            timestamps=connection.timestamps,
-        )
-        connection.established(now)
-        connection.send_ack()
-        return None
-    connection.set_state(_SYN_RECEIVED)
-    send_syn(connection)
-    return None

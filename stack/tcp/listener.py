@@ -32,6 +32,10 @@ class Listener:
         """The accept queue: established, waiting for ``accept``."""
         self.cookie_sent_at: int | None = None
         """When a SYN cookie last went out: only then is an ACK from nowhere worth a look."""
+        self.fast_opening = 0
+        """Connections that were opened fast and are not acknowledged by their peers."""
+        self.fast_open_resets: deque[int] = deque()
+        """Until when those that were reset count too."""
         self.readable: Callable[[], None] = _nothing
 
     def set_backlog(self, backlog: int) -> None:
@@ -43,6 +47,17 @@ class Listener:
 
     def syn_queue_full(self) -> bool:
         return len(self.opening) >= min(self.backlog, self.tcp.parameters.max_syn_backlog)
+
+    def fast_open_queue_full(self, now: int) -> bool:
+        """Whether no more connections may be opened fast (RFC 7413 section 5.1, tcp_fastopen_queue_check)."""
+        limit = min(self.options.fast_open_queue, self.tcp.parameters.somaxconn)
+        resets = self.fast_open_resets
+        while resets and resets[0] <= now:
+            resets.popleft()
+        full = self.fast_opening + len(resets) >= limit
+        if full and limit:
+            self.tcp.counters.mib["TcpExt.TCPFastOpenListenOverflow"] += 1
+        return full
 
     def admits(self, connection: Connection) -> bool:
         """Whether a connection whose handshake is complete finds room. If not, its ACK is dropped: the peer's data or
@@ -63,6 +78,11 @@ class Listener:
         """A connection's handshake is complete."""
         self.opening.discard(connection)
         connection.listener = None
+        self.accepted.append(connection)
+        self.readable()
+
+    def opened_fast(self, connection: Connection) -> None:
+        """A connection that the program may have before its handshake is complete."""
         self.accepted.append(connection)
         self.readable()
 

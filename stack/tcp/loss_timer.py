@@ -35,7 +35,7 @@ class LossTimer:
     def sent_new(self, now: int) -> None:
         """New data was sent (RFC 6298 rule 5.1)."""
         if self._retransmission_at is None:
-            self._retransmission_at = now + self._sender.rtt.rto
+            self._retransmission_at = self._due(now)
         self._schedule(now)
 
     def acknowledged(self, now: int) -> None:
@@ -45,12 +45,12 @@ class LossTimer:
             self._retransmission_at = None
             sender.timer.stop()
             return
-        self._retransmission_at = now + sender.rtt.rto
+        self._retransmission_at = self._due(now)
         self._schedule(now)
 
     def arm_retransmission(self, now: int) -> None:
         """Something was sent again: a full timeout from now."""
-        self._retransmission_at = now + self._sender.rtt.rto
+        self._retransmission_at = self._due(now)
         self._kind = _Kind.RETRANSMISSION
         self._sender.timer.start(self._retransmission_at)
 
@@ -111,6 +111,14 @@ class LossTimer:
         self.probe.end()
         sender.rtt.back_off()
         sender.recovery.send_again(sender.board.records[0], now)
+
+    def _due(self, now: int) -> int:
+        """A full timeout from now, or when the program does not want to wait any longer
+        (tcp_clamp_rto_to_user_timeout)."""
+        sender = self._sender
+        due = now + sender.rtt.rto
+        given_up = sender.progress_at + sender.user_timeout
+        return min(due, given_up) if now < given_up else due
 
     def _too_long(self, now: int) -> bool:
         """RFC 5482: the program does not want to wait any longer for the oldest byte."""

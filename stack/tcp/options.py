@@ -1,4 +1,5 @@
-"""TCP's options: maximum segment size (RFC 9293 section 3.2), window scale, timestamps (RFC 7323), SACK (RFC 2018)."""
+"""TCP's options: maximum segment size (RFC 9293 section 3.2), window scale, timestamps (RFC 7323), SACK (RFC 2018),
+Fast Open (RFC 7413)."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ __all__ = [
     "MAXIMUM_OPTION_BYTES",
     "TIMESTAMP_BYTES",
     "TIMESTAMP_WORD",
+    "FastOpenOption",
     "Options",
     "find_sack",
     "find_timestamps",
@@ -25,6 +27,12 @@ _WINDOW_SCALE = 3
 _SACK_PERMITTED = 4
 _SACK = 5
 _TIMESTAMPS = 8
+_FAST_OPEN = 34
+_EXPERIMENTAL = 254
+_FAST_OPEN_MAGIC = b"\xf9\x89"
+"""RFC 7413 appendix A, RFC 6994: Fast Open among the options that share the kind for experiments."""
+_COOKIE_BYTES = range(4, 17, 2)
+"""RFC 7413 section 4.1.1: 4 to 16, an even number."""
 _MAXIMUM_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift is taken as 14."""
 
@@ -37,6 +45,15 @@ _PAIR = struct.Struct("!II")
 
 
 @dataclass(frozen=True, slots=True)
+class FastOpenOption:
+    """A cookie, or without one the request for it."""
+
+    cookie: bytes = b""
+    experimental: bool = False
+    """As before RFC 7413."""
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The options of a SYN; None is absent."""
 
@@ -45,6 +62,7 @@ class Options:
     sack_permitted: bool = False
     timestamps: tuple[int, int] | None = None
     """(TSval, TSecr)."""
+    fast_open: FastOpenOption | None = None
 
 
 def _walk(data: "bytes | memoryview") -> Iterator[tuple[int, "bytes | memoryview"]]:
@@ -72,6 +90,7 @@ def parse_options(data: "bytes | memoryview") -> Options:
     scale: int | None = None
     sack = False
     timestamps: tuple[int, int] | None = None
+    fast_open: FastOpenOption | None = None
     for kind, value in _walk(data):
         if kind == _MAXIMUM_SEGMENT_SIZE and len(value) == 2:
             size = value[0] << 8 | value[1]
@@ -81,7 +100,18 @@ def parse_options(data: "bytes | memoryview") -> Options:
             sack = True
         elif kind == _TIMESTAMPS and len(value) == 8:
             timestamps = _PAIR.unpack(value)
-    return Options(size, scale, sack, timestamps)
+        elif kind == _FAST_OPEN:
+            fast_open = _fast_open(value, experimental=False)
+        elif kind == _EXPERIMENTAL and value[:2] == _FAST_OPEN_MAGIC:
+            fast_open = _fast_open(value[2:], experimental=True)
+    return Options(size, scale, sack, timestamps, fast_open)
+
+
+def _fast_open(cookie: "bytes | memoryview", *, experimental: bool) -> FastOpenOption | None:
+    """None for a cookie of a length that none has: as if it were not there."""
+    if cookie and len(cookie) not in _COOKIE_BYTES:
+        return None
+    return FastOpenOption(bytes(cookie), experimental)
 
 
 def find_timestamps(data: "bytes | memoryview") -> tuple[int, int] | None:
@@ -112,7 +142,13 @@ def pack_syn_options(options: Options) -> bytes:
         built += bytes((_NO_OPERATION, _NO_OPERATION)) + permitted
     if options.window_scale is not None:
         built += bytes((_NO_OPERATION, _WINDOW_SCALE, 3, options.window_scale))
-    return built
+    if options.fast_open is not None:
+        cookie = options.fast_open.cookie
+        kind, value = (
+            (_EXPERIMENTAL, _FAST_OPEN_MAGIC + cookie) if options.fast_open.experimental else (_FAST_OPEN, cookie)
+        )
+        built += bytes((kind, 2 + len(value))) + value
+    return built + bytes((_NO_OPERATION,)) * (-len(built) % 4)
 
 
 def pack_timestamps(tsval: int, tsecr: int) -> bytes:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stack.ip.interface import Interface
 
-__all__ = ["SocketOptions", "TcpParameters"]
+__all__ = ["UNLIMITED", "SocketOptions", "TcpParameters"]
+
+UNLIMITED = 0xFFFFFFFF
+"""Of ``notsent_lowat``: none."""
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
@@ -25,6 +28,7 @@ _POSITIVE = (
     "keepalive_time",
     "keepalive_interval",
     "keepalive_probes",
+    "notsent_lowat",
     "limit_output_bytes",
     "tso_win_divisor",
     "reordering",
@@ -40,7 +44,14 @@ _POSITIVE = (
     "pacing_ss_ratio",
     "pacing_ca_ratio",
 )
-_NOT_NEGATIVE = ("syn_retries", "synack_retries", "retries", "mtu_probe_threshold")
+_NOT_NEGATIVE = (
+    "fast_open",
+    "fast_open_blackhole_timeout",
+    "syn_retries",
+    "synack_retries",
+    "retries",
+    "mtu_probe_threshold",
+)
 _CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2), "mtu_probing": (0, 1, 2)}
 
 
@@ -55,6 +66,8 @@ class TcpParameters:
     send_buffer_maximum: int = 4 * 1024 * 1024
     """What it may grow to by itself, unless SO_SNDBUF was set."""
     receive_buffer_maximum: int = 6 * 1024 * 1024
+    notsent_lowat: int = UNLIMITED
+    """Bytes that may wait unsent before writers have to (tcp_notsent_lowat)."""
     memory_low: int = 192 * 1024 * 1024
     """Of all connections together (tcp_mem), as Linux sets it with 4 GiB: below, memory is no concern,"""
     memory_pressure: int = 256 * 1024 * 1024
@@ -94,6 +107,12 @@ class TcpParameters:
     """RFC 2883."""
     ecn: int = 2
     """RFC 3168: 0 never, 1 ask for it and accept it, 2 accept it."""
+
+    # Fast open (RFC 7413)
+    fast_open: int = 1
+    """Bits of ``stack.tcp.fast_open.FastOpenMode`` (tcp_fastopen); others mean nothing, as in Linux."""
+    fast_open_blackhole_timeout: int = 0
+    """How long none is tried after a path has swallowed several segments of one; 0: paths are not watched for that."""
 
     # Congestion control and recovery
     congestion_control: str = "cubic"
@@ -165,6 +184,8 @@ class SocketOptions:
 
     send_buffer: int | None = None
     receive_buffer: int | None = None
+    notsent_lowat: int = 0
+    """TCP_NOTSENT_LOWAT, bytes; 0: as the host's."""
     nodelay: bool = False
     cork: bool = False
     reuse: bool = False
@@ -172,12 +193,27 @@ class SocketOptions:
     keepalive_time: int | None = None
     keepalive_interval: int | None = None
     keepalive_probes: int | None = None
+    syn_retries: int | None = None
+    """TCP_SYNCNT."""
+    fast_open_queue: int = 0
+    """TCP_FASTOPEN: of a listener, how many connections may have been opened fast and not be acknowledged by their
+    peers; 0: none is opened fast."""
+    fast_open_keys: tuple[bytes, ...] = ()
+    """TCP_FASTOPEN_KEY; (): the host's."""
+    fast_open_connect: bool = False
+    """TCP_FASTOPEN_CONNECT: ``connect`` leaves the SYN to the first ``send``."""
+    fast_open_no_cookie: bool = False
+    """TCP_FASTOPEN_NO_COOKIE: as if the host did without cookies."""
     user_timeout: int = 0
     """RFC 5482: nanoseconds that data may stay unacknowledged; 0: as many as the retries take."""
     maximum_segment_size: int | None = None
     """TCP_MAXSEG: neither sent nor advertised beyond."""
     congestion_control: str | None = None
     quickack: bool = True
+    zero_copy: bool = False
+    """SO_ZEROCOPY: MSG_ZEROCOPY asks to be told when data is acknowledged."""
+    inq: bool = False
+    """TCP_INQ: ``recvmsg`` tells how much is left to read."""
     dsfield: int = 0
     """IP_TOS, IPV6_TCLASS; ECN has the low two bits."""
     hop_limit: int | None = None

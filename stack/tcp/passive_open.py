@@ -1,4 +1,4 @@
-"""A SYN for a listening port, with and without cookies (RFC 9293 section 3.10.7.2, RFC 4987)."""
+"""A SYN for a listening port, with and without cookies (RFC 9293 section 3.10.7.2, RFC 4987), or fast (RFC 7413)."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -7,9 +7,11 @@ from stack.counters import DropReason
 from stack.ports import FourTuple
 from stack.tcp.autotune import maximum_buffer
 from stack.tcp.connection import Connection
+from stack.tcp.fast_open import FastOpenMode
+from stack.tcp.handshake import Handshake
 from stack.tcp.input import segment_arrives
 from stack.tcp.network import Path
-from stack.tcp.options import Options, pack_syn_options, parse_options
+from stack.tcp.options import FastOpenOption, Options, pack_syn_options, parse_options
 from stack.tcp.receive import scale_for
 from stack.tcp.segment import ACK, CWR, ECE, HEADER, HEADER_BYTES, SYN, Segment
 from stack.tcp.sequence import MASK
@@ -44,13 +46,68 @@ def syn_arrives(listener: "Listener", path: Path, key: FourTuple, segment: Segme
         tcp.counters.mib["TcpExt.TCPReqQFullDoCookies"] += full
         _send_cookie(listener, path, key, segment, now)
         return None
+    offer = parse_options(segment.options)
+    fast, cookie = _fast_open(listener, key, offer.fast_open, segment, now)
     connection = _create(listener, path, key)
     connection.receiver.open(segment.sequence)
-    negotiate(connection, parse_options(segment.options), segment.flags, now)
+    negotiate(connection, offer, segment.flags, now)
     connection.sender.window = connection.sender.maximum_window = segment.window
     connection.set_state(State.SYN_RECEIVED)
-    send_syn(connection)
+    if fast:
+        _open_fast(connection, listener, segment, cookie)
+    else:
+        listener.opening.add(connection)
+        send_syn(connection, fast_open=cookie)
     return None
+
+
+def _fast_open(
+    listener: "Listener", key: FourTuple, asked: FastOpenOption | None, segment: Segment, now: int
+) -> tuple[bool, FastOpenOption | None]:
+    """Whether to open a connection fast, and the option for the answer (RFC 7413 section 4.2.2, tcp_try_fastopen)."""
+    tcp = listener.tcp
+    mib = tcp.counters.mib
+    mode = tcp.parameters.fast_open
+    if asked is not None and not asked.cookie:
+        mib["TcpExt.TCPFastOpenCookieReqd"] += 1
+    if (
+        not mode & FastOpenMode.SERVER_ENABLE
+        or (asked is None and not segment.payload)
+        or listener.fast_open_queue_full(now)
+    ):
+        return False, None
+    options = listener.options
+    if mode & FastOpenMode.SERVER_COOKIE_NOT_REQD or options.fast_open_no_cookie:
+        return True, None
+    if asked is None:
+        return False, None
+    if asked.cookie:
+        valid = tcp.fast_open.check(key, asked.cookie, options)
+        if valid == 1:
+            return True, None
+        if valid:
+            mib["TcpExt.TCPFastOpenPassiveAltKey"] += 1
+        else:
+            mib["TcpExt.TCPFastOpenPassiveFail"] += 1
+        return valid > 0, replace(asked, cookie=tcp.fast_open.fresh(key, options))
+    return False, replace(asked, cookie=tcp.fast_open.fresh(key, options))
+
+
+def _open_fast(connection: Connection, listener: "Listener", segment: Segment, cookie: FastOpenOption | None) -> None:
+    """The program may have the connection, and the data of the SYN, before the handshake is complete."""
+    connection.tcp.counters.mib["TcpExt.TCPFastOpenPassive"] += 1
+    connection.listener = None
+    connection.sender.skip_syn()
+    receiver = connection.receiver
+    if segment.payload:
+        # As much as the answer's window, which is not scaled, will promise.
+        receiver.window_field(scaled=False)
+        connection.syn_data_acked = receiver.accept(receiver.nxt, segment.payload)
+        connection.delayed_ack.last_data = connection.tcp.cpu.now
+        connection.account()
+    connection.handshake = Handshake(connection, listener)
+    connection.handshake.answer(cookie)
+    listener.opened_fast(connection)
 
 
 def _create(
@@ -64,7 +121,6 @@ def _create(
         connection.timestamps = Timestamps(clock)
     connection.listener = listener
     connection.opened_by_peer = True
-    listener.opening.add(connection)
     return connection
 
 
@@ -125,6 +181,7 @@ def cookie_arrives(listener: "Listener", path: Path, key: FourTuple, segment: Se
     stamped = (segment.tsval, segment.tsecr) if segment.tsval >= 0 and tcp.parameters.timestamps else None
     offer, ecn = tcp.cookies.offer(mss, stamped)
     connection = _create(listener, path, key, initial=cookie, clock=tcp.cookies.timestamp_offset(key))
+    listener.opening.add(connection)
     connection.receiver.open(initial)
     negotiate(connection, offer, _ECN_SETUP if ecn else 0, now)
     connection.receiver.acknowledged = connection.receiver.nxt

@@ -15,6 +15,7 @@ class Rack:
         "_dsack_round",
         "_fack",
         "_last",
+        "_late",
         "advanced",
         "degree",
         "reo_wnd_mult",
@@ -30,7 +31,10 @@ class Rack:
         self._fack = 0
         """Highest number delivered in any way."""
         self.rtt = 0
-        self.reordering_seen = False
+        self.reordering_seen = 0
+        """In how many ACKs (Linux's reord_seen)."""
+        self._late = False
+        """The ACK at hand has shown reordering."""
         self.degree = 0
         """Most segments between one that came late and the highest that had come before it."""
         self.reo_wnd_mult = 1
@@ -45,7 +49,9 @@ class Rack:
         if sent.end > self._fack:
             self._fack = sent.end
         elif sent.end < self._fack and not sent.retransmitted:
-            self.reordering_seen = True
+            if not self._late:
+                self._late = True
+                self.reordering_seen += 1
             self.degree = max(self.degree, -(-(self._fack - sent.start) // mss))
         rtt = now - sent.sent_at
         if sent.retransmitted and (spurious or rtt < min_rtt):
@@ -54,6 +60,10 @@ class Rack:
         if sent.order > self._last:
             self._last = sent.order
             self.advanced = True
+
+    def looked_at(self) -> None:
+        """All that one list of an ACK, cumulative or selective, has delivered is known."""
+        self._late = False
 
     def in_order(self, sent: Sent, now: int) -> None:
         """As ``delivered``, for a segment that was sent once and has none before it that is not acknowledged."""

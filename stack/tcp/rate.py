@@ -36,10 +36,12 @@ class RateSample:
 class DeliveryRate:
     """Counts what was delivered, and marks segments with it as they are sent."""
 
-    __slots__ = ("_best", "app_limited", "delivered", "delivered_at", "first_sent_at", "rate")
+    __slots__ = ("_best", "app_limited", "delivered", "delivered_at", "first_sent_at", "rate", "segments")
 
     def __init__(self) -> None:
         self.delivered = 0
+        self.segments = 0
+        """That ``delivered`` came in."""
         self.delivered_at = 0
         self.first_sent_at = 0
         """When the first segment of the current sample was sent."""

@@ -36,6 +36,7 @@ class Receiver:
         "copied",
         "edge",
         "fin",
+        "initial",
         "limit",
         "mss",
         "nxt",
@@ -53,6 +54,8 @@ class Receiver:
         self.mss = mss
         """What we advertise."""
         self.scale = 0
+        self.initial = 0
+        """IRS."""
         self.nxt = 0
         """RCV.NXT."""
         self.edge = 0
@@ -78,6 +81,7 @@ class Receiver:
 
     def open(self, initial: int) -> None:
         """The peer's SYN has the sequence number ``initial``."""
+        self.initial = initial
         self.nxt = self.acknowledged = self.edge = initial + 1
 
     def window_field(self, *, scaled: bool = True) -> int:

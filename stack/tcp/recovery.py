@@ -147,6 +147,7 @@ class Recovery:
         if progress.duplicate and not sender.sack:
             added = sender.board.add_duplicate(sender.mss, sender.nxt - sender.una)
             progress.delivered += added
+            sender.rate.segments += added > 0
             sender.rate.delivered += added
 
     def _identify(self, progress: Progress, now: int) -> None:

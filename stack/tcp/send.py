@@ -191,6 +191,14 @@ class Sender:
         if self.board.lost:
             self.recovery.repair(now)
 
+    def send_all_again(self, now: int) -> None:
+        """All that is on its way was not taken: send it again, in segments as they are now. That is no congestion
+        (tcp_non_congestion_loss_retransmit)."""
+        self.board.resize(self.mss)
+        for sent in list(self.board.by_time):
+            self.board.mark_lost(sent)
+        self.recovery.repair(now)
+
     @property
     def end(self) -> int:
         """Sequence number after the last byte that the program has written."""
@@ -200,6 +208,15 @@ class Sender:
     def room(self) -> int:
         """Bytes that the program may write."""
         return self.limit - self.kept
+
+    def unsent_room(self, lowat: int) -> int:
+        """Bytes that may be written while ``lowat`` or more must not begin another packet: the last one may be filled
+        in any case (tcp_stream_memory_free). A packet holds at most half of the peer's window
+        (tcp_bound_to_half_wnd)."""
+        mss = self.mss
+        packet = max(min(self._output.chunk(), self.maximum_window >> 1) // mss, 1) * mss
+        unsent = max(self.end - self.nxt, 0)
+        return -unsent % packet or (packet if unsent < lowat else 0)
 
     @property
     def kept(self) -> int:
@@ -231,8 +248,8 @@ class Sender:
         if self.autotune:
             self.limit = max(self.limit, min(2 * self.congestion.cwnd, self.parameters.send_buffer_maximum))
 
-    def sent_syn(self, now: int) -> bool:
-        """Account for a SYN. True if it is one sent again."""
+    def sent_syn(self, now: int, data: int = 0) -> bool:
+        """Account for a SYN that carries so many bytes. True if it is one sent again."""
         again = self.nxt != self.initial
         if again:
             self.total_retransmits += 1
@@ -240,8 +257,18 @@ class Sender:
         else:
             self.nxt = self.initial + 1
             self._record(self.initial, self.nxt, now)
+            if data:
+                self.rate.on_send(now, idle=True)
+                self._record(self.nxt, self.nxt + data, now)
+                self.nxt += data
+                self._last_sent = self.progress_at = now
+                self.chronograph.note(Limit.BUSY, now)
         self.timer.start(now + self.rtt.rto)
         return again
+
+    def skip_syn(self) -> None:
+        """Somebody else looks after the SYN (``stack.tcp.handshake``)."""
+        self.una = self.nxt = self.initial + 1
 
     def output(self, now: int, *, probe: bool = False) -> None:
         """Send what the windows, Nagle's algorithm and silly window avoidance allow; ``probe`` overrides the last."""

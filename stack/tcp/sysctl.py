@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
+import struct
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stack.tcp.algorithms import ALGORITHMS
-from stack.tcp.parameters import TcpParameters
+from stack.tcp.parameters import UNLIMITED, TcpParameters
 from stack.tcp.tcp import Tcp
 
 __all__ = ["TcpSysctl"]
@@ -29,6 +31,8 @@ _INTEGERS = {
     "net.core.somaxconn": _Integer("somaxconn", 1, 1 << 31),
     "net.ipv4.tcp_base_mss": _Integer("base_mss", 48, 65535),
     "net.ipv4.tcp_ecn": _Integer("ecn", 0, 2),
+    "net.ipv4.tcp_fastopen": _Integer("fast_open", 0, 0x7FFFFFFF),
+    "net.ipv4.tcp_fastopen_blackhole_timeout_sec": _Integer("fast_open_blackhole_timeout", 0, 1 << 20, _SECOND),
     "net.ipv4.tcp_fin_timeout": _Integer("fin_timeout", 1, 1 << 20, _SECOND),
     "net.ipv4.tcp_keepalive_intvl": _Integer("keepalive_interval", 1, 32767, _SECOND),
     "net.ipv4.tcp_keepalive_probes": _Integer("keepalive_probes", 1, 127),
@@ -37,6 +41,7 @@ _INTEGERS = {
     "net.ipv4.tcp_max_syn_backlog": _Integer("max_syn_backlog", 1, 1 << 31),
     "net.ipv4.tcp_mtu_probe_floor": _Integer("mtu_probe_floor", 48, 65535),
     "net.ipv4.tcp_mtu_probing": _Integer("mtu_probing", 0, 2),
+    "net.ipv4.tcp_notsent_lowat": _Integer("notsent_lowat", 1, UNLIMITED),
     "net.ipv4.tcp_pacing_ca_ratio": _Integer("pacing_ca_ratio", 1, 1000),
     "net.ipv4.tcp_pacing_ss_ratio": _Integer("pacing_ss_ratio", 1, 1000),
     "net.ipv4.tcp_reordering": _Integer("reordering", 1, 300),
@@ -66,16 +71,31 @@ _BUFFERS = {
     "net.ipv4.tcp_rmem": ("receive_buffer", "receive_buffer_maximum"),
     "net.ipv4.tcp_wmem": ("send_buffer", "send_buffer_maximum"),
 }
+_KEY = re.compile("-".join(["([0-9a-fA-F]{1,8})"] * 4))
 _MEMORY = "net.ipv4.tcp_mem"
 _MEMORY_FIELDS = ("memory_low", "memory_pressure", "memory_high")
 _PAGE = 4096
 _CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 _AVAILABLE = "net.ipv4.tcp_available_congestion_control"
-_NAMES = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _MEMORY, _CONGESTION_CONTROL, _AVAILABLE])
+_FAST_OPEN_KEY = "net.ipv4.tcp_fastopen_key"
+_NAMES = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _FAST_OPEN_KEY, _MEMORY, _CONGESTION_CONTROL, _AVAILABLE])
 
 
 def _error(number: int, name: str) -> OSError:
     return OSError(number, os.strerror(number), name)
+
+
+def _format_key(key: bytes) -> str:
+    """Four words of the host's order, as Linux writes them."""
+    return "-".join(f"{word:08x}" for word in struct.unpack("<4I", key))
+
+
+def _parse_keys(text: str) -> tuple[bytes, ...]:
+    """One key or two. Raises ``ValueError``."""
+    keys = tuple(_KEY.fullmatch(word) for word in text.strip().split(","))
+    if not 1 <= len(keys) <= 2 or None in keys:
+        raise ValueError(f"{text!r} is no key, nor two")
+    return tuple(struct.pack("<4I", *(int(word, 16) for word in key.groups())) for key in keys if key is not None)
 
 
 class TcpSysctl:
@@ -101,6 +121,8 @@ class TcpSysctl:
             return f"{_MINIMUM_BUFFER}\t{default}\t{max(default, maximum)}"
         if name == _MEMORY:
             return "\t".join(str(getattr(parameters, field) // _PAGE) for field in _MEMORY_FIELDS)
+        if name == _FAST_OPEN_KEY:
+            return ",".join(map(_format_key, self._tcp.fast_open.keys))
         if name == _CONGESTION_CONTROL:
             return parameters.congestion_control
         if name == _AVAILABLE:
@@ -116,6 +138,9 @@ class TcpSysctl:
         if name not in _NAMES:
             raise _error(errno.ENOENT, name)
         try:
+            if name == _FAST_OPEN_KEY:
+                self._tcp.fast_open.keys = _parse_keys(value)
+                return
             self._tcp.parameters = self._changed(name, value.split())
         except ValueError as problem:
             raise _error(errno.EINVAL, name) from problem
@@ -137,7 +162,7 @@ class TcpSysctl:
             if word not in ALGORITHMS:
                 raise ValueError(f"{word!r} is not one of {sorted(ALGORITHMS)}")
             return {"congestion_control": word}
-        number = int(word)
+        number = int(word, 0)
         if name in _SWITCHES:
             if number not in (0, 1):
                 raise ValueError(f"{number} is neither 0 nor 1")

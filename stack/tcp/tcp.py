@@ -11,8 +11,10 @@ from stack.ip.interface import Interface
 from stack.ports import Binding, FourTuple, PortTable, ephemeral_ports
 from stack.skbuff import IpSummed, SkBuff
 from stack.tcp import passive_open
+from stack.tcp.active_open import ActiveFastOpen
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.connection import Connection
+from stack.tcp.fast_open import FastOpen
 from stack.tcp.input import segment_arrives
 from stack.tcp.listener import Listener
 from stack.tcp.memory import TcpMemory
@@ -44,6 +46,7 @@ class Tcp:
         self.parameters = parameters
         self.memory = TcpMemory(counters)
         self.cookies = SynCookies(env.random)
+        self.fast_open = FastOpen(env.random)
         self.ports: PortTable[Connection, Listener] = PortTable(env.random)
         self.connections = self.ports.exact
         network.handlers[IPPROTO_TCP] = self.input
@@ -66,9 +69,10 @@ class Tcp:
         return listener
 
     def connect(
-        self, address: int, port: int, remote: int, remote_port: int, options: SocketOptions
+        self, address: int, port: int, remote: int, remote_port: int, options: SocketOptions, *, fast: bool = False
     ) -> Connection | int:
-        """Active open from a bound port, or any if ``port`` is 0. Returns an errno if that is impossible."""
+        """Active open from a bound port, or any if ``port`` is 0. Returns an errno if that is impossible. ``fast``: the
+        SYN waits for data, see ``ActiveFastOpen``."""
         path = None
         if not self.network.is_group(remote):
             path = self.network.path(
@@ -81,6 +85,7 @@ class Tcp:
             if key in self.connections or (not port and self.ports.conflict(Binding(path.source, candidate))):
                 continue
             connection = Connection(self, key, path, options)
+            connection.fast_open = ActiveFastOpen(connection) if fast else None
             self.ports.connect(key, connection)
             connection.connect()
             return connection
@@ -205,7 +210,9 @@ class Tcp:
             return
         sender = connection.sender
         sequence = unwrap(int.from_bytes(header[4:8], "big"), sender.una)
-        if not sender.una <= sequence < sender.nxt:
+        oldest = sender.una if connection.handshake is None else sender.initial
+        if not oldest <= sequence < sender.nxt:
+            self.counters.mib["TcpExt.OutOfWindowIcmps"] += 1
             return
         if error is IcmpError.PACKET_TOO_BIG:
             connection.mtu_reduced()

@@ -14,12 +14,14 @@ _OUTDATED = 24 * 24 * 3600 * 1_000_000_000
 class Timestamps:
     """One connection's, once both SYN have carried the option (``enabled``)."""
 
-    __slots__ = ("_offset", "enabled", "recent", "recent_at")
+    __slots__ = ("_offset", "enabled", "first", "recent", "recent_at")
 
     def __init__(self, offset: int) -> None:
         self._offset = offset
         """Random, so that the clock tells nobody how long this host has been up (section 7.1)."""
         self.enabled = False
+        self.first = 0
+        """TSval of the first SYN, or before."""
         self.recent = 0
         """TS.Recent."""
         self.recent_at = 0
@@ -32,6 +34,11 @@ class Timestamps:
         """TS.Recent from a SYN."""
         self.recent = tsval
         self.recent_at = now
+
+    def echoes(self, tsecr: int, now: int) -> bool:
+        """Whether ``tsecr`` may be of a SYN of ours (tcp_rcv_synsent_state_process). 0 is of a peer that has none to
+        echo."""
+        return not tsecr or (tsecr - self.first & MASK) <= (self.value(now) - self.first & MASK)
 
     def is_old(self, tsval: int, now: int) -> bool:
         """PAWS (section 5.3, R1): the segment is from before TS.Recent."""

@@ -9,6 +9,7 @@ from stack.tcp.ecn import ECT_0
 from stack.tcp.mtu_probe import MtuProbe
 from stack.tcp.options import (
     TIMESTAMP_BYTES,
+    FastOpenOption,
     Options,
     maximum_sack_blocks,
     pack_sack,
@@ -23,7 +24,7 @@ from stack.tcp.state import State
 if TYPE_CHECKING:
     from stack.tcp.connection import Connection
 
-__all__ = ["advertised_mss", "chunk", "negotiate", "send_mss", "send_packet", "send_syn"]
+__all__ = ["advertised_mss", "chunk", "negotiate", "send_answer", "send_mss", "send_packet", "send_syn"]
 
 _DEFAULT_SEND_MSS = 536
 """RFC 9293 MUST-15: for a peer that names no maximum segment size."""
@@ -46,29 +47,53 @@ def send_mss(connection: "Connection", offered: int) -> int:
     return max(min(offered, advertised_mss(connection) - timestamps), _MINIMUM_SEND_MSS - timestamps)
 
 
-def send_syn(connection: "Connection") -> None:
-    """Send SYN, or in SYN-RECEIVED SYN and ACK, for the first time or again."""
-    answer = connection.state is State.SYN_RECEIVED
-    sender, receiver = connection.sender, connection.receiver
-    parameters = connection.tcp.parameters
+def send_syn(connection: "Connection", *, fast_open: FastOpenOption | None = None, data: int = 0) -> None:
+    """Send SYN, or in SYN-RECEIVED SYN and ACK, for the first time or again; a SYN may carry the first ``data`` bytes
+    of the buffer (RFC 7413)."""
     now = connection.tcp.cpu.now
-    again = sender.sent_syn(now)
-    flags = SYN | ACK if answer else SYN
-    if answer:
-        # Only what the peer has offered (``negotiate``).
-        timestamps, sack = connection.timestamps.enabled, sender.sack
-        flags |= ECE if sender.ecn.enabled else 0
-    else:
-        timestamps, sack = parameters.timestamps, parameters.sack
-        # RFC 3168 section 6.1.1.1: a SYN that was lost may have been dropped for its flags.
-        flags |= ECE | CWR if parameters.ecn == 1 and not again else 0
+    again = connection.sender.sent_syn(now, data)
+    if connection.state is State.SYN_RECEIVED:
+        send_answer(connection, fast_open=fast_open, again=again)
+        return
+    parameters = connection.tcp.parameters
+    # RFC 3168 section 6.1.1.1: a SYN that was lost may have been dropped for its flags.
+    flags = SYN | ECE | CWR if parameters.ecn == 1 and not again else SYN
+    _send_syn(
+        connection, flags, parameters.timestamps, parameters.sack, fast_open=fast_open, data=data, retransmission=again
+    )
+
+
+def send_answer(connection: "Connection", *, fast_open: FastOpenOption | None = None, again: bool) -> None:
+    """Send SYN and ACK, with only what the peer has offered (``negotiate``)."""
+    sender = connection.sender
+    flags = SYN | ACK | (ECE if sender.ecn.enabled else 0)
+    timestamps = connection.timestamps.enabled
+    _send_syn(connection, flags, timestamps, sender.sack, fast_open=fast_open, retransmission=again)
+
+
+def _send_syn(
+    connection: "Connection",
+    flags: int,
+    timestamps: bool,
+    sack: bool,
+    *,
+    fast_open: FastOpenOption | None,
+    data: int = 0,
+    retransmission: bool,
+) -> None:
+    sender = connection.sender
+    clock = connection.timestamps
     options = Options(
-        receiver.mss,
+        connection.receiver.mss,
         scale_for(connection.tuning.maximum) if connection.window_scaling else None,
         sack,
-        (connection.timestamps.value(now), connection.timestamps.recent) if timestamps else None,
+        (clock.value(connection.tcp.cpu.now), clock.recent) if timestamps else None,
+        fast_open,
     )
-    _send_segment(connection, sender.initial, b"", flags, options=pack_syn_options(options), retransmission=again)
+    payload = sender.buffer.take(sender.initial + 1, data) if data else b""
+    sender.queue.sent(data)
+    packed = pack_syn_options(options)
+    _send_segment(connection, sender.initial, payload, flags, options=packed, retransmission=retransmission)
 
 
 def negotiate(connection: "Connection", offer: Options, flags: int, now: int) -> None:
@@ -216,7 +241,7 @@ def _send_segment(
         skb.gso_type = path.gso_type
     if size or flags & FIN:
         skb.tstamp = sender.pacing.departure
-        skb.cb = sequence + size + (flags & FIN)
+        skb.cb = sequence + size + (flags & FIN) + (flags & SYN != 0)
         skb.destructor = sender.queue.departed
     tcp.counters.mib["Tcp.RetransSegs" if retransmission else "Tcp.OutSegs"] += segments
     identification = connection.identification

@@ -68,6 +68,12 @@ def test_experiments_that_come_along_are_valid(path: Path) -> None:
         ('"64 bytes"', "64", 7, "64 needs a unit: one of bytes, B, kB"),
         ('"64 bytes"', '"9 bytes"', 7, "frame: input should be greater than or equal to 64"),
         ('"2 ms"', '"fast"', 8, "'fast' is not a time: a number with one of ns, us"),
+        (
+            '"2 ms"',
+            '"5 s"',
+            8,
+            "take 5.001 s, but a run is given up after time_limit, 5 s; set a longer",
+        ),
         ('"2 ms"', '"-2 ms"', 8, "duration: input should be greater than or equal to 0"),
         ("[0, 3]", "[0, 99]", 11, "InterruptThrottleRate takes 0, 1, 3, 4 or 100..100000 interrupts/s, not 99"),
         ("[0, 3]", '"fast"', 11, "should be a valid integer"),

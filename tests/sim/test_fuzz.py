@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.hw.simulate import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 HOLDS = """
 from hypothesis import given, settings, strategies as st
@@ -14,6 +18,16 @@ from hypothesis import given, settings, strategies as st
 @given(st.integers())
 def test_holds(number):
     assert number == int(str(number))
+"""
+MACHINE = """
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, rule
+class Holds(RuleBasedStateMachine):
+    @rule()
+    def step(self):
+        assert True
+TestHolds = Holds.TestCase
+TestHolds.settings = settings(max_examples=50)
 """
 FAILS = """
 from hypothesis import given, strategies as st
@@ -36,9 +50,10 @@ def fuzz(path: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def test_time_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [HOLDS, MACHINE])
+def test_time_ends_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "test_holds.py"
-    path.write_text(HOLDS)
+    path.write_text(text)
     with fuzz(path, "--seconds", "4", "--seed", "7") as process:
         output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output

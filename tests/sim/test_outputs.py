@@ -199,5 +199,6 @@ def test_views_group_signals_by_stage(tmp_path: Path) -> None:
     write_views(tmp_path, source)
     gtkwave = (tmp_path / "dump.gtkw").read_text().splitlines()
     assert gtkwave[0] == '[dumpfile] "dump.fst"'
-    assert gtkwave[gtkwave.index("-interrupt: causes, timers, throttle") + 2] == "bench.nic.interrupts.interval[15:0]"
+    signal = gtkwave[gtkwave.index("-interrupt: causes, timers, throttle") + 2]
+    assert signal == "+{interrupts/interval[15:0]} bench.nic.interrupts.interval[15:0]"
     assert "variable_add bench.nic.receive.buffer.level" in (tmp_path / "dump.sucl").read_text().splitlines()

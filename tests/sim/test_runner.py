@@ -246,6 +246,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
     assert told(there.in_order()) == told(here.in_order())
 
 
+@pytest.mark.slow
 def test_no_cluster_is_one_line() -> None:
     with pytest.raises(UserError, match=r"no Dask scheduler answers at 127\.0\.0\.1:9"):
         run_all(small_runs(1), dask="127.0.0.1:9")

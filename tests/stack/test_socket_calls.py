@@ -12,6 +12,7 @@ from stack.socket import (
     AF_INET6,
     AF_PACKET,
     EPOLLET,
+    EPOLLEXCLUSIVE,
     EPOLLIN,
     EPOLLONESHOT,
     EPOLLOUT,
@@ -660,5 +661,44 @@ def test_several_listeners_share_a_port() -> None:
             await other.bind(("", 80))
         other.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         await other.bind(("", 80))
+
+    run(main(), network)
+
+
+def test_one_of_several_epolls_is_told_each_in_its_turn() -> None:
+    """EPOLLEXCLUSIVE (epoll_ctl(2)): against the thundering herd."""
+    network = Network()
+
+    async def main() -> None:
+        socket, peer, _ = await pair(network)
+        first, second, writer = (Epoll(network.a) for _ in range(3))
+        writer.register(socket, EPOLLOUT | EPOLLET | EPOLLEXCLUSIVE)
+        for epoll in (first, second):
+            epoll.register(socket, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE)
+        ordinary = Epoll(network.a)
+        ordinary.register(socket, EPOLLIN | EPOLLET)
+        everyone = (writer, first, second, ordinary)
+        assert [len(await epoll.poll(0)) for epoll in everyone] == [1, 0, 0, 0]
+        told = []
+        for _ in range(3):
+            await peer.send(b"x")
+            await network.engine.sleep(10 * MS)
+            told.append([len(await epoll.poll(0)) for epoll in everyone])
+            await socket.recv(10)
+        # Who has no use for it does not take a turn.
+        assert told == [[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 0, 1]]
+        for events in (EPOLLIN, EPOLLIN | EPOLLEXCLUSIVE):
+            with refused(errno.EINVAL):
+                first.modify(socket, events)
+        with refused(errno.EINVAL):
+            ordinary.modify(socket, EPOLLIN | EPOLLEXCLUSIVE)
+        with refused(errno.EINVAL):
+            Epoll(network.a).register(socket, EPOLLIN | EPOLLONESHOT | EPOLLEXCLUSIVE)
+        first.close()
+        writer.close()
+        assert len(socket.exclusive_watchers) == 1
+        await socket.close()
+        assert await second.poll(0) == []
+        assert not socket.exclusive_watchers
 
     run(main(), network)

@@ -8,12 +8,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from stack.net_device import Features
-from stack.socket import AF_INET, SHUT_WR, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET
+from stack.socket import (
+    AF_INET,
+    SHUT_WR,
+    SO_RCVBUF,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_FASTOPEN,
+    TCP_FASTOPEN_CONNECT,
+)
 from stack.socket.stream import StreamSocket
+from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.parameters import TcpParameters
+from stack.tcp.tcp import IPPROTO_TCP
 from tests.stack.invariants import check
 from tests.stack.network import MS, OFFLOADS, SECOND, B, Faults, Network
 
+WITHOUT_COOKIES = FastOpenMode.CLIENT_ENABLE | FastOpenMode.CLIENT_NO_COOKIE
+WITHOUT_COOKIES |= FastOpenMode.SERVER_ENABLE | FastOpenMode.SERVER_COOKIE_NOT_REQD
 PROBABILITIES = st.sampled_from([0.0, 0.02, 0.1, 0.3])
 
 
@@ -79,6 +91,7 @@ class HostileWire(RuleBasedStateMachine):
         offloads=st.booleans(),
         buffer=st.sampled_from([None, 4096, 40_000]),
         pacing=st.booleans(),
+        fast=st.booleans(),
         faults=st.tuples(PROBABILITIES, PROBABILITIES, PROBABILITIES, PROBABILITIES),
     )
     def connect(
@@ -92,30 +105,52 @@ class HostileWire(RuleBasedStateMachine):
         offloads: bool,
         buffer: int | None,
         pacing: bool,
+        fast: bool,
         faults: tuple[float, float, float, float],
     ) -> None:
         parameters = TcpParameters(
-            sack=sack, timestamps=timestamps, ecn=int(ecn), congestion_control=control, pacing=pacing, retries=8
+            sack=sack,
+            timestamps=timestamps,
+            ecn=int(ecn),
+            congestion_control=control,
+            pacing=pacing,
+            retries=8,
+            fast_open=WITHOUT_COOKIES if fast else 0,
         )
         self.network = Network(seed=seed, tcp=parameters, features=OFFLOADS if offloads else Features.NONE)
         random = self.network.engine.random
         original = random.getrandbits
         random.getrandbits = lambda bits: initial if bits == 32 else original(bits)  # type: ignore[method-assign]
         self.a, self.b = End(self.network), End(self.network)
-        self.network.engine.run(self._connect(buffer))
+        if fast:
+            # The handshake too is at the mercy of the wire.
+            self.weather(*faults)
+        self.network.engine.run(self._connect(buffer, fast=fast))
         self.weather(*faults)
 
-    async def _connect(self, buffer: int | None) -> None:
+    async def _connect(self, buffer: int | None, *, fast: bool) -> None:
         listener = self.network.b.socket(AF_INET, SOCK_STREAM)
         socket = self.network.a.socket(AF_INET, SOCK_STREAM)
         if buffer is not None:
             listener.setsockopt(SOL_SOCKET, SO_RCVBUF, buffer)
             socket.setsockopt(SOL_SOCKET, SO_RCVBUF, buffer)
         await listener.bind(("", 80))
+        if fast:
+            listener.setsockopt(IPPROTO_TCP, TCP_FASTOPEN, 8)
+            socket.setsockopt(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         await listener.listen()
         await socket.connect((B, 80))
+        if fast:
+            self.a.run(socket)
+            self.a.to_send.append(b"with the SYN")
+            self.a.wake.set()
+            self.network.engine.spawn(self._accept(listener))
+        else:
+            self.a.run(socket)
+            await self._accept(listener)
+
+    async def _accept(self, listener: StreamSocket) -> None:
         accepted, _ = await listener.accept()
-        self.a.run(socket)
         self.b.run(accepted)
 
     def _run(self, duration: int) -> None:
@@ -169,7 +204,9 @@ class HostileWire(RuleBasedStateMachine):
         for end, other in ((self.a, self.b), (self.b, self.a)):
             assert end.received == other.written[: len(end.received)], "a byte is wrong, twice, or out of order"
             if end.socket is not None:
-                check(end.socket._connected())
+                connection = end.socket.connection
+                if connection is not None and not connection.deferred():
+                    check(connection)
 
     def teardown(self) -> None:
         if not hasattr(self, "network"):
@@ -193,7 +230,8 @@ class HostileWire(RuleBasedStateMachine):
             assert self._failed(self.b)
 
     def _failed(self, end: End) -> bool:
-        return bool(end.errors) or end.socket is None or end.socket._connected().closed()
+        connection = end.socket.connection if end.socket is not None else None
+        return bool(end.errors) or connection is None or connection.closed()
 
 
 TestHostileWire = HostileWire.TestCase

@@ -189,6 +189,7 @@ def _words(tmp_path: Path, *options: str) -> Sequence[str]:
     return ["--socket", str(tmp_path / "nic.sock"), *options]
 
 
+@pytest.mark.slow
 def test_bad_input_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no capture, but longer than a header of one is")
     wrpcap(str(tmp_path / "empty.pcap"), [])
