@@ -84,6 +84,8 @@ class Nic:
         """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
         self._register_free = 0
         self._held_until = 0
+        self._resets = 0
+        """How many there were: a cause of before one is void."""
         self.link = False
         """STATUS.LU."""
         self._phy_link = False
@@ -346,6 +348,8 @@ class Nic:
         self.management.reset_phy(bool(value & _CTRL.mask("PHY_RST")))
         if value & _CTRL.mask("RST"):
             self._reset()
+            if value & _CTRL.mask("PHY_RST"):
+                self.management.reset_phy(False)  # the bit is reset, too
         self._set_types()
         self._follow_link()
 
@@ -529,6 +533,7 @@ class Nic:
 
     def _reset(self) -> None:
         """CTRL.RST."""
+        self._resets += 1
         self.window.reset()
         self.interrupts.reset()
         for part in (
@@ -576,7 +581,11 @@ class Nic:
 
     def cause(self, name: str) -> None:
         """A pulse of an interrupt cause."""
-        self.events.at(self.events.now + 1, self.interrupts.set, CAUSE[name])
+        self.events.at(self.events.now + 1, self._set_cause, self._resets, CAUSE[name])
+
+    def _set_cause(self, resets: int, cause: int) -> None:
+        if resets == self._resets:
+            self.interrupts.set(cause)
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""

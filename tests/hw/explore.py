@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import _hypothesis_globals
 from cocotb.task import bridge, resume
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
@@ -22,6 +23,9 @@ async def explore(
     Raises what the simplest failing example raised, with a note that tells which that is.
     """
     load_profile()
+    # cocotb loads pytest, and with it Hypothesis' plugin, which takes itself to be starting until tests begin: the log
+    # would tell of each strategy at length.
+    _hypothesis_globals.in_initialization = 0
     blocking = resume(play)
 
     @seeded

@@ -6,6 +6,7 @@ the NIC is at rest. Each begins with the NIC as after power-up.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from driver.bus import Bus
 from hw.eeprom import image
 from hw.registers import BY_NAME, REGISTERS
+from sim.clock import CYCLE_NS
 from sim.costs import IDEAL
 from sim.engine import EventEngine, Scheduler
 from sim.host import HostCpu
@@ -158,8 +160,8 @@ class _Machine:
     async def _rest(self) -> None:
         self.outcome.causes.append(0)
         env = self._env
-        end = env.now + _LONGEST
         await env.sleep(max(self._wire_free + self._link.b_to_a.delay - env.now, 0) + _LOOK)
+        end = env.now + _LONGEST
         while not self._at_rest():
             if env.now > end:
                 self.outcome.stuck = True
@@ -220,8 +222,7 @@ class Rtl:
     def __init__(self, env: RtlEngine) -> None:
         self._env = env
         self._bench = env.bench
-        self._bench.unmap(0)
-        self._mapped = False
+        env.run_until(env.bench.state.cycle * CYCLE_NS)  # the simulator may have run before
         self._words = image(MAC_ADDRESS)
         """What the EEPROM holds."""
         self._written: set[int] = set()
@@ -232,8 +233,13 @@ class Rtl:
         shown, memory = await self._env.run(self._outcome(program))
         modelled, model_memory, words = model_outcome(program)
         self._words = words if modelled == shown else [_UNKNOWN] * len(words)
-        if modelled.stuck and shown.stuck:
+        assert modelled.stuck == shown.stuck
+        if shown.stuck:
             return  # an XOFF frame that is sent again and again
+        if any(isinstance(one, Arrive) and isinstance(next_, Arrive) for one, next_ in pairwise(program.steps)):
+            # Whether the last descriptor is used before or behind the next frame's end is a matter of cycles.
+            for outcome in (modelled, shown):
+                outcome.reads = [read for read in outcome.reads if read[0] != "RNBC"]
         assert modelled.reads == shown.reads, _differences(modelled.reads, shown.reads)
         assert modelled.causes == shown.causes
         assert modelled.sent == shown.sent
@@ -243,11 +249,9 @@ class Rtl:
     async def _outcome(self, program: Program) -> tuple[_Outcome, npt.NDArray[np.uint8]]:
         state = self._bench.state
         memory = np.zeros(MEMORY_BYTES, np.uint8)
-        if self._mapped:
-            self._bench.unmap(0)
+        self._bench.unmap(0)
         self._bench.map(0, memory, writable=True)
         self._bench.memory = memory
-        self._mapped = True
         machine, port = self._machine(program)
         await self._restart(machine)
         machine, port = self._machine(program)

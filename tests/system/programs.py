@@ -201,13 +201,13 @@ _arrivals = st.lists(frames, min_size=1, max_size=4).map(lambda several: [*map(A
 
 
 _floods = st.builds(
-    lambda kind, length, seed, count: [*[Arrive(_frame(kind, length, seed, True))] * count, REST],
+    lambda kind, length, seed, count: [Arrive(_frame(kind, length, seed, True)), REST] * count,
     st.sampled_from(("own", "broadcast", "packet")),
     st.sampled_from((46, 300, 1500, 1500, 9000)),
     st.integers(0, 0xFFFF),
     st.integers(5, 60),
 )
-"""More than the buffer holds, if nobody takes it from there."""
+"""More than the buffer holds, if nobody takes it from there; which is lost would else be a matter of cycles."""
 
 
 def _addresses(first: int) -> SearchStrategy[int]:

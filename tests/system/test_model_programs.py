@@ -19,7 +19,7 @@ from tests.hw.explore import explore
 from tests.system.lockstep import REST, Arrive, Program, Rtl, Step, Store, Write, fields
 from tests.system.programs import descriptor_programs, register_programs
 
-_EXAMPLES = 60
+_EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
 _LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
 _ON = fields("TCTL", EN=1)
@@ -60,6 +60,7 @@ def _flood(octets: int, count: int) -> list[Step]:
 
 _FOUND: dict[str, list[Step]] = {
     "the pins' direction is reset": [fields("CTRL", SWDPIN=15, SWDPIO=15, RST=1), REST],
+    "a link that goes down in the reset is no cause": [_LINK, REST, fields("CTRL", RST=1, PHY_RST=1), REST],
     "a frame waits for the link": [_ON, *_transmit((_BUFFER, 100), (_BUFFER, 60))],
     "a frame that is too long waits for room": [_ON, *_transmit((_BUFFER, 150), (_BUFFER, 16289))],
     "a buffer goes on at address 0": [_LINK, _ON, REST, *_transmit(((1 << 64) - 60, 100))],
