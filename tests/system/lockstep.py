@@ -46,8 +46,10 @@ MEMORY_BYTES = 1 << 20
 """Host memory, from bus address 0 on."""
 
 _LOOK = 2_000
+_CALM = 8_000
 _LONGEST = 5_000_000
-"""Nanoseconds: between two looks whether the NIC is at rest, and after which it is stuck."""
+"""Nanoseconds: between two looks whether the NIC is at rest; for how long it has to be; and after which it is stuck.
+Without a link the segmenter works for longer than the bench waits for a sign on the pins."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,14 @@ class _Machine:
         env = self._env
         await env.sleep(max(self._wire_free + self._link.b_to_a.delay - env.now, 0) + _LOOK)
         end = env.now + _LONGEST
-        while not self._at_rest():
+        calm = env.now
+        while env.now - calm < _CALM:
             if env.now > end:
                 self.outcome.stuck = True
                 return
             await env.sleep(_LOOK)
+            if not self._at_rest():
+                calm = env.now
 
     async def _handle(self) -> None:
         causes = await self._bus.read32(BY_NAME["ICR"].offset)
