@@ -2,7 +2,8 @@
 
     python -m tests.fuzz [--seconds N] [--seed N] [--only EXPRESSION] [path ...]
 
-A round runs all tests of the gateware, the driver and the stack that Hypothesis drives, the whole NIC's among them.
+A round runs all tests of the gateware, the driver and the stack that Hypothesis drives, the whole NIC's among them;
+but programs on RTL and model (``--only test_any_program``) only if they are asked for.
 """
 
 import argparse

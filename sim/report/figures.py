@@ -45,7 +45,7 @@ CASE_FIGURES = (
         "Goodput is payload that programs got, both ways together; headers and what was sent again do not count. "
         "Transactions are requests answered, or datagrams or rounds that reached host A's program.",
         load_figures.throughput,
-        lambda case: any(row.goodput or row.transactions for row in case.rows),
+        lambda case: bool(load_figures.throughput_panels(case)),
     ),
     CaseFigure("interrupts-load", "Interrupts against load", "Interrupts of host A's NIC.", load_figures.interrupts),
     CaseFigure(

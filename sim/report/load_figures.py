@@ -10,7 +10,7 @@ from sim.report.style import LOGARITHMIC, colour, finished, label, trace_key
 from sim.results import Row
 from sim.statistics import mean
 
-__all__ = ["cpu", "interrupts", "latency", "offloads", "throughput"]
+__all__ = ["cpu", "interrupts", "latency", "offloads", "throughput", "throughput_panels"]
 
 Value = Callable[[Row], float]
 _DECADE = 10.0
@@ -87,7 +87,7 @@ def cpu(case: Case) -> go.Figure:
     return _against_load(case, [("processor busy (%)", lambda row: 100 * row.busy)])
 
 
-def _throughput_panels(case: Case) -> list[tuple[str, Value]]:
+def throughput_panels(case: Case) -> list[tuple[str, Value]]:
     """What the case's programs got: payload, answers, or both; round trips of the main job count no payload."""
     panels: list[tuple[str, Value]] = []
     if any(row.goodput for row in case.rows):
@@ -98,12 +98,12 @@ def _throughput_panels(case: Case) -> list[tuple[str, Value]]:
 
 
 def throughput(case: Case) -> go.Figure:
-    return _against_load(case, _throughput_panels(case))
+    return _against_load(case, throughput_panels(case))
 
 
 def offloads(case: Case) -> go.Figure:
     """Throughput and load of the processor with offloads and without, at the highest load."""
-    values: list[tuple[str, Value]] = [*_throughput_panels(case), ("processor busy (%)", lambda row: 100 * row.busy)]
+    values: list[tuple[str, Value]] = [*throughput_panels(case), ("processor busy (%)", lambda row: 100 * row.busy)]
     figure = make_subplots(rows=len(values), cols=1, shared_xaxes=True, vertical_spacing=0.06)
     load = case.loads[-1]
     modes = [mode for mode, _ in case.variants]

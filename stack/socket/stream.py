@@ -3,7 +3,6 @@
 import errno
 import struct
 from collections import deque
-from typing import TYPE_CHECKING
 
 from stack.socket.base import Address, error
 from stack.socket.constants import (
@@ -49,9 +48,6 @@ from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.info import TcpInfo, tcp_info
 from stack.tcp.state import State
 from stack.tcp.tcp import IPPROTO_TCP
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["StreamSocket"]
 
