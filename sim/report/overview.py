@@ -90,9 +90,15 @@ def text_table(rows: Sequence[Row]) -> Group:
         table = tables.get(where)
         if table is None:
             table = tables[where] = Table(
-                box=rich.box.SIMPLE_HEAD, pad_edge=False, title=where, title_justify="left", title_style="bold"
+                box=rich.box.SIMPLE_HEAD,
+                pad_edge=False,
+                collapse_padding=True,
+                title=where,
+                title_justify="left",
+                title_style="bold",
             )
-            table.add_column("mode", no_wrap=True, min_width=_LABEL_WIDTH)
+            # Where there is no room, a name takes two lines; no figure is cut.
+            table.add_column("mode", min_width=_LABEL_WIDTH)
             for column in _SHORT:
                 table.add_column(column.heading, justify="right", no_wrap=True)
         table.add_row(line.label, *(column.write(line.rows) for column in _SHORT))

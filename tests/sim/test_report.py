@@ -1,5 +1,6 @@
 """The report: the page says what the rows say and asks nothing of a network; the directory is whole or as it was."""
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from sim import experiment
 from sim.costs import HostCosts
@@ -27,7 +29,7 @@ from sim.report.figures import CASE_FIGURES, POINT_FIGURES
 from sim.report.literal_figure import literal_figure
 from sim.report.model_error import model_error
 from sim.report.nearest_points import captions, scenario_like
-from sim.report.overview import COLUMNS, lines
+from sim.report.overview import COLUMNS, lines, text_table
 from sim.report.page import page
 from sim.report.published import published
 from sim.report.style import colour
@@ -138,6 +140,17 @@ def test_table_holds_the_means_over_seeds(rows: list[Row], job: Conditions) -> N
         assert cells[2:] == [column.write(line.rows) for column in COLUMNS]
         assert len(line.rows) == 3
         assert cells[2] == f"{sum(row.send_goodput for row in line.rows) / 3e6:.1f}"
+
+
+def test_no_figure_is_cut_on_a_terminal() -> None:
+    rows = [replace(row, interrupt_rate=121_868.0, latency_p99=12_345.6e-6) for row in synthetic_main_job()]
+    output = io.StringIO()
+    console = Console(width=80, file=output)
+    console.print(text_table(rows))
+    text = output.getvalue()
+    assert text.count("121,868") == len(rows)
+    assert "3 conservative, offloads off" in text
+    assert "…" not in text
 
 
 def test_page_escapes_what_the_user_names(rows: list[Row], job: Conditions) -> None:
