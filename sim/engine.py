@@ -10,18 +10,15 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, Protocol, TypeVar
 
+from sim.errors import DeadlockError
 from stack.environment import CancelledError
 
-__all__ = ["DeadlockError", "EventEngine", "Scheduler", "Steppable", "Task"]
+__all__ = ["EventEngine", "Scheduler", "Steppable", "Task"]
 
 T = TypeVar("T")
 
 _END = 1 << 62
 """Nanoseconds: later than anything."""
-
-
-class DeadlockError(RuntimeError):
-    """The main coroutine waits for something that can no longer happen."""
 
 
 class Steppable(Protocol):

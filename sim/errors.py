@@ -1,6 +1,6 @@
-"""Errors that are told to the user in one line."""
+"""Errors that are told to the user in one line, and one that is not his."""
 
-__all__ = ["RunFailedError", "UserError"]
+__all__ = ["DeadlockError", "RunFailedError", "UserError"]
 
 
 class UserError(Exception):
@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class RunFailedError(Exception):
     """A run that started did not end well. The text says what happened and where more is; exit status 1."""
+
+
+class DeadlockError(RuntimeError):
+    """The main coroutine waits for something that can no longer happen."""

@@ -9,7 +9,6 @@ from sim.engine import EventEngine
 from sim.errors import RunFailedError
 from sim.laboratory import Laboratory
 from sim.model.bus import ModelBus, ModelPort
-from sim.model.memory_port import ReadTimes
 from sim.outputs import Outputs
 from sim.results import Row
 from sim.run import Run
@@ -46,27 +45,9 @@ def simulate(run: Run, folder: Path, outputs: Outputs) -> list[Row]:
 
 def _tell_dma(bus: ModelBus) -> None:
     """Let the bus's observers see each burst: what the RTL's bench does not tell."""
-    port = bus.nic.port
-    request, write, place = port.request, port.write, port.place
 
-    def watched_request(cycle: int, address: int, length: int) -> ReadTimes:
-        times = request(cycle, address, length)
+    def tell(kind: str, cycle: int, cycles: int, length: int) -> None:
         for observer in bus.dma:
-            observer("read", cycle * CYCLE_NS, (times.last - cycle + 1) * CYCLE_NS, length)
-        return times
+            observer(kind, cycle * CYCLE_NS, cycles * CYCLE_NS, length)
 
-    def watched_write(cycle: int, address: int, data: bytes, **options: int) -> int:
-        last = write(cycle, address, data, **options)
-        for observer in bus.dma:
-            observer("write", cycle * CYCLE_NS, (last - cycle + 1) * CYCLE_NS, len(data))
-        return last
-
-    def watched_place(taken: int, address: int, data: bytes, limit: int) -> None:
-        place(taken, address, data, limit)
-        words = (address % 8 + len(data) + 7) // 8
-        for observer in bus.dma:
-            observer("write", (taken - words) * CYCLE_NS, words * CYCLE_NS, len(data))
-
-    setattr(port, "place", watched_place)  # noqa: B010
-    setattr(port, "request", watched_request)  # noqa: B010
-    setattr(port, "write", watched_write)  # noqa: B010
+    bus.nic.port.observers.append(tell)

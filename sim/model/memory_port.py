@@ -72,6 +72,8 @@ class MemoryPort:
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.on_write: Callable[[int, int, int], None] = lambda due, address, end: None
         """Called with the cycle from which memory is going to show a write, and the addresses from and up to which."""
+        self.observers: list[Callable[[str, int, int, int], None]] = []
+        """Called with "read" or "write", first cycle, cycles, and bytes of each access, when it is reckoned."""
         self.read_bytes = 0
         self.write_bytes = 0
         self.bad_reads = 0
@@ -93,7 +95,10 @@ class MemoryPort:
         first = due if due * _WORD > free else -(-free // _WORD)
         start = free if free + _WORD > first * _WORD else first * _WORD
         self._read_free = start + words * step
-        return ReadTimes(first, -(-(start + (words - 1) * step) // _WORD))
+        last = -(-(start + (words - 1) * step) // _WORD)
+        for observer in self.observers:
+            observer("read", cycle, last - cycle + 1, length)
+        return ReadTimes(first, last)
 
     def read_bytes_until(self, cycle: int) -> int:
         """Bytes that have been asked for until a cycle near the present one."""
@@ -123,15 +128,18 @@ class MemoryPort:
     def write(self, cycle: int, address: int, data: bytes, *, step: int = MAX_BURST_BYTES) -> int:
         """Offer data in a cycle, in as many bursts as it takes; returns when the last word has been handed over."""
         # Memory shows the data in steps of ``step`` bytes, which is a matter of looking closely.
-        done = cycle
+        done, left = cycle, data
         address &= LAST_ADDRESS
         while True:
-            piece = min(len(data), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
-            done = self._burst(done, address, data[:piece], step)
-            if piece == len(data):
-                return done
-            address, data = address + piece & LAST_ADDRESS, data[piece:]
+            piece = min(len(left), MAX_BURST_BYTES - address % MAX_BURST_BYTES)
+            done = self._burst(done, address, left[:piece], step)
+            if piece == len(left):
+                break
+            address, left = address + piece & LAST_ADDRESS, left[piece:]
             done += self._timing.receive_dma_burst
+        for observer in self.observers:
+            observer("write", cycle, done - cycle + 1, len(data))
+        return done
 
     first_word = _WRITE
 
@@ -169,6 +177,9 @@ class MemoryPort:
             self._view[address : address + length] = data
         else:
             self._landings.append(_Landing(taken, due, address, data))
+        for observer in self.observers:
+            words = (address % _WORD + length + _WORD - 1) // _WORD
+            observer("write", taken - words, words, length)
 
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free

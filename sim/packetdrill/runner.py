@@ -9,7 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sim.engine import DeadlockError, EventEngine, Task
+from sim.engine import EventEngine, Task
+from sim.errors import DeadlockError
 from sim.host import IDEAL, HostCpu
 from sim.packetdrill.calls import LOCAL_PORT, Calls, describe
 from sim.packetdrill.comparison import compare

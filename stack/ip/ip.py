@@ -33,6 +33,7 @@ from stack.ip.interface import AddressState, Interface, InterfaceAddress
 from stack.ip.ipv4 import Ipv4
 from stack.ip.ipv6 import Ipv6
 from stack.ip.membership import IPPROTO_IGMP, igmp_input
+from stack.ip.neighbour import Neighbour
 from stack.ip.next_hop import Action, GroupHop, LocalHop, NextHop, UnreachableHop
 from stack.ip.parameters import IpParameters, NeighbourParameters
 from stack.ip.path import Ipv4Path, Ipv6Path, Path
@@ -147,13 +148,13 @@ class Ip:
         neighbour = hop.resolve(gateway)
         if hop.action not in (Action.RESOLVE, Action.UNICAST, Action.HOLD) or neighbour is None:
             raise ValueError(f"gateway {format_address(gateway)} is on no connected network")
-        if getattr(neighbour, "address", None) != gateway:
+        if not isinstance(neighbour, Neighbour) or neighbour.address != gateway:
             raise ValueError(f"gateway {format_address(gateway)} is behind another gateway")
         route = Route(
             destination, length, neighbour, RouteKind.USER, metric, gateway, source=source, source_length=source_length
         )
         self.routes.add(route)
-        neighbour.references += 1  # type: ignore[attr-defined]
+        neighbour.references += 1
         return route
 
     # Output

@@ -52,8 +52,8 @@ class Segment(NamedTuple):
     flags: int
     window: int
     urgent: int
-    options: memoryview
-    payload: memoryview
+    options: "memoryview"
+    payload: "memoryview"
     tsval: int = -1
     """-1 without timestamps option."""
     tsecr: int = 0

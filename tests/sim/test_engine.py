@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.engine import DeadlockError, EventEngine
+from sim.engine import EventEngine
+from sim.errors import DeadlockError
 from stack.environment import CancelledError
 
 
