@@ -3,13 +3,17 @@
 Linux's e1000_update_adaptive. Collisions are of half duplex alone; with full duplex it never finds any.
 """
 
+from typing import Final
+
 __all__ = ["AdaptiveSpacing"]
 
-MINIMUM_TRANSMITTED = 1000
+MINIMUM_TRANSMITTED: Final = 1000
 """Frames since the last look, below which nothing is changed upwards."""
-RATIO = 4
+RATIO: Final = 4
 """Collisions are too many if there are more than one for so many frames."""
-FIRST, STEP, LARGEST = 40, 10, 80
+FIRST: Final = 40
+STEP: Final = 10
+LARGEST: Final = 80
 """Spacing in units of the register: at first, more each time, and at most."""
 
 

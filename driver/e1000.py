@@ -7,6 +7,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from driver.bus import Bus
 from driver.counters import AdapterCounters, ItrChange, PollTotals
@@ -39,16 +40,17 @@ from stack.skbuff import SkBuff
 
 __all__ = ["E1000", "E1000Parameters", "probe"]
 
-ITR_LOG_ENTRIES = 65536
+ITR_LOG_ENTRIES: Final = 65536
 """Writes of ITR that are kept, the latest ones."""
 
-_HEADER_AND_FCS = 18
-_PACKET_BUFFER, _PACKET_BUFFER_JUMBO = 48, 40
+_HEADER_AND_FCS: Final = 18
+_PACKET_BUFFER: Final = 48
+_PACKET_BUFFER_JUMBO: Final = 40
 """KiB of the packet buffer for receiving; frames beyond 8 KiB leave more to transmit (Linux's e1000_reset)."""
 
-_ICS = BY_NAME["ICS"]
-_ITR = BY_NAME["ITR"]
-_STATUS = BY_NAME["STATUS"]
+_ICS: Final = BY_NAME["ICS"]
+_ITR: Final = BY_NAME["ITR"]
+_STATUS: Final = BY_NAME["STATUS"]
 
 
 async def probe(

@@ -1,6 +1,6 @@
 """ethtool's vocabulary: what can be seen and changed of a device that is there (Linux's e1000_ethtool.c)."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from driver.flow_control import FlowControl
 from driver.itr import InterruptThrottleRate, ThrottleMode
@@ -30,9 +30,10 @@ __all__ = [
     "set_wol",
 ]
 
-MINIMUM_ITR_USECS, MAXIMUM_ITR_USECS = 10, 10_000
+MINIMUM_ITR_USECS: Final = 10
+MAXIMUM_ITR_USECS: Final = 10_000
 
-FEATURES = {
+FEATURES: Final = {
     "rx-checksumming": Features.RXCSUM,
     "tx-checksumming": Features.HW_CSUM,
     "scatter-gather": Features.SG,
@@ -44,7 +45,7 @@ FEATURES = {
 }
 """By the names of ``ethtool -k``; further ``generic-receive-offload`` and ``rx-all``."""
 
-SHORT_FEATURES = {
+SHORT_FEATURES: Final = {
     "rx": "rx-checksumming",
     "tx": "tx-checksumming",
     "sg": "scatter-gather",
@@ -56,7 +57,8 @@ SHORT_FEATURES = {
 }
 """What ``ethtool -K`` takes for them too."""
 
-_GRO, _RX_ALL = "generic-receive-offload", "rx-all"
+_GRO: Final = "generic-receive-offload"
+_RX_ALL: Final = "rx-all"
 
 
 class Coalesce(NamedTuple):

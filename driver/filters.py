@@ -1,7 +1,7 @@
 """What of a device's settings decides which frames come in, and how: addresses, VLANs, long and bad frames (RCTL,
 CTRL)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driver.rx_mode import receive_filter, write_rx_mode
 from driver.vlan import ETHERTYPE_VLAN, write_filter
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Filters"]
 
-_LONGEST_STANDARD = 1518
+_LONGEST_STANDARD: Final = 1518
 """Bytes with FCS of the longest frame that is no long one (manual 13.4.22, LPE)."""
 
-_CTRL = BY_NAME["CTRL"]
-_RCTL = BY_NAME["RCTL"]
-_VET = BY_NAME["VET"].offset
+_CTRL: Final = BY_NAME["CTRL"]
+_RCTL: Final = BY_NAME["RCTL"]
+_VET: Final = BY_NAME["VET"].offset
 
 
 class Filters:

@@ -2,7 +2,7 @@
 28B; manual 3.7.5)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driver.phy import ADVERTISEMENT, CONTROL, PARTNER, STATUS, read_phy, write_phy
 from hw.registers import BY_NAME
@@ -19,18 +19,19 @@ __all__ = [
     "write_flow_control",
 ]
 
-PAUSE, ASYMMETRIC = 1 << 10, 1 << 11
+PAUSE: Final = 1 << 10
+ASYMMETRIC: Final = 1 << 11
 """Bits of an advertisement (annex 28B.2): PAUSE and ASM_DIR."""
 
-PAUSE_TIME = 0xFFFF
+PAUSE_TIME: Final = 0xFFFF
 """Quanta of 512 bit times that a pause frame asks for, as Linux does; an XON frame ends it."""
 
-_NEGOTIATED = 1 << 5
-_RESTART = 1 << 9
+_NEGOTIATED: Final = 1 << 5
+_RESTART: Final = 1 << 9
 
 _FCAL, _FCAH, _FCT, _FCTTV = (BY_NAME[name].offset for name in ("FCAL", "FCAH", "FCT", "FCTTV"))
-_FCRTL = BY_NAME["FCRTL"]
-_FCRTH = BY_NAME["FCRTH"]
+_FCRTL: Final = BY_NAME["FCRTL"]
+_FCRTH: Final = BY_NAME["FCRTH"]
 
 
 @dataclass(frozen=True, kw_only=True)

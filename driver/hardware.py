@@ -1,6 +1,7 @@
 """The device itself, below rings and packets: reset, station address, interrupt mask (manual chapters 13 and 14)."""
 
 import errno
+from typing import Final
 
 from driver.bus import Bus
 from driver.parameters import E1000Parameters
@@ -20,31 +21,31 @@ __all__ = [
     "reset",
 ]
 
-_CTRL = BY_NAME["CTRL"]
-_STATUS = BY_NAME["STATUS"]
-_EERD = BY_NAME["EERD"]
-_ICR = BY_NAME["ICR"]
-_IMS = BY_NAME["IMS"]
-_IMC = BY_NAME["IMC"]
-_RCTL = BY_NAME["RCTL"]
-_TCTL = BY_NAME["TCTL"]
-_RAL = BY_NAME["RAL"]
-_RAH = BY_NAME["RAH"]
-_PBA = BY_NAME["PBA"]
+_CTRL: Final = BY_NAME["CTRL"]
+_STATUS: Final = BY_NAME["STATUS"]
+_EERD: Final = BY_NAME["EERD"]
+_ICR: Final = BY_NAME["ICR"]
+_IMS: Final = BY_NAME["IMS"]
+_IMC: Final = BY_NAME["IMC"]
+_RCTL: Final = BY_NAME["RCTL"]
+_TCTL: Final = BY_NAME["TCTL"]
+_RAL: Final = BY_NAME["RAL"]
+_RAH: Final = BY_NAME["RAH"]
+_PBA: Final = BY_NAME["PBA"]
 
-_ALL = 0xFFFFFFFF
+_ALL: Final = 0xFFFFFFFF
 
-INTERRUPT_MASK = _IMS.mask("RXT0", "TXDW", "RXDMT0", "RXSEQ", "LSC")
+INTERRUPT_MASK: Final = _IMS.mask("RXT0", "TXDW", "RXDMT0", "RXSEQ", "LSC")
 """The causes that the driver wants."""
 
-LINK_CAUSES = _ICR.mask("LSC", "RXSEQ")
+LINK_CAUSES: Final = _ICR.mask("LSC", "RXSEQ")
 
-EEPROM_WORDS = 64
-EEPROM_SUM = 0xBABA
+EEPROM_WORDS: Final = 64
+EEPROM_SUM: Final = 0xBABA
 """What all words of the EEPROM add up to, modulo 65536 (manual 5.6)."""
 
-_EEPROM_POLLS = 200
-_EEPROM_POLL_INTERVAL = 5_000
+_EEPROM_POLLS: Final = 200
+_EEPROM_POLL_INTERVAL: Final = 5_000
 """ns. All polls together give the part a millisecond, and a word takes some 30 us of its clock."""
 
 

@@ -1,6 +1,6 @@
 """The interrupt handler: find the cause, and do the work or leave it to the poll."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driver.hardware import LINK_CAUSES, disable_interrupts
 from hw.registers import BY_NAME
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAXIMUM_PASSES", "InterruptHandler"]
 
-MAXIMUM_PASSES = 10
+MAXIMUM_PASSES: Final = 10
 """How often the handler without a poll looks at the rings again, while it finds work (Linux's E1000_MAX_INTR)."""
 
-_ICR = BY_NAME["ICR"].offset
+_ICR: Final = BY_NAME["ICR"].offset
 
 
 class InterruptHandler:

@@ -5,6 +5,7 @@ arithmetic. Nothing here touches the device: the rules are functions of counters
 """
 
 from enum import Enum, IntEnum
+from typing import Final
 
 __all__ = [
     "BELOW_GIGABIT_RATE",
@@ -20,13 +21,13 @@ __all__ = [
     "update_itr",
 ]
 
-MINIMUM_RATE = 100
-MAXIMUM_RATE = 100_000
+MINIMUM_RATE: Final = 100
+MAXIMUM_RATE: Final = 100_000
 
-START_RATE = 20_000
+START_RATE: Final = 20_000
 """Interrupts per second in the dynamic modes before anything has been measured."""
 
-BELOW_GIGABIT_RATE = 4_000
+BELOW_GIGABIT_RATE: Final = 4_000
 """Interrupts per second in the dynamic modes at 10 and 100 Mb/s, and while the link speed is not known."""
 
 
@@ -38,7 +39,7 @@ class LatencyRange(IntEnum):
     BULK_LATENCY = 2
 
 
-RATES = {
+RATES: Final = {
     LatencyRange.LOWEST_LATENCY: 70_000,
     LatencyRange.LOW_LATENCY: 20_000,
     LatencyRange.BULK_LATENCY: 4_000,

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass, replace
+from typing import Final
 
 from driver.ring import upper_half
 from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
@@ -9,37 +10,37 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["MAXIMUM_FRAME", "TransmitPlan", "plan_transmit"]
 
-MAXIMUM_FRAME = 16288
+MAXIMUM_FRAME: Final = 16288
 """Bytes of the longest frame the device sends, and so of the longest that is not segmented (manual 3.3.3)."""
 
-_MINIMUM_FRAME = 60
+_MINIMUM_FRAME: Final = 60
 """Bytes without FCS (802.3 clause 3.2.8). The device can pad; Linux pads by itself, since some of the family err."""
 
-_ETHERNET_HEADER = 14
-_ETHERTYPE = 12
-_ETHERTYPE_IPV4 = b"\x08\x00"
-_IPV4_TOTAL_LENGTH = _ETHERNET_HEADER + 2
-_IPV4_PROTOCOL = _ETHERNET_HEADER + 9
-_IPV4_CHECKSUM = _ETHERNET_HEADER + 10
-_IPV4_MINIMUM_HEADER = 20
-_IPV4_MAXIMUM_LENGTH = 65535
-_PROTOCOL_TCP = 6
-_TCP_DATA_OFFSET = 12
-_TCP_CHECKSUM = 16
-_TCP_MINIMUM_HEADER = 20
-_IPV4_ADDRESSES = struct.Struct(">4H")
-_IPV4_ADDRESSES_AT = _ETHERNET_HEADER + 12
+_ETHERNET_HEADER: Final = 14
+_ETHERTYPE: Final = 12
+_ETHERTYPE_IPV4: Final = b"\x08\x00"
+_IPV4_TOTAL_LENGTH: Final = _ETHERNET_HEADER + 2
+_IPV4_PROTOCOL: Final = _ETHERNET_HEADER + 9
+_IPV4_CHECKSUM: Final = _ETHERNET_HEADER + 10
+_IPV4_MINIMUM_HEADER: Final = 20
+_IPV4_MAXIMUM_LENGTH: Final = 65535
+_PROTOCOL_TCP: Final = 6
+_TCP_DATA_OFFSET: Final = 12
+_TCP_CHECKSUM: Final = 16
+_TCP_MINIMUM_HEADER: Final = 20
+_IPV4_ADDRESSES: Final = struct.Struct(">4H")
+_IPV4_ADDRESSES_AT: Final = _ETHERNET_HEADER + 12
 
 # IFCS stands in every descriptor: the device looks at it in the last one of a packet, but in the first of a TSO packet.
-_TAG = upper_half(TRANSMIT_LEGACY, vle=1)
-_TAG_BYTES = 4
-_SPECIAL = TRANSMIT_LEGACY.fields["special"][0] - 64
-_LEGACY = upper_half(TRANSMIT_LEGACY, ifcs=1)
-_CHECKSUM = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, txsm=1)
-_TSO = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, tse=1, ixsm=1, txsm=1)
+_TAG: Final = upper_half(TRANSMIT_LEGACY, vle=1)
+_TAG_BYTES: Final = 4
+_SPECIAL: Final = TRANSMIT_LEGACY.fields["special"][0] - 64
+_LEGACY: Final = upper_half(TRANSMIT_LEGACY, ifcs=1)
+_CHECKSUM: Final = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, txsm=1)
+_TSO: Final = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, tse=1, ixsm=1, txsm=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class TransmitPlan:
     """A packet as its descriptors describe it."""
 
@@ -53,8 +54,19 @@ class TransmitPlan:
     """TSO: bytes repeated in front of each segment, else 0."""
     mss: int
     """TSO: payload bytes per segment, else 0."""
-    tag_bytes: int = 0
+    tag_bytes: int
     """Bytes of the VLAN tag that the device puts into each frame."""
+
+    # By hand, as in ``SkBuff``.
+    def __init__(
+        self, frame: bytes, context: bytes | None, upper: int, header_length: int, mss: int, tag_bytes: int = 0
+    ) -> None:
+        self.frame = frame
+        self.context = context
+        self.upper = upper
+        self.header_length = header_length
+        self.mss = mss
+        self.tag_bytes = tag_bytes
 
     @property
     def segments(self) -> int:

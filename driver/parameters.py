@@ -1,21 +1,22 @@
 """The driver's parameters: what Linux takes from the module's command line and from ethtool."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from driver.flow_control import FlowControl
 from driver.itr import parse_interrupt_throttle_rate
 
 __all__ = ["MAXIMUM_DESCRIPTORS", "RX_BUFFER_SIZES", "E1000Parameters", "check_descriptors", "check_mtu"]
 
-MINIMUM_DESCRIPTORS = 80
-MAXIMUM_DESCRIPTORS = 4096
-DESCRIPTOR_MULTIPLE = 8
+MINIMUM_DESCRIPTORS: Final = 80
+MAXIMUM_DESCRIPTORS: Final = 4096
+DESCRIPTOR_MULTIPLE: Final = 8
 """RDLEN and TDLEN count in units of 128 bytes (manual 13.4.27)."""
 
-MAXIMUM_DELAY = 0xFFFF
+MAXIMUM_DELAY: Final = 0xFFFF
 """Units of 1.024 us that RDTR, RADV, TIDV and TADV hold (manual 13.4.30)."""
 
-RX_BUFFER_SIZES = {
+RX_BUFFER_SIZES: Final = {
     256: (3, 0),
     512: (2, 0),
     1024: (1, 0),
@@ -27,8 +28,8 @@ RX_BUFFER_SIZES = {
 """RCTL.BSIZE and RCTL.BSEX for each size of receive buffer in bytes (manual 13.4.22)."""
 
 
-MINIMUM_MTU = 46
-MAXIMUM_MTU = 16110
+MINIMUM_MTU: Final = 46
+MAXIMUM_MTU: Final = 16110
 """A frame of 16128 bytes, header and FCS included (Linux's MAX_JUMBO_FRAME_SIZE)."""
 
 

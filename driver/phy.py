@@ -1,6 +1,7 @@
 """The PHY's registers through MDIC (manual 13.4.6; IEEE 802.3 clause 22.2.4)."""
 
 import errno
+from typing import Final
 
 from driver.bus import Bus
 from hw.registers import BY_NAME
@@ -14,16 +15,20 @@ __all__ = [
     "write_phy",
 ]
 
-CONTROL, STATUS, ADVERTISEMENT, PARTNER = 0, 1, 4, 5
+CONTROL: Final = 0
+STATUS: Final = 1
+ADVERTISEMENT: Final = 4
+PARTNER: Final = 5
 """Numbers of registers (clause 22.2.4)."""
 
-PHY_ADDRESS = 1
-_WRITE, _READ = 1, 2
-_POLLS = 640
-_POLL_INTERVAL = 5_000
+PHY_ADDRESS: Final = 1
+_WRITE: Final = 1
+_READ: Final = 2
+_POLLS: Final = 640
+_POLL_INTERVAL: Final = 5_000
 """ns. A frame of management takes 64 bits of 400 ns."""
 
-_MDIC = BY_NAME["MDIC"]
+_MDIC: Final = BY_NAME["MDIC"]
 
 
 async def read_phy(bus: Bus, number: int, name: str) -> int:

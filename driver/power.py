@@ -1,6 +1,6 @@
 """The host goes to sleep and wakes up again (Linux's e1000_suspend and e1000_resume)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driver.hardware import flush
 from driver.wake import WakeOn, arm, disarm, woken_by
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resume", "suspend"]
 
-_RCTL = BY_NAME["RCTL"]
+_RCTL: Final = BY_NAME["RCTL"]
 
 
 async def suspend(device: "E1000") -> None:

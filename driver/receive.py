@@ -1,6 +1,7 @@
 """The receive ring: buffers for the device, packets for the stack (manual 3.2)."""
 
 from collections.abc import Callable
+from typing import Final
 
 from driver.bus import Bus
 from driver.counters import AdapterCounters, PollTotals
@@ -14,33 +15,33 @@ from stack.skbuff import IpSummed, SkBuff
 
 __all__ = ["RX_BUFFER_WRITE", "ReceiveRing"]
 
-RX_BUFFER_WRITE = 16
+RX_BUFFER_WRITE: Final = 16
 """Buffers that are returned to the device at a time: one by one is too many register writes."""
 
-_RCTL = BY_NAME["RCTL"]
-_RXCSUM = BY_NAME["RXCSUM"]
-_RDT = BY_NAME["RDT"].offset
-_RDTR = BY_NAME["RDTR"].offset
-_RADV = BY_NAME["RADV"].offset
+_RCTL: Final = BY_NAME["RCTL"]
+_RXCSUM: Final = BY_NAME["RXCSUM"]
+_RDT: Final = BY_NAME["RDT"].offset
+_RDTR: Final = BY_NAME["RDTR"].offset
+_RADV: Final = BY_NAME["RADV"].offset
 
-_LENGTH = (1 << RECEIVE.fields["length"][1]) - 1
-_DONE = upper_half(RECEIVE, dd=1)
-_END = upper_half(RECEIVE, eop=1)
-_IGNORE_CHECKSUM = upper_half(RECEIVE, ixsm=1)
-_TCP_CHECKED = upper_half(RECEIVE, tcpcs=1)
-_TCP_WRONG = upper_half(RECEIVE, tcpe=1)
-_TAGGED = upper_half(RECEIVE, vp=1)
-_SPECIAL = RECEIVE.fields["special"][0] - 64
-_CRC_ERROR = upper_half(RECEIVE, ce=1)
-_FRAME_ERRORS = upper_half(RECEIVE, ce=1, se=1, seq=1, cxe=1, rxe=1)
+_LENGTH: Final = (1 << RECEIVE.fields["length"][1]) - 1
+_DONE: Final = upper_half(RECEIVE, dd=1)
+_END: Final = upper_half(RECEIVE, eop=1)
+_IGNORE_CHECKSUM: Final = upper_half(RECEIVE, ixsm=1)
+_TCP_CHECKED: Final = upper_half(RECEIVE, tcpcs=1)
+_TCP_WRONG: Final = upper_half(RECEIVE, tcpe=1)
+_TAGGED: Final = upper_half(RECEIVE, vp=1)
+_SPECIAL: Final = RECEIVE.fields["special"][0] - 64
+_CRC_ERROR: Final = upper_half(RECEIVE, ce=1)
+_FRAME_ERRORS: Final = upper_half(RECEIVE, ce=1, se=1, seq=1, cxe=1, rxe=1)
 
-_FCS = 4
-_TAG_BYTES = 4
-_ETHERNET_HEADER = 14
-_SHORTEST = _ETHERNET_HEADER + _FCS
-_MAXIMUM_FRAME = 16384
+_FCS: Final = 4
+_TAG_BYTES: Final = 4
+_ETHERNET_HEADER: Final = 14
+_SHORTEST: Final = _ETHERNET_HEADER + _FCS
+_MAXIMUM_FRAME: Final = 16384
 """Bytes with FCS of the longest frame the device takes in (manual 13.4.22, LPE)."""
-_PAGE = 4096
+_PAGE: Final = 4096
 
 
 class ReceiveRing:

@@ -1,6 +1,6 @@
 """The registers as ``ethtool -d`` shows them: those of Linux's e1000_get_regs, and their fields by name."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from driver.bus import Bus
 from driver.phy import read_phy
@@ -8,10 +8,10 @@ from hw.registers import BY_NAME
 
 __all__ = ["DUMPED", "PHY_DUMPED", "DumpedRegister", "get_regs"]
 
-DUMPED = ("CTRL", "STATUS", "RCTL", "RDLEN", "RDH", "RDT", "RDTR", "TCTL", "TDLEN", "TDH", "TDT", "TIDV")
+DUMPED: Final = ("CTRL", "STATUS", "RCTL", "RDLEN", "RDH", "RDT", "RDTR", "TCTL", "TDLEN", "TDH", "TDT", "TIDV")
 """In Linux's order."""
 
-PHY_DUMPED = {"PHY specific control": 16, "PHY specific status": 17}
+PHY_DUMPED: Final = {"PHY specific control": 16, "PHY specific status": 17}
 
 
 class DumpedRegister(NamedTuple):

@@ -1,6 +1,7 @@
 """A descriptor ring in host memory (manual 3.2.6 and 3.4)."""
 
 import struct
+from typing import Final
 
 from driver.bus import Bus, HostMemory
 from hw.descriptors import DESCRIPTOR_BYTES, DescriptorFormat
@@ -8,8 +9,8 @@ from hw.registers import BY_NAME
 
 __all__ = ["DescriptorRing", "upper_half"]
 
-_DESCRIPTOR = struct.Struct("<QQ")
-_PAGE = 4096
+_DESCRIPTOR: Final = struct.Struct("<QQ")
+_PAGE: Final = 4096
 
 
 def upper_half(format: DescriptorFormat, **values: int) -> int:

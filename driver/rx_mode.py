@@ -2,21 +2,22 @@
 manual 13.4.22, 13.5.1 and 13.5.2)."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from driver.bus import Bus
 from hw.registers import BY_NAME
 
 __all__ = ["RAR_ENTRIES", "multicast_hash", "receive_filter", "write_rx_mode"]
 
-RAR_ENTRIES = 15
+RAR_ENTRIES: Final = 15
 """Receive addresses in use, the station's own included; Linux leaves the sixteenth alone."""
 
-MTA_REGISTERS = 128
+MTA_REGISTERS: Final = 128
 
-_RCTL = BY_NAME["RCTL"]
-_RAL = BY_NAME["RAL"]
-_RAH = BY_NAME["RAH"]
-_MTA = BY_NAME["MTA"]
+_RCTL: Final = BY_NAME["RCTL"]
+_RAL: Final = BY_NAME["RAL"]
+_RAH: Final = BY_NAME["RAH"]
+_MTA: Final = BY_NAME["MTA"]
 
 
 def multicast_hash(address: bytes) -> int:

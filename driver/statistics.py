@@ -1,6 +1,6 @@
 """The device's own counters (manual 13.7), which clear when they are read, summed in software as Linux does it."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from driver.bus import Bus
 from hw.registers import BY_NAME
@@ -8,17 +8,17 @@ from stack.environment import Event
 
 __all__ = ["STATISTICS_ORDER", "DeviceStatistics", "read_statistics"]
 
-_ORDER = (
+_ORDER: Final = (
     "CRCERRS GPRC GORCL GORCH BPRC MPRC ROC PRC64 PRC127 PRC255 PRC511 PRC1023 PRC1522 "
     "SYMERRS MPC SCC ECOL MCC LATECOL DC SEC RLEC XONRXC XONTXC XOFFRXC XOFFTXC FCRUC GPTC GOTCL GOTCH "
     "RNBC RUC RFC RJC TORL TORH TOTL TOTH TPR PTC64 PTC127 PTC255 PTC511 PTC1023 PTC1522 MPTC BPTC "
     "TPT COLC ALGNERRC RXERRC TNCRS CEXTERR TSCTC TSCTFC MGTPTC MGTPRC MGTPDC"
 )
-STATISTICS_ORDER = tuple(_ORDER.split())
+STATISTICS_ORDER: Final = tuple(_ORDER.split())
 """The registers in the order of Linux's ``e1000_update_stats``. Of a pair the low word comes first, since the read of
 the high word clears both."""
 
-_PAIRS = {
+_PAIRS: Final = {
     f"{name}{half}": (name, shift) for name in ("GORC", "GOTC", "TOR", "TOT") for half, shift in (("L", 0), ("H", 32))
 }
 

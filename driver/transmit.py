@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from driver.bus import Bus
 from driver.counters import AdapterCounters, PollTotals
@@ -16,42 +17,42 @@ from stack.skbuff import SkBuff
 
 __all__ = ["TX_WAKE_THRESHOLD", "TransmitRing"]
 
-TX_WAKE_THRESHOLD = 32
+TX_WAKE_THRESHOLD: Final = 32
 """Descriptors that must be unused before a stopped queue is woken."""
 
-_ROOM_FOR_NEXT = 24
+_ROOM_FOR_NEXT: Final = 24
 """Descriptors that must be unused, or the queue stops: a context and 64 KiB in pieces, with a margin."""
 
-_GAP = 2
+_GAP: Final = 2
 """Descriptors kept free behind each packet, as Linux does, so that head and tail stay apart."""
 
-_MAXIMUM_PIECE = 4096
+_MAXIMUM_PIECE: Final = 4096
 """Bytes per descriptor."""
 
-_SENTINEL = 4
+_SENTINEL: Final = 4
 """Bytes in the last descriptor of a TSO packet, and of the packet after one: the 82540 may write back the descriptor
 of the whole before it has read the data (specification update, premature write-back in TSO mode)."""
 
-_TCTL = BY_NAME["TCTL"]
-_TCTL_VALUE = _TCTL.value(PSP=1, CT=0x0F, COLD=0x3F, RTLC=1)
-_TIPG = BY_NAME["TIPG"]
-_TIDV = BY_NAME["TIDV"].offset
-_TADV = BY_NAME["TADV"].offset
-_TXDCTL = BY_NAME["TXDCTL"]
-_TDT = BY_NAME["TDT"].offset
-_TDH = BY_NAME["TDH"].offset
-_TDFPC = BY_NAME["TDFPC"].offset
+_TCTL: Final = BY_NAME["TCTL"]
+_TCTL_VALUE: Final = _TCTL.value(PSP=1, CT=0x0F, COLD=0x3F, RTLC=1)
+_TIPG: Final = BY_NAME["TIPG"]
+_TIDV: Final = BY_NAME["TIDV"].offset
+_TADV: Final = BY_NAME["TADV"].offset
+_TXDCTL: Final = BY_NAME["TXDCTL"]
+_TDT: Final = BY_NAME["TDT"].offset
+_TDH: Final = BY_NAME["TDH"].offset
+_TDFPC: Final = BY_NAME["TDFPC"].offset
 
-_LONGEST_PACKET = 16384
+_LONGEST_PACKET: Final = 16384
 """Bytes."""
 
 # The command and status bits lie at the same places in legacy and data descriptors.
-_LAST = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
-_DELAYED = upper_half(TRANSMIT_LEGACY, ide=1)
-_DONE = upper_half(TRANSMIT_DATA, dd=1)
+_LAST: Final = upper_half(TRANSMIT_LEGACY, eop=1, rs=1)
+_DELAYED: Final = upper_half(TRANSMIT_LEGACY, ide=1)
+_DONE: Final = upper_half(TRANSMIT_DATA, dd=1)
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class _Mapping:
     """A packet that the device may read."""
 
@@ -68,6 +69,18 @@ class _Mapping:
     """Whether it is one that the device is to cut."""
     given: int
     """ns: when the device got it."""
+
+    # By hand, as in ``SkBuff``.
+    def __init__(self, skb: SkBuff, address: int, plan: TransmitPlan, words: list[tuple[int, int]], given: int) -> None:
+        self.skb = skb
+        self.address = address
+        self.last = 0
+        self.descriptors = len(words)
+        self.segments = plan.segments
+        self.wire_bytes = plan.wire_bytes
+        self.words = words
+        self.after_tso = bool(plan.mss)
+        self.given = given
 
 
 class TransmitRing:
@@ -160,24 +173,13 @@ class TransmitRing:
             self._counters.tx_contexts += 1
         words += [(address + offset, plan.upper | length) for offset, length in pieces]
         words[-1] = (words[-1][0], words[-1][1] | self._last)
-        self._give(
-            _Mapping(
-                skb=skb,
-                address=address,
-                last=0,
-                descriptors=descriptors,
-                segments=plan.segments,
-                wire_bytes=plan.wire_bytes,
-                words=words,
-                after_tso=bool(plan.mss),
-                given=self._cpu.now,
-            )
-        )
+        mapping = _Mapping(skb, address, plan, words, self._cpu.now)
+        self._give(mapping)
         self._counters.tx_descriptors += descriptors
         self._counters.tx_octets += plan.octets
         if plan.mss:
             self._counters.tso_packets += 1
-            self._counters.tso_segments += plan.segments
+            self._counters.tso_segments += mapping.segments
             self._counters.tso_descriptors += descriptors
         self._cpu.charge(Cause.DRIVER_TX, count=descriptors)
         self.ring_doorbell()

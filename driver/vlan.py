@@ -1,16 +1,17 @@
 """VLANs in the device: tags taken off and put on, and the filter of identifiers (manual 9.1 to 9.4, 13.5.3)."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from driver.bus import Bus
 from hw.registers import BY_NAME
 
 __all__ = ["ETHERTYPE_VLAN", "write_filter"]
 
-ETHERTYPE_VLAN = 0x8100
+ETHERTYPE_VLAN: Final = 0x8100
 """IEEE 802.1Q clause 9.6."""
 
-_VFTA = BY_NAME["VFTA"]
+_VFTA: Final = BY_NAME["VFTA"]
 
 
 def write_filter(bus: Bus, identifiers: Iterable[int]) -> None:

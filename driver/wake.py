@@ -1,15 +1,16 @@
 """Wake on LAN: which frames wake a host that sleeps, and what has woken it (manual 13.6; Linux's e1000_shutdown)."""
 
 from enum import Flag, auto
+from typing import Final
 
 from driver.bus import Bus
 from hw.registers import BY_NAME
 
 __all__ = ["LETTERS", "WakeOn", "arm", "disarm", "letters", "parse_wake_on", "woken_by"]
 
-_WUC = BY_NAME["WUC"]
-_WUFC = BY_NAME["WUFC"]
-_WUS = BY_NAME["WUS"]
+_WUC: Final = BY_NAME["WUC"]
+_WUFC: Final = BY_NAME["WUFC"]
+_WUS: Final = BY_NAME["WUS"]
 
 
 class WakeOn(Flag):
@@ -23,7 +24,7 @@ class WakeOn(Flag):
     MAGIC = auto()
 
 
-LETTERS = {
+LETTERS: Final = {
     "p": WakeOn.PHY,
     "u": WakeOn.UCAST,
     "m": WakeOn.MCAST,
@@ -31,7 +32,7 @@ LETTERS = {
     "g": WakeOn.MAGIC,
 }
 
-_FIELDS = {
+_FIELDS: Final = {
     WakeOn.PHY: "LNKC",
     WakeOn.UCAST: "EX",
     WakeOn.MCAST: "MC",

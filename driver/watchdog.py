@@ -1,6 +1,6 @@
 """The watchdog: follows the link, the counters and the transmitter every few seconds, and when the link changes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driver.adaptive import AdaptiveSpacing
 from driver.flow_control import configure_flow_control
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchdog"]
 
-_ICS = BY_NAME["ICS"]
-_STATUS = BY_NAME["STATUS"]
-_AIT = BY_NAME["AIT"].offset
+_ICS: Final = BY_NAME["ICS"]
+_STATUS: Final = BY_NAME["STATUS"]
+_AIT: Final = BY_NAME["AIT"].offset
 
 
 class Watchdog:

@@ -1,8 +1,10 @@
 """The NIC's clock in the nanoseconds of a run."""
 
+from typing import Final
+
 __all__ = ["CYCLE_NS", "cycle_at"]
 
-CYCLE_NS = 8
+CYCLE_NS: Final = 8
 """One cycle of the 125 MHz clock."""
 
 

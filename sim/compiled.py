@@ -37,7 +37,6 @@ _FOLDERS = ("sim/model", "driver", "stack", "stack/ip", "stack/tcp")
 _LEFT_OUT = {
     "driver/self_test.py": "has an asynchronous generator, which mypyc does not have",
     "sim/model/guest_nic.py": "is for QEMU's guests alone",
-    "sim/model/timing.py": "reads the file that lies beside it",
 }
 _SUFFIX = f".{sys.implementation.cache_tag}"
 

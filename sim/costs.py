@@ -1,6 +1,7 @@
 """What a processor's work costs, each price with its unit and where it comes from."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from stack.environment import Cause
 
@@ -77,24 +78,19 @@ class HostCosts:
     dma_width: int = 8
     """Bytes per 8 ns cycle that the bus moves each way: 8 is 1 GB/s, PCI-X at 133 MHz."""
 
-    def price(self, cause: Cause, count: int, size: int) -> int:
-        """Nanoseconds for ``count`` operations on ``size`` bytes. A program's own work has no price: it is spent as
-        time."""
-        name = _PER_OPERATION.get(cause)
-        if name is not None:
-            per_operation: int = getattr(self, name)
-            return per_operation * count
-        return round((self.copy_per_byte if cause is Cause.COPY else self.checksum_per_byte) * size)
+    def per_operation(self) -> dict[Cause, int]:
+        """Nanoseconds of one operation, for all that is not paid by the byte. A program's own work has no price: it is
+        spent as time."""
+        named = {cause: str(cause.value) for cause in Cause if cause not in (Cause.COPY, Cause.CHECKSUM, Cause.PROGRAM)}
+        named[Cause.MMIO] = "mmio_write"
+        return {cause: getattr(self, name) for cause, name in named.items()}
+
+    def per_byte(self) -> dict[Cause, float]:
+        """Nanoseconds per byte of the other two."""
+        return {Cause.COPY: self.copy_per_byte, Cause.CHECKSUM: self.checksum_per_byte}
 
 
-_PER_OPERATION: dict[Cause, str] = {cause: str(cause.value) for cause in Cause}
-for _cause in (Cause.COPY, Cause.CHECKSUM):
-    del _PER_OPERATION[_cause]
-_PER_OPERATION[Cause.MMIO] = "mmio_write"
-"""The fields of prices that are per operation, not per byte."""
-
-
-IDEAL = HostCosts(
+IDEAL: Final = HostCosts(
     interrupt_latency=0,
     interrupt=0,
     softirq=0,

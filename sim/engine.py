@@ -8,7 +8,7 @@ order of calls is the same in all, so the same seed gives the same run.
 import heapq
 import random
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from sim.errors import DeadlockError
 from stack.environment import CancelledError
@@ -17,7 +17,7 @@ __all__ = ["EventEngine", "Scheduler", "Steppable", "Task"]
 
 T = TypeVar("T")
 
-_END = 1 << 62
+_END: Final = 1 << 62
 """Nanoseconds: later than anything."""
 
 
@@ -146,10 +146,10 @@ class Task(Generic[T]):
             self._result = stop.value
         except CancelledError as error:
             self._exception = error
-        except BaseException as error:
-            self._exception = error
+        except BaseException as failure:  # not ``error``, to which mypyc gives one type
+            self._exception = failure
             if not self._finished._waiters:
-                scheduler.fail(error)
+                scheduler.fail(failure)
         else:
             self._disarm = trap.arm(self)
             scheduler.current = None

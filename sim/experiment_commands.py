@@ -15,6 +15,7 @@ from rich.console import Console
 from driver.itr import parse_interrupt_throttle_rate
 from sim.backend import Backend
 from sim.compare import compare_rows, comparison_table
+from sim.compiled import INTERPRETED
 from sim.errors import RunFailedError, UserError
 from sim.execute import folder_of
 from sim.experiment import DEFAULT_MODES, load, main_job
@@ -117,6 +118,9 @@ def _simulate(
 ) -> _Simulated:
     """Raises ``RunFailedError`` if a run has no rows."""
     outputs = outputs or Outputs()
+    if outputs.timeline:
+        # It watches by putting methods in the place of others, which compiled classes do not have.
+        os.environ[INTERPRETED] = "1"
     for semantics in sorted({run.itr_semantics for run in runs if run.backend is Backend.RTL}):
         build.bench(waves=outputs.waves, semantics=semantics, announce=lambda text: _announce(console, text))
     if any(run.backend is Backend.MODEL for run in runs):

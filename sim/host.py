@@ -89,6 +89,7 @@ class HostCpu:
             raise ValueError(f"irq_affinity is one of {processors} processors, not {irq_affinity!r}")
         self.env = env
         self.costs = costs
+        self._prices, self._byte_prices = costs.per_operation(), costs.per_byte()
         self.processors = [
             Processor(env, switch_cost=costs.scheduler, scheduler=scheduler or SchedulerParameters())
             for _ in range(processors)
@@ -141,7 +142,8 @@ class HostCpu:
         return time
 
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
-        self.spend(cause, self.costs.price(cause, count, size))
+        price = self._prices.get(cause)
+        self.spend(cause, round(self._byte_prices[cause] * size) if price is None else price * count)
 
     def spend(self, cause: Cause, duration: int) -> None:
         if duration:

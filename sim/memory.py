@@ -1,16 +1,17 @@
 """Host memory: one flat numpy byte array with an allocator."""
 
 import bisect
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["HostMemory"]
 
-_RESERVED = 4096
+_RESERVED: Final = 4096
 """The first page is never allocated, so that bus address 0 stays the null address of descriptors."""
 
-_GRANULE = 16
+_GRANULE: Final = 16
 """Reserved ranges end at a multiple of this: scraps between them would pile up, and every search would pass them."""
 
 

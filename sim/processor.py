@@ -12,6 +12,7 @@ Python code takes no simulated time. It runs when its flow has the processor; wh
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from sim.engine import Scheduler, Steppable
 from stack.environment import Cause, Context, Timer
@@ -96,7 +97,7 @@ class Processor:
         """When the flow's work is done, if nothing cuts in and it is next."""
         running = self._running
         now = self.env.now
-        if running is None or running is flow or flow.context.value < running.context.value:
+        if running is None or running is flow or flow.context < running.context:
             return (self._started if running is flow and self._timer is not None else now) + flow.pending
         ahead = self._started + running.pending if self._timer is not None else now
         return max(ahead, now) + flow.pending
@@ -223,7 +224,7 @@ class Processor:
             return False
         if flow.context is running.context is Context.PROCESS:
             return flow.runtime + self._scheduler.wakeup_granularity < running.runtime
-        return flow.context.value < running.context.value
+        return flow.context < running.context
 
     def _halt(self) -> None:
         """Stop the work at hand; its flow is the next of its kind."""
@@ -328,8 +329,8 @@ class Processor:
         self._dispatch()
 
 
-_FAIR = (Context.KSOFTIRQD, Context.PROCESS)
+_FAIR: Final = (Context.KSOFTIRQD, Context.PROCESS)
 """Contexts of processes, whose time is counted."""
 
-CAUSES = {cause: number for number, cause in enumerate(Cause)}
+CAUSES: Final = {cause: number for number, cause in enumerate(Cause)}
 """The number of each cause."""

@@ -7,14 +7,14 @@ serialises (preamble 8 bytes, frame, gap 12 bytes), delays, and may lose or dama
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from stack.environment import Environment
 
 __all__ = ["GAP_BYTES", "PREAMBLE_BYTES", "Direction", "Faults", "Link", "Tap", "fcs", "fcs_is_good"]
 
-PREAMBLE_BYTES = 8
-GAP_BYTES = 12
+PREAMBLE_BYTES: Final = 8
+GAP_BYTES: Final = 12
 
 
 def fcs(frame: bytes) -> bytes:

@@ -1,6 +1,8 @@
 """An ideal network device: no rings, no interrupts, just the wire. For peers. The stack cuts its packets (GSO), which
 is quicker and puts the same bytes on the wire."""
 
+from typing import Final
+
 from sim.wire import Direction, fcs, fcs_is_good
 from stack.environment import Cpu, Environment
 from stack.net_device import Features, NetDevice, NetdevTx
@@ -8,7 +10,7 @@ from stack.skbuff import SkBuff
 
 __all__ = ["WireDevice"]
 
-_MINIMUM_BYTES = 60
+_MINIMUM_BYTES: Final = 60
 
 
 class WireDevice(NetDevice):

@@ -7,6 +7,7 @@ KAME's IPv6: so it is unique on a host with several links.
 """
 
 import ipaddress
+from typing import Final
 
 __all__ = [
     "ALL_NODES",
@@ -31,20 +32,20 @@ __all__ = [
     "strip_scope",
 ]
 
-MAPPED = 0xFFFF << 32
+MAPPED: Final = 0xFFFF << 32
 """The prefix of IPv4-mapped addresses."""
-IPV4_PREFIX = 96
+IPV4_PREFIX: Final = 96
 """Its length: so much longer is an IPv4 prefix in the common form."""
-IN6ADDR_ANY = 0
-IN6ADDR_LOOPBACK = 1
-INADDR_ANY = MAPPED
-INADDR_BROADCAST = MAPPED | 0xFFFFFFFF
-INADDR_LOOPBACK = MAPPED | 0x7F000001
-ALL_NODES = 0xFF02 << 112 | 1
-ALL_ROUTERS = 0xFF02 << 112 | 2
-_SOLICITED_NODE = 0xFF02 << 112 | 0x1FF << 24
-_SCOPE_SHIFT = 96
-_SCOPE = 0xFFFF << _SCOPE_SHIFT
+IN6ADDR_ANY: Final = 0
+IN6ADDR_LOOPBACK: Final = 1
+INADDR_ANY: Final = MAPPED
+INADDR_BROADCAST: Final = MAPPED | 0xFFFFFFFF
+INADDR_LOOPBACK: Final = MAPPED | 0x7F000001
+ALL_NODES: Final = 0xFF02 << 112 | 1
+ALL_ROUTERS: Final = 0xFF02 << 112 | 2
+_SOLICITED_NODE: Final = 0xFF02 << 112 | 0x1FF << 24
+_SCOPE_SHIFT: Final = 96
+_SCOPE: Final = 0xFFFF << _SCOPE_SHIFT
 
 
 def is_ipv4(address: int) -> bool:

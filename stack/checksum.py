@@ -6,10 +6,11 @@ a nonzero multiple of 0xFFFF is 0xFFFF.
 """
 
 import struct
+from typing import Final
 
 __all__ = ["checksum", "fold", "is_valid", "pseudo_header", "store"]
 
-_FIELD = struct.Struct("!H")
+_FIELD: Final = struct.Struct("!H")
 
 
 def fold(value: int) -> int:

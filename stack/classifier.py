@@ -5,7 +5,7 @@ packet sockets have put there; what finds no entry is dropped.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.counters import Counters, DropReason
 from stack.environment import Cause
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier"]
 
-_VLAN_ID = 0xFFF
+_VLAN_ID: Final = 0xFFF
 
 _Input = Callable[[SkBuff, "Interface"], None]
 

@@ -1,10 +1,11 @@
 """What the stack counts: MIB objects by their SNMP names, and the reasons for which packets were dropped."""
 
 from enum import Enum
+from typing import Final
 
 __all__ = ["MIB_NAMES", "Counters", "DropReason"]
 
-MIB_NAMES = (
+MIB_NAMES: Final = (
     # RFC 4293, ipSystemStats, and Linux's ReasmOverlaps
     *(
         f"{family}.{name}"

@@ -6,7 +6,7 @@ Time is an ``int`` of nanoseconds since the start of the run.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["CancelledError", "Cause", "Context", "Cpu", "Environment", "Event", "Random", "Task", "Timer"]
@@ -97,10 +97,8 @@ class Cause(Enum):
     """A program's own work."""
 
 
-class Context(Enum):
-    """On whose behalf a processor works; an earlier one goes before a later one, and cuts into it."""
-
-    __hash__ = object.__hash__  # as in ``Cause``
+class Context(IntEnum):
+    """On whose behalf a processor works; a lower one goes before a higher one, and cuts into it."""
 
     INTERRUPT = 0
     """A hardware interrupt's handler."""

@@ -2,6 +2,7 @@
 business."""
 
 import struct
+from typing import Final
 
 __all__ = [
     "BROADCAST",
@@ -17,17 +18,17 @@ __all__ = [
     "multicast_mac",
 ]
 
-ETH_P_ALL = 0x0003
+ETH_P_ALL: Final = 0x0003
 """Of a packet socket: every frame (``linux/if_ether.h``)."""
-ETH_P_IP = 0x0800
-ETH_P_ARP = 0x0806
-ETH_P_8021Q = 0x8100
-ETH_P_IPV6 = 0x86DD
-ETH_HLEN = 14
-VLAN_HLEN = 4
+ETH_P_IP: Final = 0x0800
+ETH_P_ARP: Final = 0x0806
+ETH_P_8021Q: Final = 0x8100
+ETH_P_IPV6: Final = 0x86DD
+ETH_HLEN: Final = 14
+VLAN_HLEN: Final = 4
 """Bytes of a tag."""
-BROADCAST = b"\xff" * 6
-HEADER = struct.Struct("!6s6sH")
+BROADCAST: Final = b"\xff" * 6
+HEADER: Final = struct.Struct("!6s6sH")
 """Destination, source, EtherType."""
 
 

@@ -2,7 +2,7 @@
 way up (Linux's tcp_gro_receive), so that IP and TCP work once for many. Cut again, it would give the same frames."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stack.checksum import checksum, is_valid
 from stack.environment import Cause, Cpu
@@ -10,13 +10,13 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["GenericReceiveOffload"]
 
-_IP = 14
-_PROTOCOL_TCP = 6
-_TCP_HEADER_BYTES = 20
-_ACK = 0x10
-_PSH = 0x08
-_LARGEST_PACKET = 0xFFFF
-_FLOWS = 8
+_IP: Final = 14
+_PROTOCOL_TCP: Final = 6
+_TCP_HEADER_BYTES: Final = 20
+_ACK: Final = 0x10
+_PSH: Final = 0x08
+_LARGEST_PACKET: Final = 0xFFFF
+_FLOWS: Final = 8
 """Flows that are put together at once (Linux's MAX_GRO_SKBS); the oldest makes room."""
 
 
@@ -36,8 +36,8 @@ class _Layout(NamedTuple):
     """What the length field counts from."""
 
 
-_IPV4 = _Layout(GsoType.TCPV4, b"\x08\x00\x45", 23, 34, 26, 16, 14)
-_IPV6 = _Layout(GsoType.TCPV6, b"\x86\xdd", 20, 54, 22, 18, 54)
+_IPV4: Final = _Layout(GsoType.TCPV4, b"\x08\x00\x45", 23, 34, 26, 16, 14)
+_IPV6: Final = _Layout(GsoType.TCPV6, b"\x86\xdd", 20, 54, 22, 18, 54)
 
 
 class _Flow:

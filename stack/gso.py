@@ -2,6 +2,7 @@
 (Linux's skb_gso_segment and tcp_gso_segment). The same bytes leave as with TSO, or without any offload."""
 
 import struct
+from typing import Final
 
 from stack.checksum import fold
 from stack.environment import Cause, Cpu
@@ -9,13 +10,13 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["segment"]
 
-_IPV4_HEADER_BYTES = 20
-_IPV6_HEADER_BYTES = 40
-_FIELD = struct.Struct("!H")
-_SEQUENCE = struct.Struct("!I")
-_LENGTH_AND_ID = struct.Struct("!HH")
-_FIN_PSH = 0x09
-_CWR = 0x80
+_IPV4_HEADER_BYTES: Final = 20
+_IPV6_HEADER_BYTES: Final = 40
+_FIELD: Final = struct.Struct("!H")
+_SEQUENCE: Final = struct.Struct("!I")
+_LENGTH_AND_ID: Final = struct.Struct("!HH")
+_FIN_PSH: Final = 0x09
+_CWR: Final = 0x80
 
 
 def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:

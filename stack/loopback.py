@@ -1,12 +1,14 @@
 """The loopback device: what a host sends to itself (Linux ``drivers/net/loopback.c``)."""
 
+from typing import Final
+
 from stack.environment import Cpu, Environment
 from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import IpSummed, SkBuff
 
 __all__ = ["LoopbackDevice"]
 
-_MTU = 65536
+_MTU: Final = 65536
 
 
 class LoopbackDevice(NetDevice):

@@ -2,23 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import Final
 
 from stack.environment import Cause, Context, Cpu, Environment, Event
 from stack.skbuff import SkBuff
 
 __all__ = ["NAPI_WEIGHT", "Backlog", "Napi", "SoftIrq"]
 
-NAPI_WEIGHT = 64
+NAPI_WEIGHT: Final = 64
 """Packets that one poll may deliver (Linux's NAPI_POLL_WEIGHT)."""
-NETDEV_BUDGET = 300
+NETDEV_BUDGET: Final = 300
 """Packets that one run of the software interrupt may deliver (net.core.netdev_budget)."""
-NETDEV_BUDGET_TIME = 2_000_000
+NETDEV_BUDGET_TIME: Final = 2_000_000
 """ns that one run may take (net.core.netdev_budget_usecs)."""
-NETDEV_MAX_BACKLOG = 1000
+NETDEV_MAX_BACKLOG: Final = 1000
 """Packets that ``netif_rx`` queues (net.core.netdev_max_backlog)."""
-MAX_SOFTIRQ_RESTART = 10
+MAX_SOFTIRQ_RESTART: Final = 10
 """Runs in a row before what is left goes to ksoftirqd."""
-MAX_SOFTIRQ_TIME = 2_000_000
+MAX_SOFTIRQ_TIME: Final = 2_000_000
 """ns of runs in a row before the same."""
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack import gso
 from stack.environment import Cause, Cpu, Environment, Timer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Features", "NetDevice", "NetDeviceStats", "NetdevTx"]
 
-_TX_QUEUE_LEN = 1000
+_TX_QUEUE_LEN: Final = 1000
 """Packets that the first qdisc, a pfifo, holds (txqueuelen)."""
 
 

@@ -5,7 +5,7 @@ One table for both families: an IPv6 wildcard that takes IPv4 too stands for bot
 
 import errno
 from collections.abc import Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from stack.address import IN6ADDR_ANY, INADDR_ANY, any_of
 from stack.environment import Random
@@ -15,7 +15,7 @@ __all__ = ["EPHEMERAL", "Binding", "FourTuple", "PortTable", "ephemeral_ports"]
 C = TypeVar("C")
 L = TypeVar("L")
 
-EPHEMERAL = range(32768, 61000)
+EPHEMERAL: Final = range(32768, 61000)
 """Linux's ``ip_local_port_range``."""
 
 

@@ -7,16 +7,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Final
 
 from stack.ethernet import ETH_HLEN, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, VLAN_HLEN
 from stack.skbuff import SkBuff
 
 __all__ = ["Fq", "Pfifo", "Qdisc"]
 
-_TAG = ETH_P_8021Q.to_bytes(2, "big")
-_IPV6_HLEN = 40
-_PORTS_BYTES = 4
-_FRAGMENTED = 0x3FFF
+_TAG: Final = ETH_P_8021Q.to_bytes(2, "big")
+_IPV6_HLEN: Final = 40
+_PORTS_BYTES: Final = 4
+_FRAGMENTED: Final = 0x3FFF
 """More fragments, or an offset: no ports, or not in each fragment."""
 
 

@@ -1,14 +1,15 @@
 """SipHash-2-4 (Aumasson, Bernstein: SipHash, a fast short-input PRF, 2012): a short keyed hash of 64 bits."""
 
 import struct
+from typing import Final
 
 __all__ = ["KEY_BYTES", "siphash"]
 
-KEY_BYTES = 16
-_MASK = (1 << 64) - 1
-_INITIAL = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
-_COMPRESSION_ROUNDS = 2
-_FINALIZATION_ROUNDS = 4
+KEY_BYTES: Final = 16
+_MASK: Final = (1 << 64) - 1
+_INITIAL: Final = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
+_COMPRESSION_ROUNDS: Final = 2
+_FINALIZATION_ROUNDS: Final = 4
 
 
 def _rotate(word: int, bits: int) -> int:

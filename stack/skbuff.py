@@ -1,7 +1,6 @@
 """sk_buff: one packet on its way through the layers (Linux ``include/linux/skbuff.h``)."""
 
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ class GsoType(Enum):
     TCPV6 = 2
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class SkBuff:
     """A packet: headers that each layer pushes in front or pulls off, and its payload.
 
@@ -43,36 +42,77 @@ class SkBuff:
     """
 
     data: "bytes | memoryview"
-    head: bytes = b""
-    dev: "NetDevice | None" = None
-    protocol: int = 0
+    head: bytes
+    dev: "NetDevice | None"
+    protocol: int
     """EtherType."""
-    ip_summed: IpSummed = IpSummed.NONE
-    csum_start: int = 0
+    ip_summed: IpSummed
+    csum_start: int
     """Offset of the transport header from the start of the frame."""
-    csum_offset: int = 0
+    csum_offset: int
     """Offset of the checksum field from ``csum_start``."""
-    mac_header: "bytes | memoryview" = b""
+    mac_header: "bytes | memoryview"
     """Received: the Ethernet header that was pulled."""
-    network_header: "bytes | memoryview" = b""
+    network_header: "bytes | memoryview"
     """Received: the IP header that was pulled, with its extension headers."""
-    dsfield: int = 0
+    dsfield: int
     """The network header's DS byte, of which the low two bits are ECN (RFC 3168 section 5)."""
-    interface: "Interface | None" = None
+    interface: "Interface | None"
     """Received: where. None for a packet that this host has made."""
-    gso_size: int = 0
+    gso_size: int
     """Payload bytes per segment; 0 if the packet is not to be cut."""
-    gso_segs: int = 0
-    gso_type: GsoType = GsoType.NONE
-    vlan_tci: int | None = None
+    gso_segs: int
+    gso_type: GsoType
+    vlan_tci: int | None
     """Tag control information (priority and VLAN) of a tag that the device has taken off, or is to put on."""
-    tstamp: int = 0
+    tstamp: int
     """To send: not before this time, for a qdisc that paces (Linux's earliest departure time)."""
-    cb: int = 0
+    cb: int
     """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
     after its last byte for TCP."""
-    destructor: "Callable[[SkBuff], None] | None" = field(default=None, repr=False)
+    destructor: "Callable[[SkBuff], None] | None" = field(repr=False)
     """Called once by ``consume``: the memory goes back to the socket that sent it."""
+
+    # By hand: the one that ``dataclass`` makes stays interpreted where this module is compiled.
+    def __init__(
+        self,
+        data: "bytes | memoryview",
+        head: bytes = b"",
+        dev: "NetDevice | None" = None,
+        protocol: int = 0,
+        ip_summed: IpSummed = IpSummed.NONE,
+        csum_start: int = 0,
+        csum_offset: int = 0,
+        mac_header: "bytes | memoryview" = b"",
+        network_header: "bytes | memoryview" = b"",
+        dsfield: int = 0,
+        interface: "Interface | None" = None,
+        gso_size: int = 0,
+        gso_segs: int = 0,
+        gso_type: GsoType = GsoType.NONE,
+        vlan_tci: int | None = None,
+        tstamp: int = 0,
+        cb: int = 0,
+        destructor: "Callable[[SkBuff], None] | None" = None,
+    ) -> None:
+        self.data = data
+        self.head = head
+        self.dev = dev
+        self.protocol = protocol
+        self.ip_summed = ip_summed
+        self.csum_start = csum_start
+        self.csum_offset = csum_offset
+        self.mac_header = mac_header
+        self.network_header = network_header
+        self.dsfield = dsfield
+        self.interface = interface
+        self.gso_size = gso_size
+        self.gso_segs = gso_segs
+        self.gso_type = gso_type
+        self.vlan_tci = vlan_tci
+        self.tstamp = tstamp
+        self.cb = cb
+        self.destructor = destructor
 
     def __len__(self) -> int:
         return len(self.head) + len(self.data)
@@ -96,9 +136,7 @@ class SkBuff:
     def clone(self) -> "SkBuff":
         """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's
         memory is counted once, so it has no destructor."""
-        other = copy(self)
-        other.destructor = None
-        return other
+        return replace(self, destructor=None)
 
     def linearize(self) -> None:
         """Headers and payload in one piece, in ``data`` (skb_linearize)."""

@@ -4,7 +4,7 @@ import errno
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stack.address import any_of, is_ipv4
 from stack.checksum import checksum, fold, is_valid, store
@@ -19,12 +19,17 @@ from stack.skbuff import IpSummed, SkBuff
 
 __all__ = ["IPPROTO_UDP", "LONGEST", "Datagram", "Udp", "UdpEndpoint"]
 
-IPPROTO_UDP = 17
-_HEADER = struct.Struct("!HHHH")
-_CHECKSUM_OFFSET = 6
-LONGEST = {4: 0xFFFF - 20 - _HEADER.size, 6: 0xFFFF - _HEADER.size}
+IPPROTO_UDP: Final = 17
+_HEADER: Final = struct.Struct("!HHHH")
+_CHECKSUM_OFFSET: Final = 6
+LONGEST: Final = {4: 0xFFFF - 20 - _HEADER.size, 6: 0xFFFF - _HEADER.size}
 """Bytes of data that fit an IP packet."""
-_FATAL = (IcmpError.PORT_UNREACHABLE, IcmpError.PROTOCOL_UNREACHABLE, IcmpError.PROHIBITED, IcmpError.PACKET_TOO_BIG)
+_FATAL: Final = (
+    IcmpError.PORT_UNREACHABLE,
+    IcmpError.PROTOCOL_UNREACHABLE,
+    IcmpError.PROHIBITED,
+    IcmpError.PACKET_TOO_BIG,
+)
 """Errors that a connected socket hears of; others may pass (RFC 1122 section 4.1.3.3, as Linux reads it)."""
 
 

@@ -1,13 +1,15 @@
 """VLAN devices: one tagged network on top of another device (IEEE 802.1Q; Linux's net/8021q)."""
 
+from typing import Final
+
 from stack.ethernet import VLAN_HLEN
 from stack.net_device import Features, NetDevice, NetdevTx
 from stack.skbuff import SkBuff
 
 __all__ = ["VlanDevice"]
 
-_ADDRESSES = 12
-_TPID = b"\x81\x00"
+_ADDRESSES: Final = 12
+_TPID: Final = b"\x81\x00"
 
 
 class VlanDevice(NetDevice):

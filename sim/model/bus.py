@@ -1,6 +1,7 @@
 """The host and the wire edge on the model of the NIC: ``driver.bus.Bus`` and a port, as ``sim/rtl`` has them."""
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,10 @@ from stack.environment import Timer
 
 __all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
 
-_NEVER = 1 << 63
-_STRETCH = 100_000
+_NEVER: Final = 1 << 63
+_STRETCH: Final = 100_000
 """Cycles that the NIC goes on by itself before it is asked again whether anything of it can be seen."""
-MEMORY_BYTES = 16 << 20
+MEMORY_BYTES: Final = 16 << 20
 """Size of host memory, as in ``sim/rtl/bench.cpp``."""
 
 

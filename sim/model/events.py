@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Events"]
 
-_BEHIND = 1 << 62
+_BEHIND: Final = 1 << 62
 
 
 class Events:

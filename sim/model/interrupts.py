@@ -1,6 +1,7 @@
 """Interrupt causes, mask and throttle (``hw.interrupt``), and the delay timers before them (``hw.moderation``)."""
 
 from collections.abc import Callable
+from typing import Final
 
 from hw.interrupt import CAUSES, CYCLES_PER_UNIT, InterruptThrottle, Semantics
 from hw.moderation import CYCLES_PER_UNIT as CYCLES_PER_DELAY
@@ -9,12 +10,12 @@ from sim.model.events import Events
 
 __all__ = ["CAUSE", "DelayTimers", "Interrupts"]
 
-CAUSE = {field.name: field.mask for field in BY_NAME["ICR"].fields}
+CAUSE: Final = {field.name: field.mask for field in BY_NAME["ICR"].fields}
 """Bits of ICR by name."""
 
-_ALL = (1 << CAUSES) - 1
+_ALL: Final = (1 << CAUSES) - 1
 
-_SEEN = 1
+_SEEN: Final = 1
 """Cycles from a change of the pin to the edge of the clock at which the host sees it."""
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final
 
 from hw.frame_records import Transmitted, transmit_increments
 from hw.mac.fcs import PREAMBLE_BYTES
@@ -15,24 +15,27 @@ from sim.wire import fcs
 
 __all__ = ["BUFFER_WORDS", "MacSettings", "MacTransmit", "Outgoing", "TransmitTally"]
 
-_PACKETS = 64
+_PACKETS: Final = 64
 """Packets in the queue of ``TransmitBuffer``; it offers one more to the MAC."""
-BUFFER_WORDS = 2048
+BUFFER_WORDS: Final = 2048
 """Words of 8 bytes in the packet buffer (``hw.transmit.path.TransmitPath``)."""
 
-_WORDS = BUFFER_WORDS - 2
-_LINE_PREAMBLE = PREAMBLE_BYTES + 1
+_WORDS: Final = BUFFER_WORDS - 2
+_LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
 
 
-class Outgoing(NamedTuple):
+class Outgoing:
     """A packet on its way to the MAC: its bytes without tag, padding and FCS, and ``hw.interfaces.TransmitInfo``."""
 
-    data: bytes
-    ifcs: bool
-    vle: bool
-    special: int
-    pause: int | None = None
-    """Quanta of a pause frame that the NIC made."""
+    __slots__ = ("data", "ifcs", "pause", "special", "vle")
+
+    def __init__(self, data: bytes, *, ifcs: bool, vle: bool, special: int, pause: int | None = None) -> None:
+        self.data = data
+        self.ifcs = ifcs
+        self.vle = vle
+        self.special = special
+        self.pause = pause
+        """Quanta of a pause frame that the NIC made."""
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """EEPROM, PHY and pins (``hw.eeprom``, ``hw.eeprom_read``, ``hw.mdio``, ``hw.phy``, ``hw.pins``)."""
 
 from collections.abc import Callable
+from typing import Final
 
 from hw.eeprom import WORDS, Microwire, image
 from hw.mac.speed import Speed
@@ -15,10 +16,10 @@ from sim.model.timing import Timing
 __all__ = ["Management"]
 
 _EECD, _EERD, _MDIC, _CTRL, _CTRL_EXT = (BY_NAME[name] for name in ("EECD", "EERD", "MDIC", "CTRL", "CTRL_EXT"))
-_FRAME_BITS = 64
-_EEPROM_READ = 4
+_FRAME_BITS: Final = 64
+_EEPROM_READ: Final = 4
 """Cycles from EERD.START to DONE (``hw.eeprom_read.EepromReader``)."""
-_NIBBLE = 4
+_NIBBLE: Final = 4
 
 
 class Management:

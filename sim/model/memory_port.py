@@ -6,22 +6,22 @@ every two cycles at most, posted; what is written is seen in memory after a late
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
-__all__ = ["LAST_ADDRESS", "Memory", "MemoryPort", "ReadTimes"]
+__all__ = ["LAST_ADDRESS", "Memory", "MemoryPort"]
 
-_WORD = 8
-LAST_ADDRESS = (1 << 64) - 1
+_WORD: Final = 8
+LAST_ADDRESS: Final = (1 << 64) - 1
 """Addresses go on from there at 0."""
 
-_READ = 2
+_READ: Final = 2
 """Cycles from a client's read request being taken to the bus having it: the arbiter's register."""
-_WRITE = 4
+_WRITE: Final = 4
 """From a client's write request being taken to the bus having the first word: request, data, and their registers."""
-_REMEMBERED = 64
+_REMEMBERED: Final = 64
 """Requests that may be ahead of their time: more than any engine looks ahead."""
 
 
@@ -35,20 +35,8 @@ class Memory(Protocol):
     def __setitem__(self, key: slice, value: bytes, /) -> None: ...
 
 
-class ReadTimes(NamedTuple):
-    """Cycles in which the first and the last word of an answer come."""
-
-    first: int
-    last: int
-
-
-class _Landing(NamedTuple):
-    """A write on its way: the cycle in which the bus took it, that from which memory shows it, and what it is."""
-
-    taken: int
-    due: int
-    address: int
-    data: bytes
+_Landing = tuple[int, int, int, bytes]
+"""A write on its way: the cycle in which the bus took it, that from which memory shows it, its address and bytes."""
 
 
 class MemoryPort:
@@ -81,9 +69,9 @@ class MemoryPort:
 
     # Reads
 
-    def request(self, cycle: int, address: int, length: int) -> ReadTimes:
-        """Ask for ``length`` bytes in a cycle, at most ``MAX_BURST_BYTES``; ``load`` has them in the cycle of the first
-        word."""
+    def request(self, cycle: int, address: int, length: int) -> tuple[int, int]:
+        """Ask for ``length`` bytes in a cycle, at most ``MAX_BURST_BYTES``. Returns the cycles in which the first and
+        the last word come; ``load`` has the bytes in the first."""
         taken = cycle if cycle > self._request_free else self._request_free
         self._request_free = taken + 2
         seen = taken + _READ
@@ -98,7 +86,7 @@ class MemoryPort:
         last = -(-(start + (words - 1) * step) // _WORD)
         for observer in self.observers:
             observer("read", cycle, last - cycle + 1, length)
-        return ReadTimes(first, last)
+        return first, last
 
     def read_bytes_until(self, cycle: int) -> int:
         """Bytes that have been asked for until a cycle near the present one."""
@@ -118,8 +106,8 @@ class MemoryPort:
         end = address + length
         if end > self._size:
             return None
-        for landing in self._landings:
-            if landing.address < end and address < landing.address + len(landing.data):
+        for _, _, start, data in self._landings:
+            if start < end and address < start + len(data):
                 return None
         return bytes(self._view[address:end])
 
@@ -176,7 +164,7 @@ class MemoryPort:
         if due <= limit and not self._landings:
             self._view[address : address + length] = data
         else:
-            self._landings.append(_Landing(taken, due, address, data))
+            self._landings.append((taken, due, address, data))
         for observer in self.observers:
             words = (address % _WORD + length + _WORD - 1) // _WORD
             observer("write", taken - words, words, length)
@@ -193,14 +181,14 @@ class MemoryPort:
                 piece = data[start : start + step] if step < len(data) else data
                 count = (address + start + len(piece) + _WORD - 1 >> 3) - (address + start >> 3)
                 last = self._words(last if not start else last + 2, count)
-                self._landings.append(_Landing(last, last + self._write_latency, address + start, piece))
+                self._landings.append((last, last + self._write_latency, address + start, piece))
         else:
             last = self._words(last, words)
             inside = max(0, self._size - (address & -_WORD)) // _WORD
             self.bad_writes += words - inside
             if inside:
                 kept = data[: self._size - address]
-                self._landings.append(_Landing(last, last + self._write_latency, address, kept))
+                self._landings.append((last, last + self._write_latency, address, kept))
         self._write_free = done = last - self._timing.arbiter_early
         return done
 
@@ -220,24 +208,23 @@ class MemoryPort:
 
     def next_landing(self) -> int | None:
         """The cycle in which memory shows the next write."""
-        return self._landings[0].due if self._landings else None
+        return self._landings[0][1] if self._landings else None
 
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""
         landings, view = self._landings, self._view
-        while landings and landings[0].due <= cycle:
+        while landings and landings[0][1] <= cycle:
             _, _, address, data = landings.popleft()
             view[address : address + len(data)] = data
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
         pace = max(2 * _WORD, self._word_eighths)
-        for landing in reversed(self._landings):
-            address = landing.address
-            words = (address + len(landing.data) + _WORD - 1 >> 3) - (address >> 3)
-            behind = max(0, -((cycle - 1 - landing.taken) * _WORD // pace))  # words that the bus had not taken then
+        for taken, due, address, data in reversed(self._landings):
+            words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
+            behind = max(0, -((cycle - 1 - taken) * _WORD // pace))  # words that the bus had not taken then
             if behind < words:
-                return landing.due - behind * pace // _WORD
+                return due - behind * pace // _WORD
         return cycle
 
     def busy_until(self) -> int:

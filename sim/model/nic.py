@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
 from hw.eeprom import CONTROL_1, SIGNATURE
@@ -31,16 +32,16 @@ from sim.model.write_back import WriteBack
 
 __all__ = ["MAC_ADDRESS", "Nic"]
 
-MAC_ADDRESS = bytes.fromhex("020000000001")
+MAC_ADDRESS: Final = bytes.fromhex("020000000001")
 
-_BUFFER_KIB = 64
-_MAC_LOOPBACK = 0b01
-_DD_BYTE = TRANSMIT_LEGACY.fields["dd"][0] // 8
-_RECEIVE_MINIMUM = "RXDMT0"
-_RECEIVE_FIELDS = tuple(name.upper() for name in ReceiveControl.members)
+_BUFFER_KIB: Final = 64
+_MAC_LOOPBACK: Final = 0b01
+_DD_BYTE: Final = TRANSMIT_LEGACY.fields["dd"][0] // 8
+_RECEIVE_MINIMUM: Final = "RXDMT0"
+_RECEIVE_FIELDS: Final = tuple(name.upper() for name in ReceiveControl.members)
 _CTRL, _CTRL_EXT, _STATUS, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "CTRL_EXT", "STATUS", "RCTL", "TCTL"))
-_RDT = BY_NAME["RDT"].offset
-_BLOCK = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
+_RDT: Final = BY_NAME["RDT"].offset
+_BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
 _Access = tuple[int, int, int, Callable[[int, int], None] | None]
 """Arrival, register offset, value to be written, and who is to have the one that is read."""

@@ -3,7 +3,7 @@
 import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hw.descriptors import RECEIVE
 from hw.mac.fcs import FCS_BYTES, PREAMBLE_BYTES
@@ -20,20 +20,20 @@ from sim.model.write_back import Used, WriteBack
 
 __all__ = ["BUFFER_WORDS", "GOOD_RESIDUE", "Receive", "ReceiveBatch", "status_bits"]
 
-BUFFER_WORDS = 6144
+BUFFER_WORDS: Final = 6144
 """Words of 8 bytes in the packet buffer (``hw.receive.path.ReceivePath``)."""
 
-_LINE_PREAMBLE = PREAMBLE_BYTES + 1
-_GAP = 12
-_WORD = 8
-_WORD_CYCLES = 5
+_LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
+_GAP: Final = 12
+_WORD: Final = 8
+_WORD_CYCLES: Final = 5
 """Cycles that a word takes at the filter and the checksum."""
-_FIRST_WORD = 20
+_FIRST_WORD: Final = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
-_STAGES = 5
+_STAGES: Final = 5
 """Words of a frame that the buffer's reader and the DMA engine hold while there is no descriptor."""
-GOOD_RESIDUE = 0x2144DF1C
+GOOD_RESIDUE: Final = 0x2144DF1C
 """CRC-32 over a frame with its FCS, if that is right."""
 
 
@@ -60,9 +60,11 @@ class ReceiveBatch(Protocol):
         """Take frames off the front, as many as it can. Returns whether there was one."""
 
 
-_DD, _EOP = 1 << _place("dd"), 1 << _place("eop")
-_CHECKSUM, _SPECIAL = _place("checksum"), _place("special")
-_BITS = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "pif", "vp")}
+_DD: Final = 1 << _place("dd")
+_EOP: Final = 1 << _place("eop")
+_CHECKSUM: Final = _place("checksum")
+_SPECIAL: Final = _place("special")
+_BITS: Final = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "pif", "vp")}
 
 
 def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
@@ -353,7 +355,8 @@ class Receive:
                 upper |= _EOP | current.status
             self._done += piece
             self._first = False
-        used = Used(index, address.to_bytes(8, "little") + upper.to_bytes(8, "little"), True, end, False)
+        written = address.to_bytes(8, "little") + upper.to_bytes(8, "little")
+        used = Used(index, written, report=True, event=end, prompt=False)
         if data:
             self._events.at(cycle + timing.receive_dma_request, self._write, self._epoch, address, data, used)
         else:

@@ -7,7 +7,7 @@ else going on until that is done, and nothing that is done meanwhile to be seen 
 
 import zlib
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
-_DONE = 0x3 << 32
+_DONE: Final = 0x3 << 32
 """DD and EOP in a descriptor's upper half."""
-_CHECKSUM = 16
-_RXT0 = CAUSE["RXT0"]
-_REMEMBERED = 256
+_CHECKSUM: Final = 16
+_RXT0: Final = CAUSE["RXT0"]
+_REMEMBERED: Final = 256
 
 
 class Batch:

@@ -1,6 +1,6 @@
 """Which frames are received, and as what they count: the golden filter (``hw.receive.filter``), and a memory for it."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hw.frame_records import Received, receive_increments
 from hw.receive.filter import LONGEST, LONGEST_JUMBO, SHORTEST, FilterSettings, control_frame, drop_reason, is_inexact
@@ -8,9 +8,9 @@ from hw.vlan import tag_of
 
 __all__ = ["ReceiveFilter", "ReceiveTally", "Verdict"]
 
-_HEADER = 18
+_HEADER: Final = 18
 """Bytes of a good frame that the filter looks at."""
-_REMEMBERED = 1024
+_REMEMBERED: Final = 1024
 
 
 class Verdict(NamedTuple):

@@ -1,12 +1,13 @@
 """The register window, from the one table (``hw.registers``; what accesses do is told in ``hw.register_file``)."""
 
 from collections.abc import Callable
+from typing import Final
 
 from hw.registers import REGISTERS, Access, Register
 
 __all__ = ["RegisterWindow"]
 
-_FREQUENT = frozenset(("RDT", "TDT", "ITR", "ICR", "ICS", "IMS", "IMC"))
+_FREQUENT: Final = frozenset(("RDT", "TDT", "ITR", "ICR", "ICS", "IMS", "IMC"))
 
 
 class RegisterWindow:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final
 
 from hw.descriptors import DESCRIPTOR_BYTES
 from hw.ring import bursts, fetch
@@ -37,16 +37,13 @@ class Ring:
         self.wthresh_field = wthresh
 
 
-_PERIOD = 4
+_PERIOD: Final = 4
 """Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
 
 
-class _Cached(NamedTuple):
-    place: int
-    """In the ring."""
-    raw: bytes
-    ready: int
-    """The cycle from which the engine could be offered it, were it the first."""
+_Cached = tuple[int, bytes, int]
+"""A descriptor's place in the ring, its 16 bytes, and the cycle from which the engine could be offered it, were it the
+first."""
 
 
 class Prefetch:
@@ -163,8 +160,8 @@ class Prefetch:
         address, length = waiting.pop(0)
         address &= LAST_ADDRESS
         count = length // DESCRIPTOR_BYTES
-        times = self._port.request(now, address, length)
-        self._events.at(times.first, self._answer, epoch, self._following, address, length, times.last)
+        first, last = self._port.request(now, address, length)
+        self._events.at(first, self._answer, epoch, self._following, address, length, last)
         self._following = (self._following + count) % ring.size if ring.size else 0
         self._on_chip += count
         if waiting:
@@ -191,7 +188,7 @@ class Prefetch:
             # The words come evenly; a descriptor has two.
             came = self._events.now + (2 * number + 1) * step // (2 * words)
             place = DESCRIPTOR_BYTES * number
-            self._cache.append(_Cached((index + number) % size, data[place : place + DESCRIPTOR_BYTES], came + offer))
+            self._cache.append(((index + number) % size, data[place : place + DESCRIPTOR_BYTES], came + offer))
         if empty and self.enabled:
             self._on_offer()
 
@@ -199,7 +196,7 @@ class Prefetch:
         """The cycle in which the next descriptor is offered, or None if there is none in the cache."""
         if not self._cache or not self.enabled:
             return None
-        ready = self._cache[0].ready
+        ready = self._cache[0][2]
         return ready if ready > self._free else self._free
 
     def at_hand(self, cycle: int) -> tuple[int, int] | None:

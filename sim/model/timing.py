@@ -9,14 +9,14 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sim.errors import UserError
 from sim.rtl.build import REPOSITORY
 
 __all__ = ["CALIBRATION", "Calibration", "Timing", "nic_digest"]
 
-CALIBRATION = Path(__file__).with_name("calibration.json")
+CALIBRATION: Final = REPOSITORY / "sim" / "model" / "calibration.json"
 
 
 @dataclass(frozen=True, kw_only=True)

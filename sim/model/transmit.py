@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from hw.interfaces import MAX_BURST_BYTES
 from hw.transmit.checksum import insert_checksums
@@ -18,16 +19,19 @@ from sim.model.write_back import Used, WriteBack
 
 __all__ = ["Transmit"]
 
-_EMPTY = 3
+_EMPTY: Final = 3
 """Cycles from a descriptor without data to the gatherer: the queue between."""
-_ITEMS = 32
+_ITEMS: Final = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
-_DATA_WORDS = 512
-_REMEMBERED = 256
+_DATA_WORDS: Final = 512
+_REMEMBERED: Final = 256
 
-_EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
+_EOP: Final = 1 << 24
+_RS: Final = 1 << 27
+_DEXT: Final = 1 << 29
+_IDE: Final = 1 << 31
 """Of a descriptor's upper half."""
-_DD_BYTE = 12
+_DD_BYTE: Final = 12
 
 
 def _words(packet: Outgoing) -> int:
@@ -35,35 +39,41 @@ def _words(packet: Outgoing) -> int:
     return len(packet.data[:MAX_PACKET_BYTES]) + 7 >> 3
 
 
-@dataclass(slots=True)
 class _Item:
     """A descriptor between the requester and the gatherer."""
 
-    index: int
-    raw: bytes
-    upper: int
-    address: int
-    left: int
-    """Bytes that have not been asked for."""
+    __slots__ = ("address", "index", "left", "raw", "upper")
+
+    def __init__(self, index: int, raw: bytes, upper: int, address: int, left: int) -> None:
+        self.index = index
+        self.raw = raw
+        self.upper = upper
+        self.address = address
+        self.left = left
+        """Bytes that have not been asked for."""
 
 
-@dataclass(slots=True)
 class _Burst:
     """Bytes of an item that have been asked for, or the news that it has none."""
 
-    item: _Item
-    first: int
-    last: int
-    final: bool
-    words: int
-    address: int = 0
-    length: int = 0
-    data: bytes = b""
-    known: bool = False
-    """What comes is known before it does, if nobody writes there meanwhile."""
-    awaited: bool = False
-    """There is an event for when it comes."""
-    come: bool = False
+    __slots__ = ("address", "awaited", "come", "data", "final", "first", "item", "known", "last", "length", "words")
+
+    def __init__(
+        self, item: _Item, first: int, last: int, *, final: bool, words: int, address: int = 0, length: int = 0
+    ) -> None:
+        self.item = item
+        self.first = first
+        self.last = last
+        self.final = final
+        self.words = words
+        self.address = address
+        self.length = length
+        self.data = b""
+        self.known = False
+        """What comes is known before it does, if nobody writes there meanwhile."""
+        self.awaited = False
+        """There is an event for when it comes."""
+        self.come = False
 
 
 @dataclass(slots=True)
@@ -186,7 +196,8 @@ class Transmit:
         timing = self._timing
         if not item.left:
             came = now + _EMPTY
-            burst = _Burst(item, came, came, True, 0, known=True)
+            burst = _Burst(item, came, came, final=True, words=0)
+            burst.known = True
             self._inbox.append(burst)
             self._await(burst)
             self._next_descriptor(now + 1)
@@ -213,9 +224,9 @@ class Transmit:
         now = self._events.now
         self._waits_for_room = False
         self._room -= words
-        times = self._port.request(now, item.address, length)
+        first, last = self._port.request(now, item.address, length)
         item.left -= length
-        burst = _Burst(item, times.first, times.last, item.left == 0, words, item.address, length)
+        burst = _Burst(item, first, last, final=item.left == 0, words=words, address=item.address, length=length)
         self._inbox.append(burst)
         if self.looks_ahead:
             data = self._port.peek(item.address, length)
@@ -434,7 +445,7 @@ class Transmit:
         if report:
             data = data[:_DD_BYTE] + b"\x01" + data[_DD_BYTE + 1 :]
         delayed = bool(item.upper & _IDE)
-        write_back.use(Used(item.index, data, report, report and delayed, report and not delayed))
+        write_back.use(Used(item.index, data, report=report, event=report and delayed, prompt=report and not delayed))
         self._completing = None
         self._items -= 1
         if self._asking is None:
@@ -454,7 +465,7 @@ class Transmit:
     # To the buffer
 
     def _commit(self, ready: int, frame: bytes, options: PacketOptions) -> None:
-        packet = Outgoing(frame, bool(options.ifcs), bool(options.vle), options.special)
+        packet = Outgoing(frame, ifcs=bool(options.ifcs), vle=bool(options.vle), special=options.special)
         self._pending.append(packet)
         self._fitted = False
         self._ready = ready

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Final
 
 from hw.descriptors import DESCRIPTOR_BYTES
 from hw.thresholds import ON_CHIP
@@ -15,21 +15,24 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
-_USE, _PERIOD = 2, 3
+_USE: Final = 2
+_PERIOD: Final = 3
 """Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
-_BURST = 3
+_BURST: Final = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 
 
-@dataclass(slots=True)
 class Used:
     """A used descriptor as it is to be in memory, and what it asks for (``hw.write_back.UsedDescriptor``)."""
 
-    index: int
-    data: bytes
-    report: bool
-    event: bool
-    prompt: bool
+    __slots__ = ("data", "event", "index", "prompt", "report")
+
+    def __init__(self, index: int, data: bytes, *, report: bool, event: bool, prompt: bool) -> None:
+        self.index = index
+        self.data = data
+        self.report = report
+        self.event = event
+        self.prompt = prompt
 
 
 class WriteBack:
@@ -203,7 +206,12 @@ class WriteBack:
         if epoch != self._epoch:
             return
         cycle, timing = self._events.now, self._timing
-        for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
+        if len(written) == 1:
+            # As it is with Linux's thresholds.
+            requests = [(self._ring.base + DESCRIPTOR_BYTES * written[0], DESCRIPTOR_BYTES)]
+        else:
+            requests = [*WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size)]
+        for address, length in requests:
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
             cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
         done = cycle - _BURST + timing.write_back_report

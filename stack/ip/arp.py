@@ -2,6 +2,7 @@
 
 import struct
 from collections import deque
+from typing import Final
 
 from stack.address import INADDR_ANY, MAPPED
 from stack.counters import DropReason
@@ -13,12 +14,12 @@ from stack.skbuff import SkBuff
 
 __all__ = ["Arp"]
 
-_PACKET = struct.Struct("!HHBBH6sI6sI")
-_ETHERNET = 1
-_REQUEST = 1
-_REPLY = 2
-_UNKNOWN = b"\0" * 6
-_SOURCE = slice(12, 16)
+_PACKET: Final = struct.Struct("!HHBBH6sI6sI")
+_ETHERNET: Final = 1
+_REQUEST: Final = 1
+_REPLY: Final = 2
+_UNKNOWN: Final = b"\0" * 6
+_SOURCE: Final = slice(12, 16)
 """Of the sender's address in an IPv4 header."""
 
 

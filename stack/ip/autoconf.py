@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import (
     ALL_ROUTERS,
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoConfiguration", "interface_identifier"]
 
-_ADVERTISEMENT = struct.Struct("!BBHII")
+_ADVERTISEMENT: Final = struct.Struct("!BBHII")
 """Hop limit, flags, router lifetime (s), reachable time (ms), retransmission timer (ms): section 4.2."""
-_PREFIX = struct.Struct("!BBBBIII16s")
+_PREFIX: Final = struct.Struct("!BBBBIII16s")
 """Type, length, prefix length, flags, valid and preferred lifetime (s), reserved, prefix: section 4.6.2."""
-_MTU = struct.Struct("!BBHI")
-_PREFIX_INFORMATION = 3
-_MTU_OPTION = 5
-_ON_LINK = 0x80
-_AUTONOMOUS = 0x40
-_SECOND = 1_000_000_000
-_TWO_HOURS = 2 * 3600
-_INFINITE = 0xFFFFFFFF
-_IDENTIFIER_BITS = 64
-_LINK_LOCAL = 0xFE80 << 112
-_MOST_ADDRESSES = 16
-_MOST_PREFIXES = 16
-_MOST_ROUTERS = 16
+_MTU: Final = struct.Struct("!BBHI")
+_PREFIX_INFORMATION: Final = 3
+_MTU_OPTION: Final = 5
+_ON_LINK: Final = 0x80
+_AUTONOMOUS: Final = 0x40
+_SECOND: Final = 1_000_000_000
+_TWO_HOURS: Final = 2 * 3600
+_INFINITE: Final = 0xFFFFFFFF
+_IDENTIFIER_BITS: Final = 64
+_LINK_LOCAL: Final = 0xFE80 << 112
+_MOST_ADDRESSES: Final = 16
+_MOST_PREFIXES: Final = 16
+_MOST_ROUTERS: Final = 16
 """That one interface takes from advertisements (Linux's ``max_addresses``)."""
 
 

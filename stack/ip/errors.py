@@ -68,10 +68,10 @@ IPV6_CODES: Final = {
 }
 """(type, code): RFC 4443 section 3."""
 
-_IPV4_BY_CODE = {code: error for error, code in IPV4_CODES.items() if error is not IcmpError.UNKNOWN_OPTION}
-_IPV6_BY_CODE = {code: error for error, code in IPV6_CODES.items()}
-_IPV4_NETS = (6, 8, 11)
-_IPV4_PROHIBITED = (9, 10, 13, 14, 15)
+_IPV4_BY_CODE: Final = {code: error for error, code in IPV4_CODES.items() if error is not IcmpError.UNKNOWN_OPTION}
+_IPV6_BY_CODE: Final = {code: error for error, code in IPV6_CODES.items()}
+_IPV4_NETS: Final = (6, 8, 11)
+_IPV4_PROHIBITED: Final = (9, 10, 13, 14, 15)
 
 
 def ipv4_error(kind: int, code: int) -> IcmpError | None:

@@ -1,7 +1,7 @@
 """Packets that are for others (RFC 1812 section 5.2, RFC 8200 section 3; Linux's ip_forward)."""
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import is_link_local
 from stack.checksum import pseudo_header
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["forward"]
 
-_FIELD = struct.Struct("!H")
-_DONT_FRAGMENT = 0x4000
-_TCP_CHECKSUM = 16
-_FORWARDED = (Action.UNICAST, Action.HOLD, Action.RESOLVE)
+_FIELD: Final = struct.Struct("!H")
+_DONT_FRAGMENT: Final = 0x4000
+_TCP_CHECKSUM: Final = 16
+_FORWARDED: Final = (Action.UNICAST, Action.HOLD, Action.RESOLVE)
 
 
 def forward(ip: "Ip", skb: SkBuff, hop: NextHop, source: int, destination: int, family: Family) -> None:

@@ -2,20 +2,21 @@
 
 import struct
 from collections.abc import Iterator
+from typing import Final
 
 from stack.checksum import checksum
 
 __all__ = ["FRAGMENT_HEADER", "IPPROTO_FRAGMENT", "ipv4_fragments", "ipv6_fragments"]
 
-FRAGMENT_HEADER = struct.Struct("!BBHI")
+FRAGMENT_HEADER: Final = struct.Struct("!BBHI")
 """Next header, reserved, offset and flags, identification."""
-IPPROTO_FRAGMENT = 44
-_FIELD = struct.Struct("!H")
-_MORE_FRAGMENTS = 0x2000
-_OFFSET = 0x1FFF
-_COPIED = 0x80
+IPPROTO_FRAGMENT: Final = 44
+_FIELD: Final = struct.Struct("!H")
+_MORE_FRAGMENTS: Final = 0x2000
+_OFFSET: Final = 0x1FFF
+_COPIED: Final = 0x80
 """Of an option's type: it goes into every fragment."""
-_NO_OPERATION = 1
+_NO_OPERATION: Final = 1
 
 
 def ipv4_fragments(header: bytes, data: "bytes | memoryview", mtu: int) -> Iterator[tuple[bytes, memoryview]]:

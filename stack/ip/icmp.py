@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import MAPPED, embed_scope, strip_scope
 from stack.checksum import checksum, is_valid, pseudo_header, store
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 __all__ = ["IPPROTO_ICMP", "IPPROTO_ICMPV6", "ErrorHandler", "Icmp"]
 
-IPPROTO_ICMP = 1
-IPPROTO_ICMPV6 = 58
-_HEADER = struct.Struct("!BBHHH")
+IPPROTO_ICMP: Final = 1
+IPPROTO_ICMPV6: Final = 58
+_HEADER: Final = struct.Struct("!BBHHH")
 """Type, code, checksum; identifier and sequence number of an echo."""
-_ERROR = struct.Struct("!BBHI")
-_ECHO = {4: 8, 6: 128}
-_ECHO_REPLY = {4: 0, 6: 129}
-_INFORMATIONAL = 128
+_ERROR: Final = struct.Struct("!BBHI")
+_ECHO: Final = {4: 8, 6: 128}
+_ECHO_REPLY: Final = {4: 0, 6: 129}
+_INFORMATIONAL: Final = 128
 """From this type on an ICMPv6 message is no error."""
-_IPV4_ERRORS = (3, 4, 5, 11, 12)
-_QUOTED_BYTES = 8
+_IPV4_ERRORS: Final = (3, 4, 5, 11, 12)
+_QUOTED_BYTES: Final = 8
 """Of the datagram's data that an error message must carry (RFC 792)."""
-_LONGEST = {4: 576, 6: 1280}
+_LONGEST: Final = {4: 576, 6: 1280}
 """Bytes of an error message (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4 c)."""
-_DISCOVERY_HOP_LIMIT = 255
+_DISCOVERY_HOP_LIMIT: Final = 255
 
 ErrorHandler = Callable[[IcmpError, int, int, memoryview, int, int], None]
 """Called with (error, local address, remote address, what was sent from the transport header on as far as it is quoted,
 MTU or 0, who says so)."""
 
-_COUNTERS = {
+_COUNTERS: Final = {
     4: {3: "DestUnreachs", 11: "TimeExcds", 12: "ParmProbs", 8: "Echos", 0: "EchoReps", 5: "Redirects"},
     6: {
         1: "DestUnreachs",

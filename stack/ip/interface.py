@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import (
     ALL_NODES,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AddressState", "Interface", "InterfaceAddress"]
 
-_LARGEST_PACKET = 0xFFFF
-_MOST_GROUPS = 1024
+_LARGEST_PACKET: Final = 0xFFFF
+_MOST_GROUPS: Final = 1024
 """224.0.0.1: every host is in it (RFC 1112 section 4)."""
 
 

@@ -4,7 +4,7 @@ What differs between the families is in ``ipv4.py``, ``ipv6.py`` and ``path.py``
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from stack.address import (
     IN6ADDR_LOOPBACK,
@@ -46,10 +46,10 @@ from stack.skbuff import SkBuff
 
 __all__ = ["Handler", "Ip"]
 
-_LOOPBACK_NET = MAPPED | 127 << 24
-_MULTICAST_NET = MAPPED | 0xE << 28
-_NO_SOURCE = (Action.LOCAL, Action.BROADCAST, Action.MULTICAST)
-_BROKEN = -1
+_LOOPBACK_NET: Final = MAPPED | 127 << 24
+_MULTICAST_NET: Final = MAPPED | 0xE << 28
+_NO_SOURCE: Final = (Action.LOCAL, Action.BROADCAST, Action.MULTICAST)
+_BROKEN: Final = -1
 """No generation: who has this looks again with the next packet."""
 
 

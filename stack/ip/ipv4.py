@@ -1,7 +1,7 @@
 """IPv4 input (RFC 791, RFC 1122 section 3.2.1), with the checks in the order of Linux's ip_rcv."""
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import MAPPED
 from stack.checksum import is_valid
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Ipv4"]
 
-_HEADER = struct.Struct("!BBHHHBBHII")
-_HEADER_BYTES = 20
-_MORE_FRAGMENTS = 0x2000
-_OFFSET = 0x1FFF
-_FRAGMENT = _MORE_FRAGMENTS | _OFFSET
+_HEADER: Final = struct.Struct("!BBHHHBBHII")
+_HEADER_BYTES: Final = 20
+_MORE_FRAGMENTS: Final = 0x2000
+_OFFSET: Final = 0x1FFF
+_FRAGMENT: Final = _MORE_FRAGMENTS | _OFFSET
 
 
 class Ipv4:

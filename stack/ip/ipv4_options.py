@@ -1,10 +1,12 @@
 """IPv4 options (RFC 791 section 3.1): checked, and otherwise without effect."""
 
+from typing import Final
+
 __all__ = ["check_options"]
 
-_END = 0
-_NO_OPERATION = 1
-_SOURCE_ROUTES = (131, 137)
+_END: Final = 0
+_NO_OPERATION: Final = 1
+_SOURCE_ROUTES: Final = (131, 137)
 """LSRR and SSRR."""
 
 

@@ -1,7 +1,7 @@
 """IPv6 input (RFC 8200)."""
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import IN6ADDR_LOOPBACK, embed_scope, is_link_local, is_multicast
 from stack.counters import DropReason
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ipv6"]
 
-_HEADER = struct.Struct("!IHBB")
-_HEADER_BYTES = 40
-_MOST_HEADERS = 8
+_HEADER: Final = struct.Struct("!IHBB")
+_HEADER_BYTES: Final = 40
+_MOST_HEADERS: Final = 8
 
 
 class Ipv6:

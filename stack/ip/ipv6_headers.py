@@ -1,6 +1,7 @@
 """IPv6 extension headers (RFC 8200 section 4): a chain that ends at a transport protocol, or at something wrong."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from stack.ip.fragment import IPPROTO_FRAGMENT
 
@@ -16,18 +17,18 @@ __all__ = [
     "upper_layer",
 ]
 
-IPPROTO_HOPOPTS = 0
-IPPROTO_ROUTING = 43
-IPPROTO_NONE = 59
-IPPROTO_DSTOPTS = 60
-_EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS)
-_MOST = 8
+IPPROTO_HOPOPTS: Final = 0
+IPPROTO_ROUTING: Final = 43
+IPPROTO_NONE: Final = 59
+IPPROTO_DSTOPTS: Final = 60
+_EXTENSIONS: Final = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS)
+_MOST: Final = 8
 """Headers in a row (Linux's IP6_MAX_EXT_HDRS_CNT is not far from it)."""
-_HEADER_BYTES = 40
-_PAD1 = 0
-_PADN = 1
-_ROUTER_ALERT = 5
-_MOST_PADDING = 7
+_HEADER_BYTES: Final = 40
+_PAD1: Final = 0
+_PADN: Final = 1
+_ROUTER_ALERT: Final = 5
+_MOST_PADDING: Final = 7
 """Of one option, as in Linux."""
 
 

@@ -7,7 +7,7 @@ Queries of all versions are answered, with reports of the newest only.
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import ALL_NODES, IN6ADDR_ANY, INADDR_ANY, MAPPED, embed_scope, is_ipv4, is_link_local, strip_scope
 from stack.checksum import checksum, is_valid, store
@@ -22,34 +22,37 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_SYSTEMS", "IPPROTO_IGMP", "MLD_QUERY", "MLD_REPORT", "Membership", "igmp_input", "mld_query"]
 
-IPPROTO_IGMP = 2
-MLD_QUERY = 130
-MLD_REPORT = 143
-ALL_SYSTEMS = MAPPED | 0xE0000001
-_IGMP_REPORTERS = MAPPED | 0xE0000016
+IPPROTO_IGMP: Final = 2
+MLD_QUERY: Final = 130
+MLD_REPORT: Final = 143
+ALL_SYSTEMS: Final = MAPPED | 0xE0000001
+_IGMP_REPORTERS: Final = MAPPED | 0xE0000016
 """224.0.0.22 (RFC 3376 section 4.2.14)."""
-_MLD_REPORTERS = 0xFF02 << 112 | 0x16
+_MLD_REPORTERS: Final = 0xFF02 << 112 | 0x16
 """ff02::16 (RFC 3810 section 5.2.14)."""
-_IGMP_QUERY, _IGMP_REPORT = 0x11, 0x22
-_MODE_IS_EXCLUDE, _CHANGE_TO_INCLUDE, _CHANGE_TO_EXCLUDE = 2, 3, 4
-_IPV4 = struct.Struct("!BBHHHBBHII")
-_IPV4_HLEN = 24
-_ROUTER_ALERT_IPV4 = 0x94040000
+_IGMP_QUERY: Final = 0x11
+_IGMP_REPORT: Final = 0x22
+_MODE_IS_EXCLUDE: Final = 2
+_CHANGE_TO_INCLUDE: Final = 3
+_CHANGE_TO_EXCLUDE: Final = 4
+_IPV4: Final = struct.Struct("!BBHHHBBHII")
+_IPV4_HLEN: Final = 24
+_ROUTER_ALERT_IPV4: Final = 0x94040000
 """RFC 2113."""
-_IPV6 = struct.Struct("!IHBB16s16s8s")
-_ROUTER_ALERT_IPV6 = bytes((58, 0, 5, 2, 0, 0, 1, 0))
+_IPV6: Final = struct.Struct("!IHBB16s16s8s")
+_ROUTER_ALERT_IPV6: Final = bytes((58, 0, 5, 2, 0, 0, 1, 0))
 """A hop-by-hop header for ICMPv6 with the option for MLD (RFC 2711), and padding."""
-_INTERNETWORK_CONTROL = 0xC0
+_INTERNETWORK_CONTROL: Final = 0xC0
 """Type of service (RFC 3376 section 4)."""
-_DONT_FRAGMENT = 0x4000
-_TENTH = 100_000_000
-_MS = 1_000_000
-_UNSOLICITED_INTERVAL = 1_000 * _MS
+_DONT_FRAGMENT: Final = 0x4000
+_TENTH: Final = 100_000_000
+_MS: Final = 1_000_000
+_UNSOLICITED_INTERVAL: Final = 1_000 * _MS
 """Section 8.11, RFC 3810 section 9.11."""
-_IGMP_QUERY_BYTES = (8, 12)
-_MLD_QUERY_BYTES = (24, 28)
+_IGMP_QUERY_BYTES: Final = (8, 12)
+_MLD_QUERY_BYTES: Final = (24, 28)
 """Of the versions before, and at least of the newest."""
-_OVERHEAD = 40 + 8 + 8
+_OVERHEAD: Final = 40 + 8 + 8
 """Headers in front of the records, at most."""
 
 

@@ -4,6 +4,7 @@ announce are in ``stack.ip.autoconf``."""
 import struct
 from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 from stack.address import (
     ALL_NODES,
@@ -31,22 +32,22 @@ __all__ = [
     "pack_link_address",
 ]
 
-ROUTER_SOLICITATION = 133
-ROUTER_ADVERTISEMENT = 134
-NEIGHBOUR_SOLICITATION = 135
-NEIGHBOUR_ADVERTISEMENT = 136
-REDIRECT = 137
+ROUTER_SOLICITATION: Final = 133
+ROUTER_ADVERTISEMENT: Final = 134
+NEIGHBOUR_SOLICITATION: Final = 135
+NEIGHBOUR_ADVERTISEMENT: Final = 136
+REDIRECT: Final = 137
 
-SOURCE_LINK_ADDRESS = 1
-_TARGET_LINK_ADDRESS = 2
-_TARGET = struct.Struct("!I16s")
+SOURCE_LINK_ADDRESS: Final = 1
+_TARGET_LINK_ADDRESS: Final = 2
+_TARGET: Final = struct.Struct("!I16s")
 """After the ICMPv6 header's first four bytes: flags or reserved, target address."""
-_ROUTER = 0x80000000
-_SOLICITED = 0x40000000
-_OVERRIDE = 0x20000000
-_HOP_LIMIT = 255
+_ROUTER: Final = 0x80000000
+_SOLICITED: Final = 0x40000000
+_OVERRIDE: Final = 0x20000000
+_HOP_LIMIT: Final = 255
 """RFC 4861: what a router has forwarded is not from a neighbour."""
-_UNIT = 8
+_UNIT: Final = 8
 
 
 def options(data: "bytes | memoryview") -> Iterator[tuple[int, memoryview]] | None:

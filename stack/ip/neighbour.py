@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.address import format_address
 from stack.counters import DropReason
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Neighbour", "NeighbourTable", "NudState", "ResolveHop"]
 
-_FOREVER = 1 << 63
+_FOREVER: Final = 1 << 63
 
 
 class NudState(Enum):
@@ -47,7 +47,7 @@ class NudState(Enum):
     """Set by hand: never asked for."""
 
 
-_USABLE = (NudState.REACHABLE, NudState.STALE, NudState.DELAY, NudState.PROBE, NudState.PERMANENT)
+_USABLE: Final = (NudState.REACHABLE, NudState.STALE, NudState.DELAY, NudState.PROBE, NudState.PERMANENT)
 
 
 class Neighbour(NextHop):

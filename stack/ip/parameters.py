@@ -1,11 +1,12 @@
 """What can be set below the transport protocols. Linux's defaults unless said otherwise; times in nanoseconds."""
 
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["IpParameters", "NeighbourParameters"]
 
-_MS = 1_000_000
-_SECOND = 1_000 * _MS
+_MS: Final = 1_000_000
+_SECOND: Final = 1_000 * _MS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ A socket keeps it (Linux's ``dst`` in the socket), so that a packet costs no loo
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from stack.address import strip_scope
 from stack.checksum import pseudo_header
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Ipv4Path", "Ipv6Path", "Path"]
 
-_IPV4 = struct.Struct("!BBHHHBBHII")
-_IPV6 = struct.Struct("!IHBB32s")
-_VERSION_4 = 0x45
-_DONT_FRAGMENT = 0x4000
+_IPV4: Final = struct.Struct("!BBHHHBBHII")
+_IPV6: Final = struct.Struct("!IHBB32s")
+_VERSION_4: Final = 0x45
+_DONT_FRAGMENT: Final = 0x4000
 
 
 class PathSettings(TypedDict):

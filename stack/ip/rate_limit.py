@@ -1,13 +1,15 @@
 """How often ICMP errors may be sent, to all and to each (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f)."""
 
+from typing import Final
+
 from stack.ip.parameters import IpParameters
 
 __all__ = ["RateLimit"]
 
-_SECOND = 1_000_000_000
-_BURST = 6
+_SECOND: Final = 1_000_000_000
+_BURST: Final = 6
 """Linux's XRLIM_BURST_FACTOR."""
-_DESTINATIONS = 4096
+_DESTINATIONS: Final = 4096
 """Of which is known when they last got one; the oldest gives way."""
 
 

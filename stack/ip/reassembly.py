@@ -6,6 +6,7 @@ whatever still comes of it (RFC 5722; Linux does so for IPv4 too); an exact dupl
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Final
 
 from stack.counters import Counters, DropReason
 from stack.environment import Cpu, Environment, Timer
@@ -14,11 +15,11 @@ from stack.ip.parameters import IpParameters
 
 __all__ = ["Fragments", "Reassembly"]
 
-_LARGEST = 0xFFFF
-_OVERHEAD = 128
+_LARGEST: Final = 0xFFFF
+_OVERHEAD: Final = 128
 """Bytes of memory for one fragment beside its data."""
-_CE = 3
-_ECN = 3
+_CE: Final = 3
+_ECN: Final = 3
 
 
 class Fragments:

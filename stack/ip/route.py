@@ -9,14 +9,15 @@ nearest (this host, a neighbour) is found first.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from stack.address import IPV4_PREFIX, format_address, is_ipv4
 from stack.ip.next_hop import NextHop
 
 __all__ = ["Route", "RouteKind", "RouteTable", "mask"]
 
-_BITS = 128
-_ALL = (1 << _BITS) - 1
+_BITS: Final = 128
+_ALL: Final = (1 << _BITS) - 1
 
 
 def mask(length: int) -> int:

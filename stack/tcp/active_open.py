@@ -1,7 +1,7 @@
 """SYN-SENT: the answer to a SYN of ours (RFC 9293 section 3.10.7.3), and SYN with data (RFC 7413 section 4.2.1)."""
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.counters import DropReason
 from stack.tcp.acknowledgment import acknowledge
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ActiveFastOpen", "answer_arrives"]
 
-_BLACKHOLE_TIMEOUTS = 2
+_BLACKHOLE_TIMEOUTS: Final = 2
 """So many in a row, of any segment, make a path suspect."""
 
 

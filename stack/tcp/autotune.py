@@ -1,6 +1,6 @@
 """Receive buffer autotuning (Linux's tcp_rcv_space_adjust, dynamic right-sizing): the window follows the reader."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.parameters import SocketOptions, TcpParameters
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReceiveTuning", "maximum_buffer"]
 
-_INITIAL_SEGMENTS = 10
-_SPARE_SEGMENTS = 16
+_INITIAL_SEGMENTS: Final = 10
+_SPARE_SEGMENTS: Final = 16
 
 
 def maximum_buffer(parameters: TcpParameters, options: SocketOptions) -> int:

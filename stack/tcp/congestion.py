@@ -6,15 +6,15 @@ Which segment to send again, and the reduction of the window during recovery, ar
 
 from abc import ABC, abstractmethod
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from stack.tcp.rate import RateSample
 
 __all__ = ["INFINITE", "CongestionControl", "CongestionEvent"]
 
-_ETHERNET_MSS = 1460
+_ETHERNET_MSS: Final = 1460
 """RFC 6928 limits 10 segments to 14600 bytes, unless two segments are more."""
-INFINITE = 1 << 62
+INFINITE: Final = 1 << 62
 
 
 class CongestionEvent(Enum):

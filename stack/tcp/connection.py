@@ -5,7 +5,7 @@ What arrives is handled in ``stack.tcp.input``, how segments are built in ``stac
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.ports import FourTuple
 from stack.tcp import transmit
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_COUNTED = (State.ESTABLISHED, State.CLOSE_WAIT)
+_COUNTED: Final = (State.ESTABLISHED, State.CLOSE_WAIT)
 """RFC 4022's tcpCurrEstab."""
 
 
-_WRITES = _COUNTED
-_READS = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
+_WRITES: Final = _COUNTED
+_READS: Final = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
 
 def _nothing() -> None:

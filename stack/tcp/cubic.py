@@ -1,18 +1,20 @@
 """CUBIC (RFC 9438) with HyStart++ (RFC 9406). Windows in segments are floats here, as the RFC's formulas have them."""
 
+from typing import Final
+
 from stack.tcp.congestion import CongestionControl, CongestionEvent
 from stack.tcp.hystart import HyStart
 from stack.tcp.rate import RateSample
 
 __all__ = ["Cubic"]
 
-_BETA = 0.7
+_BETA: Final = 0.7
 """What is left of the window after a loss (section 4.6)."""
 _C = 0.4
 """Segments per second cubed (section 5)."""
-_ALPHA = 3 * (1 - _BETA) / (1 + _BETA)
+_ALPHA: Final = 3 * (1 - _BETA) / (1 + _BETA)
 """Segments per round trip that make a Reno with this beta as fast as Reno (section 4.3)."""
-_SECOND = 1e9
+_SECOND: Final = 1e9
 
 
 class Cubic(CongestionControl):

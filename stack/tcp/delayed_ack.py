@@ -1,7 +1,7 @@
 """When data is acknowledged: at once, or with the next (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2; Linux's quick
 ACK and interactive modes)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.timers import DeadlineTimer
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DelayedAck"]
 
-_MAXIMUM_QUICK = 16
+_MAXIMUM_QUICK: Final = 16
 """Linux's TCP_MAX_QUICKACKS: so many ACKs at once help the peer's slow start."""
 
 

@@ -1,12 +1,14 @@
 """Explicit congestion notification (RFC 3168 section 6.1)."""
 
+from typing import Final
+
 from stack.tcp.segment import CWR, ECE
 
 __all__ = ["CONGESTION_EXPERIENCED", "ECT_0", "Ecn"]
 
-ECT_0 = 2
-CONGESTION_EXPERIENCED = 3
-_FIELD = 3
+ECT_0: Final = 2
+CONGESTION_EXPERIENCED: Final = 3
+_FIELD: Final = 3
 """The ECN field in the network header's DS byte (section 5)."""
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Final
 
 from stack.address import is_ipv4, strip_scope
 from stack.environment import Random
@@ -12,9 +13,9 @@ from stack.tcp.parameters import SocketOptions, TcpParameters
 
 __all__ = ["FastOpen", "FastOpenMode"]
 
-_MOST_SERVERS = 1024
+_MOST_SERVERS: Final = 1024
 """Then the one that was heard of longest ago is forgotten."""
-_MOST_DOUBLINGS = 6
+_MOST_DOUBLINGS: Final = 6
 """Of the pause after a black hole."""
 
 

@@ -4,7 +4,7 @@
 Until the peer acknowledges it, it is sent again and again, and nothing else is.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.options import FastOpenOption
 from stack.tcp.timers import DeadlineTimer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handshake"]
 
-_RESET_COUNTS = 60_000_000_000
+_RESET_COUNTS: Final = 60_000_000_000
 """Nanoseconds for which a connection that the peer has reset counts as one that opens (RFC 7413 section 5.1)."""
 
 

@@ -1,15 +1,17 @@
 """HyStart++ (RFC 9406): leave slow start when the round-trip time grows, before the queue overflows."""
 
+from typing import Final
+
 __all__ = ["HyStart"]
 
-_MIN_RTT_THRESH = 4_000_000
-_MAX_RTT_THRESH = 16_000_000
-_MIN_RTT_DIVISOR = 8
-_N_RTT_SAMPLE = 8
-_CSS_GROWTH_DIVISOR = 4
-_CSS_ROUNDS = 5
+_MIN_RTT_THRESH: Final = 4_000_000
+_MAX_RTT_THRESH: Final = 16_000_000
+_MIN_RTT_DIVISOR: Final = 8
+_N_RTT_SAMPLE: Final = 8
+_CSS_GROWTH_DIVISOR: Final = 4
+_CSS_ROUNDS: Final = 5
 """Section 4.3."""
-_UNKNOWN = 1 << 62
+_UNKNOWN: Final = 1 << 62
 
 
 class HyStart:

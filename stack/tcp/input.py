@@ -1,6 +1,7 @@
 """SEGMENT ARRIVES: what a connection does with a segment, in the order of RFC 9293 section 3.10.7."""
 
 import errno
+from typing import Final
 
 from stack.counters import DropReason
 from stack.tcp.acknowledgment import acknowledge
@@ -13,17 +14,17 @@ from stack.tcp.transmit import send_syn
 
 __all__ = ["segment_arrives"]
 
-_CHALLENGE_ACKS = 10
-_CHALLENGE_PERIOD = 5_000_000_000
+_CHALLENGE_ACKS: Final = 10
+_CHALLENGE_PERIOD: Final = 5_000_000_000
 """RFC 5961 section 7: so many challenge ACKs in so many nanoseconds."""
 
-_ESTABLISHED = State.ESTABLISHED
-_FIN_WAIT_1 = State.FIN_WAIT_1
-_FIN_WAIT_2 = State.FIN_WAIT_2
-_CLOSING = State.CLOSING
-_LAST_ACK = State.LAST_ACK
-_TIME_WAIT = State.TIME_WAIT
-_SYN_RECEIVED = State.SYN_RECEIVED
+_ESTABLISHED: Final[State] = State.ESTABLISHED
+_FIN_WAIT_1: Final[State] = State.FIN_WAIT_1
+_FIN_WAIT_2: Final[State] = State.FIN_WAIT_2
+_CLOSING: Final[State] = State.CLOSING
+_LAST_ACK: Final[State] = State.LAST_ACK
+_TIME_WAIT: Final[State] = State.TIME_WAIT
+_SYN_RECEIVED: Final[State] = State.SYN_RECEIVED
 
 
 def segment_arrives(connection: Connection, segment: Segment, now: int, dsfield: int) -> DropReason | None:

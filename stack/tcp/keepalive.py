@@ -1,7 +1,7 @@
 """Keep-alive (RFC 9293 section 3.8.4): ask a silent peer whether it is still there. Off unless SO_KEEPALIVE is set."""
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.state import State
 from stack.tcp.timers import DeadlineTimer
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["KeepAlive"]
 
-_STATES = (State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)
+_STATES: Final = (
+    State.ESTABLISHED,
+    State.CLOSE_WAIT,
+    State.FIN_WAIT_1,
+    State.FIN_WAIT_2,
+    State.CLOSING,
+    State.LAST_ACK,
+)
 
 
 class KeepAlive:

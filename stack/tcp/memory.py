@@ -1,12 +1,14 @@
 """What all connections of a host keep in their buffers, and what happens when that becomes too much (tcp_mem; Linux's
 sk_memory_allocated and tcp_enter_memory_pressure)."""
 
+from typing import Final
+
 from stack.counters import Counters
 from stack.tcp.parameters import TcpParameters
 
 __all__ = ["TcpMemory"]
 
-_MINIMUM = 4096
+_MINIMUM: Final = 4096
 """Bytes that each connection may keep in each direction, whatever the others have (the first value of tcp_wmem and
 tcp_rmem)."""
 

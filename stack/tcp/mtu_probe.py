@@ -1,7 +1,7 @@
 """Packetization layer path MTU discovery (RFC 4821; Linux's tcp_mtu_probe): larger segments are tried now and then, and
 a path that swallows large ones without a word is found out by timeouts."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.progress import CaState
 from stack.tcp.segment import ACK, PSH
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MtuProbe"]
 
-_LEAST_WINDOW_SEGMENTS = 11
+_LEAST_WINDOW_SEGMENTS: Final = 11
 """Below this a lost probe could not be told from other losses (RFC 4821 section 7.4)."""
 
 

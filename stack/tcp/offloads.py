@@ -1,12 +1,14 @@
 """What the device under a connection does by itself (Linux's sk_route_caps), asked anew when its features change."""
 
+from typing import Final
+
 from stack.net_device import Features
 from stack.skbuff import GsoType
 from stack.tcp.network import Path
 
 __all__ = ["Offloads"]
 
-_SEGMENTATION = {
+_SEGMENTATION: Final = {
     GsoType.TCPV4: Features.TSO | Features.HW_CSUM,
     GsoType.TCPV6: Features.TSO6 | Features.HW_CSUM,
 }

@@ -4,6 +4,7 @@ Fast Open (RFC 7413)."""
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = [
     "MAXIMUM_OPTION_BYTES",
@@ -20,28 +21,28 @@ __all__ = [
     "parse_options",
 ]
 
-_END_OF_LIST = 0
-_NO_OPERATION = 1
-_MAXIMUM_SEGMENT_SIZE = 2
-_WINDOW_SCALE = 3
-_SACK_PERMITTED = 4
-_SACK = 5
-_TIMESTAMPS = 8
-_FAST_OPEN = 34
-_EXPERIMENTAL = 254
-_FAST_OPEN_MAGIC = b"\xf9\x89"
+_END_OF_LIST: Final = 0
+_NO_OPERATION: Final = 1
+_MAXIMUM_SEGMENT_SIZE: Final = 2
+_WINDOW_SCALE: Final = 3
+_SACK_PERMITTED: Final = 4
+_SACK: Final = 5
+_TIMESTAMPS: Final = 8
+_FAST_OPEN: Final = 34
+_EXPERIMENTAL: Final = 254
+_FAST_OPEN_MAGIC: Final = b"\xf9\x89"
 """RFC 7413 appendix A, RFC 6994: Fast Open among the options that share the kind for experiments."""
-_COOKIE_BYTES = range(4, 17, 2)
+_COOKIE_BYTES: Final = range(4, 17, 2)
 """RFC 7413 section 4.1.1: 4 to 16, an even number."""
-_MAXIMUM_SHIFT = 14
+_MAXIMUM_SHIFT: Final = 14
 """RFC 7323 section 2.3: a larger shift is taken as 14."""
 
-MAXIMUM_OPTION_BYTES = 40
-TIMESTAMP_BYTES = 12
-TIMESTAMP_WORD = 0x0101080A
+MAXIMUM_OPTION_BYTES: Final = 40
+TIMESTAMP_BYTES: Final = 12
+TIMESTAMP_WORD: Final = 0x0101080A
 """NOP, NOP, kind, length: the first word of the layout that RFC 7323 appendix A recommends."""
-_TIMESTAMP_OPTION = struct.Struct("!III")
-_PAIR = struct.Struct("!II")
+_TIMESTAMP_OPTION: Final = struct.Struct("!III")
+_PAIR: Final = struct.Struct("!II")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Pacing: what is sent is spread over the round trip (Linux's tcp_update_pacing_rate and tcp_pacing_check)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.timers import DeadlineTimer
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Pacing"]
 
-_SECOND = 1_000_000_000
-_UNKNOWN = 1 << 40
+_SECOND: Final = 1_000_000_000
+_UNKNOWN: Final = 1 << 40
 """Bytes/s before the first round-trip time: no limit."""
-_PACKET_TIME_SHIFT = 10
+_PACKET_TIME_SHIFT: Final = 10
 """A packet holds about a millisecond of the rate (tcp_tso_autosize)."""
-_MINIMUM_SEGMENTS = 2
-_UNPACED_SEGMENTS = 10
+_MINIMUM_SEGMENTS: Final = 2
+_UNPACED_SEGMENTS: Final = 10
 
 
 class Pacing:

@@ -3,19 +3,19 @@
 Settings come with Linux's defaults unless said otherwise. Times in nanoseconds, sizes in bytes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from stack.ip.interface import Interface
 
 __all__ = ["UNLIMITED", "SocketOptions", "TcpParameters"]
 
-UNLIMITED = 0xFFFFFFFF
+UNLIMITED: Final = 0xFFFFFFFF
 """Of ``notsent_lowat``: none."""
 
-_MS = 1_000_000
-_SECOND = 1_000 * _MS
-_POSITIVE = (
+_MS: Final = 1_000_000
+_SECOND: Final = 1_000 * _MS
+_POSITIVE: Final = (
     "send_buffer",
     "receive_buffer",
     "send_buffer_maximum",
@@ -44,7 +44,7 @@ _POSITIVE = (
     "pacing_ss_ratio",
     "pacing_ca_ratio",
 )
-_NOT_NEGATIVE = (
+_NOT_NEGATIVE: Final = (
     "fast_open",
     "fast_open_blackhole_timeout",
     "syn_retries",
@@ -52,7 +52,7 @@ _NOT_NEGATIVE = (
     "retries",
     "mtu_probe_threshold",
 )
-_CHOICES = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2), "mtu_probing": (0, 1, 2)}
+_CHOICES: Final = {"ecn": (0, 1, 2), "syncookies": (0, 1, 2), "mtu_probing": (0, 1, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A SYN for a listening port, with and without cookies (RFC 9293 section 3.10.7.2, RFC 4987), or fast (RFC 7413)."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.counters import DropReason
 from stack.ports import FourTuple
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cookie_arrives", "syn_arrives"]
 
-_DEFAULT_MSS = 536
-_COOKIES_COUNT = 128_000_000_000
+_DEFAULT_MSS: Final = 536
+_COOKIES_COUNT: Final = 128_000_000_000
 """Nanoseconds after the last cookie during which an ACK may bring one back."""
-_ALWAYS = 2
-_ECN_SETUP = ECE | CWR
+_ALWAYS: Final = 2
+_ECN_SETUP: Final = ECE | CWR
 
 
 def syn_arrives(listener: "Listener", path: Path, key: FourTuple, segment: Segment, now: int) -> DropReason | None:

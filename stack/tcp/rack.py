@@ -1,10 +1,12 @@
 """RACK: loss by time instead of by counting (RFC 8985 sections 5 and 6)."""
 
+from typing import Final
+
 from stack.tcp.scoreboard import Scoreboard, Sent
 
 __all__ = ["Rack"]
 
-_PERSIST = 16
+_PERSIST: Final = 16
 """Recoveries for which a widened window is kept (section 6.2, step 4)."""
 
 

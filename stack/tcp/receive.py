@@ -1,16 +1,17 @@
 """The receiving half of a connection: reassembly and the advertised window (RFC 9293 section 3.8.6.2)."""
 
 from bisect import bisect_right
+from typing import Final
 
 from stack.tcp.selective_acks import SelectiveAcks
 from stack.tcp.urgent import UrgentMark
 
 __all__ = ["Receiver", "scale_for"]
 
-_MAXIMUM_WINDOW_FIELD = 0xFFFF
-_MAXIMUM_SHIFT = 14
-_DEFAULT_MSS = 536
-_BYTES_PER_PIECE = 512
+_MAXIMUM_WINDOW_FIELD: Final = 0xFFFF
+_MAXIMUM_SHIFT: Final = 14
+_DEFAULT_MSS: Final = 536
+_BYTES_PER_PIECE: Final = 512
 """Out-of-order pieces are limited to one per so many bytes of buffer: tiny segments must not cost much memory."""
 
 

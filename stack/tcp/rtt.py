@@ -1,14 +1,16 @@
 """Round-trip time and retransmission timeout (RFC 6298), in integer nanoseconds."""
 
+from typing import Final
+
 from stack.tcp.parameters import TcpParameters
 
 __all__ = ["RttEstimator"]
 
-_GRANULARITY = 1
+_GRANULARITY: Final = 1
 """G: the clock counts nanoseconds."""
-_FALLBACK_RTO = 3_000_000_000
+_FALLBACK_RTO: Final = 3_000_000_000
 """Rule 5.7: after a lost SYN, data starts with this timeout."""
-_MIN_RTT_WINDOW = 300_000_000_000
+_MIN_RTT_WINDOW: Final = 300_000_000_000
 """A minimum older than this no longer counts (Linux's tcp_min_rtt_wlen)."""
 
 

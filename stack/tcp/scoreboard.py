@@ -6,10 +6,11 @@ One record per segment on the wire. ``in flight = sent - sacked - lost + retrans
 from bisect import bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Final
 
 __all__ = ["Scoreboard", "Sent"]
 
-_START = attrgetter("start")
+_START: Final = attrgetter("start")
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,7 @@
 """TCP's wire format: the header (RFC 9293 section 3.1) and the segment as the rest of the stack sees it."""
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stack.tcp.options import TIMESTAMP_WORD, find_sack, find_timestamps
 
@@ -21,24 +21,24 @@ __all__ = [
     "parse",
 ]
 
-FIN = 0x01
-SYN = 0x02
-RST = 0x04
-PSH = 0x08
-ACK = 0x10
-URG = 0x20
-ECE = 0x40
-CWR = 0x80
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+PSH: Final = 0x08
+ACK: Final = 0x10
+URG: Final = 0x20
+ECE: Final = 0x40
+CWR: Final = 0x80
 
-HEADER = struct.Struct("!HHIIHHHH")
+HEADER: Final = struct.Struct("!HHIIHHHH")
 """Ports, sequence, acknowledgment, data offset and flags, window, checksum, urgent pointer."""
-HEADER_BYTES = 20
-CHECKSUM_OFFSET = 16
-_FLAGS_MASK = 0xFF
+HEADER_BYTES: Final = 20
+CHECKSUM_OFFSET: Final = 16
+_FLAGS_MASK: Final = 0xFF
 
-_WITH_TIMESTAMPS = struct.Struct("!HHIIHHHHIII")
+_WITH_TIMESTAMPS: Final = struct.Struct("!HHIIHHHHIII")
 """The header and the only options of nearly all segments: two NOP and timestamps (RFC 7323 appendix A)."""
-_TIMESTAMPS_ONLY = 8
+_TIMESTAMPS_ONLY: Final = 8
 """Data offset, in words, of such a header."""
 
 

@@ -1,8 +1,10 @@
 """What the receiver reports in SACK options (RFC 2018 section 4) and as duplicate SACK (RFC 2883 section 4)."""
 
+from typing import Final
+
 __all__ = ["SelectiveAcks"]
 
-_KEPT = 4
+_KEPT: Final = 4
 """As many blocks as an option can hold."""
 
 

@@ -5,6 +5,7 @@ Windows, Nagle and the silly window syndrome: RFC 9293 sections 3.8.6.2 and 3.7.
 """
 
 from collections import deque
+from typing import Final
 
 from stack.counters import Counters
 from stack.tcp.algorithms import ALGORITHMS
@@ -28,7 +29,7 @@ from stack.tcp.timers import DeadlineTimer
 
 __all__ = ["Sender"]
 
-_DEFER_LIMIT = 1_000_000
+_DEFER_LIMIT: Final = 1_000_000
 """Nanoseconds since the last packet after which nothing waits."""
 
 

@@ -1,10 +1,11 @@
 """What the program has written and the peer has not acknowledged."""
 
 from bisect import bisect_right
+from typing import Final
 
 __all__ = ["SendBuffer"]
 
-_JOIN_BELOW = 4096
+_JOIN_BELOW: Final = 4096
 """Pieces that are smaller are joined, so that many small writes are no many pieces."""
 
 

@@ -4,10 +4,12 @@ On the wire they count modulo 2**32. Inside of a connection they never wrap: an 
 the value nearest to one that is known, so that all other code compares and subtracts plain integers.
 """
 
+from typing import Final
+
 __all__ = ["MASK", "unwrap"]
 
-MASK = 0xFFFFFFFF
-_HALF = 0x80000000
+MASK: Final = 0xFFFFFFFF
+_HALF: Final = 0x80000000
 
 
 def unwrap(number: int, reference: int) -> int:

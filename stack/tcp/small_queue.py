@@ -1,12 +1,14 @@
 """TCP small queues: what one connection may have in its own host's queues (Linux's tcp_small_queue_check)."""
 
+from typing import Final
+
 from stack.skbuff import SkBuff
 from stack.tcp.scoreboard import Sent
 from stack.tcp.segment_output import SegmentOutput
 
 __all__ = ["SmallQueue"]
 
-_MILLISECOND_SHIFT = 10
+_MILLISECOND_SHIFT: Final = 10
 """Bytes/s to the bytes of about a millisecond."""
 
 

@@ -5,6 +5,7 @@ hold what else the SYN has offered.
 """
 
 import hashlib
+from typing import Final
 
 from stack.environment import Random
 from stack.ports import FourTuple
@@ -13,17 +14,17 @@ from stack.tcp.sequence import MASK
 
 __all__ = ["SynCookies"]
 
-_PERIOD = 64_000_000_000
+_PERIOD: Final = 64_000_000_000
 """The counter moves every 64 s."""
-_MAXIMUM_AGE = 2
+_MAXIMUM_AGE: Final = 2
 """Counter steps after which a cookie is void."""
-_MSS_TABLE = (536, 1220, 1300, 1440, 1460, 8960)
+_MSS_TABLE: Final = (536, 1220, 1300, 1440, 1460, 8960)
 """The largest that is not above the offer is taken."""
-_LOW = 0xFFFFFF
-_NO_SCALE = 0xF
-_SACK = 0x10
-_ECN = 0x20
-_OPTION_BITS = 0x3F
+_LOW: Final = 0xFFFFFF
+_NO_SCALE: Final = 0xF
+_SACK: Final = 0x10
+_ECN: Final = 0x20
+_OPTION_BITS: Final = 0x3F
 
 
 class SynCookies:

@@ -5,7 +5,7 @@ import os
 import re
 import struct
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.parameters import UNLIMITED, TcpParameters
@@ -13,9 +13,9 @@ from stack.tcp.tcp import Tcp
 
 __all__ = ["TcpSysctl"]
 
-_SECOND = 1_000_000_000
-_MS = 1_000_000
-_MINIMUM_BUFFER = 2048
+_SECOND: Final = 1_000_000_000
+_MS: Final = 1_000_000
+_MINIMUM_BUFFER: Final = 2048
 
 
 class _Integer(NamedTuple):
@@ -27,7 +27,7 @@ class _Integer(NamedTuple):
     unit: int = 1
 
 
-_INTEGERS = {
+_INTEGERS: Final = {
     "net.core.somaxconn": _Integer("somaxconn", 1, 1 << 31),
     "net.ipv4.tcp_base_mss": _Integer("base_mss", 48, 65535),
     "net.ipv4.tcp_ecn": _Integer("ecn", 0, 2),
@@ -56,7 +56,7 @@ _INTEGERS = {
     "net.ipv4.tcp_syncookies": _Integer("syncookies", 0, 2),
     "net.ipv4.tcp_tso_win_divisor": _Integer("tso_win_divisor", 1, 1 << 16),
 }
-_SWITCHES = {
+_SWITCHES: Final = {
     "net.ipv4.tcp_abort_on_overflow": "abort_on_overflow",
     "net.ipv4.tcp_dsack": "dsack",
     "net.ipv4.tcp_early_retrans": "tail_loss_probe",
@@ -67,18 +67,18 @@ _SWITCHES = {
     "net.ipv4.tcp_timestamps": "timestamps",
     "net.ipv4.tcp_window_scaling": "window_scaling",
 }
-_BUFFERS = {
+_BUFFERS: Final = {
     "net.ipv4.tcp_rmem": ("receive_buffer", "receive_buffer_maximum"),
     "net.ipv4.tcp_wmem": ("send_buffer", "send_buffer_maximum"),
 }
-_KEY = re.compile("-".join(["([0-9a-fA-F]{1,8})"] * 4))
-_MEMORY = "net.ipv4.tcp_mem"
-_MEMORY_FIELDS = ("memory_low", "memory_pressure", "memory_high")
-_PAGE = 4096
-_CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
-_AVAILABLE = "net.ipv4.tcp_available_congestion_control"
-_FAST_OPEN_KEY = "net.ipv4.tcp_fastopen_key"
-_NAMES = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _FAST_OPEN_KEY, _MEMORY, _CONGESTION_CONTROL, _AVAILABLE])
+_KEY: Final = re.compile("-".join(["([0-9a-fA-F]{1,8})"] * 4))
+_MEMORY: Final = "net.ipv4.tcp_mem"
+_MEMORY_FIELDS: Final = ("memory_low", "memory_pressure", "memory_high")
+_PAGE: Final = 4096
+_CONGESTION_CONTROL: Final = "net.ipv4.tcp_congestion_control"
+_AVAILABLE: Final = "net.ipv4.tcp_available_congestion_control"
+_FAST_OPEN_KEY: Final = "net.ipv4.tcp_fastopen_key"
+_NAMES: Final = sorted([*_INTEGERS, *_SWITCHES, *_BUFFERS, _FAST_OPEN_KEY, _MEMORY, _CONGESTION_CONTROL, _AVAILABLE])
 
 
 def _error(number: int, name: str) -> OSError:

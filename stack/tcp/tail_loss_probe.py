@@ -1,6 +1,6 @@
 """Tail loss probe (RFC 8985 section 7): a segment that makes the receiver tell of a loss before the timeout."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.tcp.progress import CaState, Progress
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TailLossProbe"]
 
-_TIMEOUT_MIN = 2_000_000
+_TIMEOUT_MIN: Final = 2_000_000
 """Linux's TCP_TIMEOUT_MIN, two ticks: what this host and the peer may need beyond the round trip."""
-_UNKNOWN_RTT = 1_000_000_000
+_UNKNOWN_RTT: Final = 1_000_000_000
 """Section 7.2: PTO before the first round-trip time."""
 
 

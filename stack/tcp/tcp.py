@@ -1,6 +1,7 @@
 """TCP of one host: who gets a segment (RFC 9293 section 3.10.7), ports, and answers to what nobody wants."""
 
 import errno
+from typing import Final
 
 from stack.address import any_of
 from stack.checksum import checksum, fold, is_valid, store
@@ -27,7 +28,7 @@ from stack.tcp.syn_cookies import SynCookies
 
 __all__ = ["IPPROTO_TCP", "Tcp"]
 
-IPPROTO_TCP = 6
+IPPROTO_TCP: Final = 6
 
 
 class Tcp:

@@ -1,13 +1,15 @@
 """Timestamps (RFC 7323 sections 3 to 5): the clock, TS.Recent and protection against wrapped sequence numbers."""
 
+from typing import Final
+
 from stack.tcp.sequence import MASK
 
 __all__ = ["Timestamps"]
 
-_TICK = 1_000_000
+_TICK: Final = 1_000_000
 """The clock ticks every millisecond (section 5.4: between 1 ms and 1 s)."""
-_HALF = 0x80000000
-_OUTDATED = 24 * 24 * 3600 * 1_000_000_000
+_HALF: Final = 0x80000000
+_OUTDATED: Final = 24 * 24 * 3600 * 1_000_000_000
 """Section 5.5: TS.Recent of an idle connection is void after 24 days."""
 
 

@@ -1,6 +1,6 @@
 """Segments of a connection on their way out: options, header, checksum (RFC 9293 section 3.1; tcp_transmit_skb)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stack.checksum import checksum, fold, store
 from stack.environment import Cause
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["advertised_mss", "chunk", "negotiate", "send_answer", "send_mss", "send_packet", "send_syn"]
 
-_DEFAULT_SEND_MSS = 536
+_DEFAULT_SEND_MSS: Final = 536
 """RFC 9293 MUST-15: for a peer that names no maximum segment size."""
-_MINIMUM_SEND_MSS = 48
+_MINIMUM_SEND_MSS: Final = 48
 """Linux's TCP_MIN_SND_MSS: a smaller offer would only serve to make work."""
-_LARGEST_PACKET = 0xFFFF
-_PROBE_ALWAYS = 2
+_LARGEST_PACKET: Final = 0xFFFF
+_PROBE_ALWAYS: Final = 2
 
 
 def advertised_mss(connection: "Connection") -> int:

@@ -52,8 +52,8 @@ def test_work_is_done_in_the_order_in_which_it_is_charged() -> None:
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.PROGRAM])
 def test_every_cause_has_a_price_and_the_ideal_host_pays_none(cause: Cause) -> None:
-    assert HostCosts().price(cause, 1, 1000) > 0
-    assert IDEAL.price(cause, 1, 1000) == 0
+    assert (HostCosts().per_operation() | HostCosts().per_byte())[cause] > 0
+    assert (IDEAL.per_operation() | IDEAL.per_byte())[cause] == 0
 
 
 def test_an_interrupt_cuts_into_a_software_interrupt_and_that_into_a_process() -> None:
