@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 from sim.errors import DeadlockError
 from stack.environment import CancelledError
 
@@ -187,6 +189,7 @@ class Task(Generic[T]):
         return self.result()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Scheduler:
     """Timed calls and tasks. A subclass or owner decides when ``run_until`` may go on (see the module's text).
 

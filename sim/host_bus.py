@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
+from mypy_extensions import mypyc_attr
+
 from hw.registers import WINDOW_BYTES
 from sim.clock import cycle_at
 from sim.engine import Scheduler
@@ -23,6 +25,7 @@ class PendingRead:
         self.value = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HostBus(ABC):
     """Registers, host memory and the interrupt line of a NIC.
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from mypy_extensions import mypyc_attr
 
 __all__ = ["HostMemory"]
 
@@ -15,6 +16,7 @@ _GRANULE: Final = 16
 """Reserved ranges end at a multiple of this: scraps between them would pile up, and every search would pass them."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HostMemory:
     """Implements ``driver.bus.HostMemory`` on a byte array (shape ``(size,)``, dtype ``uint8``).
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from stack.environment import Cause, Context, Cpu, Environment, Event
 from stack.skbuff import SkBuff
 
@@ -23,6 +25,7 @@ MAX_SOFTIRQ_TIME: Final = 2_000_000
 """ns of runs in a row before the same."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Napi(ABC):
     """A poll that replaces interrupts while there is work (Linux's struct napi_struct)."""
 

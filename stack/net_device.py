@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from stack import gso
 from stack.environment import Cause, Cpu, Environment, Timer
 from stack.gro import GenericReceiveOffload
@@ -71,6 +73,7 @@ class NetDeviceStats:
     rx_missed_errors: int = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NetDevice(ABC):
     """A network interface. A driver subclasses it and implements ``open``, ``stop`` and ``start_xmit``.
 

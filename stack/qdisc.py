@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from stack.ethernet import ETH_HLEN, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, VLAN_HLEN
 from stack.skbuff import SkBuff
 
@@ -21,6 +23,7 @@ _FRAGMENTED: Final = 0x3FFF
 """More fragments, or an offset: no ports, or not in each fragment."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Qdisc(ABC):
     """One device's. The device asks ``peek`` for what may leave now, and takes it with ``dequeue``."""
 

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from enum import Enum, auto
 from typing import ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from stack.tcp.rate import RateSample
 
 __all__ = ["INFINITE", "CongestionControl", "CongestionEvent"]
@@ -30,6 +32,7 @@ class CongestionEvent(Enum):
     """The retransmission timer expired."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CongestionControl(ABC):
     """The window of one connection. Sizes in bytes; ``mss`` is the sender's segment size."""
 
