@@ -1,10 +1,10 @@
 """``make compiled``: the modules that ``sim.compiled`` names, compiled by mypyc into ``build/compiled``."""
 
+import io
 import os
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,11 +37,8 @@ class _BuildExtensions(build_ext):  # type: ignore[misc]
         super().build_extensions()
 
 
-def build(*, optimise: int = 2) -> Path:
-    """Compile the present sources, unless that has been done; returns where the modules lie. Raises ``UserError``.
-
-    ``optimise`` is what the C compiler is told with ``-O``.
-    """
+def build() -> Path:
+    """Compile the present sources, unless that has been done; returns where the modules lie. Raises ``UserError``."""
     target = place()
     if target.is_dir():
         return target
@@ -51,16 +48,19 @@ def build(*, optimise: int = 2) -> Path:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent) as folder, chdir(ROOT):
+        said = io.StringIO()
         try:
-            extensions = mypycify(
-                [*_OPTIONS, *map(str, sources())],
-                opt_level=str(optimise),
-                debug_level="0",
-                multi_file=True,
-                target_dir=f"{folder}/c",
-            )
+            with redirect_stdout(said), redirect_stderr(said):
+                extensions = mypycify(
+                    [*_OPTIONS, *map(str, sources())],
+                    opt_level="2",
+                    debug_level="0",
+                    multi_file=True,
+                    target_dir=f"{folder}/c",
+                )
         except SystemExit:
-            raise UserError("mypyc cannot compile the sources; it says why above") from None
+            errors = [line for line in said.getvalue().splitlines() if "error:" in line] or ["it does not say why"]
+            raise UserError(f"mypyc cannot compile the sources: {errors[0]}") from None
         for extension in extensions:
             # Warnings of compilers that mypyc's makers do not have are none of the user's business.
             extension.extra_compile_args = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
@@ -73,7 +73,3 @@ def build(*, optimise: int = 2) -> Path:
                 shutil.rmtree(old)
         Path(folder, "modules").rename(target)
     return target
-
-
-if __name__ == "__main__":
-    build(optimise=int(sys.argv[1]) if len(sys.argv) > 1 else 2)

@@ -1,6 +1,10 @@
 """What all tests share."""
 
+import os
 import warnings
+
+# The readable modules are what is tested; ``tests/system/test_compiled.py`` compares the compiled ones with them.
+os.environ["NICLAB_INTERPRETED"] = "1"
 
 import pytest
 from amaranth.hdl import UnusedElaboratable
