@@ -7,7 +7,7 @@ import cocotb
 import pytest
 from cocotb.handle import HierarchyObject, LogicObject
 
-from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
+from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.fcs import append_fcs
 from hw.registers import BY_NAME
 from sim.model.nic import MAC_ADDRESS
@@ -16,7 +16,7 @@ from sim.rtl.engine import RtlEngine
 from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
-from tests.system.lockstep import REST, Arrive, Program, Rtl, Step, Store, Write, fields
+from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Write, fields
 from tests.system.programs import descriptor_programs, register_programs
 
 _EXAMPLES = 100
@@ -41,15 +41,28 @@ async def any_descriptors(dut: HierarchyObject) -> None:
     await explore(descriptor_programs, _rtl(dut).check, examples=_EXAMPLES)
 
 
-def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
-    """Frames of one descriptor each, by their buffers' addresses and lengths."""
-    for number, (address, length) in enumerate(buffers):
-        raw = TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1)
+def _queue(*descriptors: bytes) -> Iterator[Step]:
+    for number, raw in enumerate(descriptors):
         yield Store(_RING + DESCRIPTOR_BYTES * number, raw)
     yield fields("TDBAL", BASE=_RING >> 4)
     yield Write(BY_NAME["TDLEN"].offset, 0x100)
-    yield fields("TDT", TAIL=len(buffers))
+    yield fields("TDT", TAIL=len(descriptors))
     yield REST
+
+
+def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
+    """Frames of one descriptor each, by their buffers' addresses and lengths."""
+    return _queue(
+        *(TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1) for address, length in buffers)
+    )
+
+
+def _segments(octets: int) -> Iterator[Step]:
+    """Frames of as long a header as there may be, and one octet each, which takes the segmenter long."""
+    return _queue(
+        TRANSMIT_CONTEXT.pack(dext=1, tse=1, paylen=octets, hdrlen=240, mss=1),
+        TRANSMIT_DATA.pack(dext=1, dtyp=1, tse=1, address=_BUFFER, dtalen=240 + octets, eop=1, ifcs=1, rs=1),
+    )
 
 
 def _flood(octets: int, count: int) -> list[Step]:
@@ -70,6 +83,8 @@ _FOUND: dict[str, list[Step]] = {
     ],
     "the receive buffer's reader holds six words": _flood(224, 214),
     "the last frame does not fit": _flood(192, 250),
+    "segments without a link": [_ON, *_segments(40), Read(BY_NAME["TSCTC"].offset), Read(BY_NAME["ICR"].offset)],
+    "segments without a link before a reset": [_ON, *_segments(40), fields("CTRL", RST=1), REST],
     "a dropped frame fills the buffer, too": [
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), _ON, fields("FCRTL", XONE=1), fields("FCRTH", RTH=4), REST),
         *(Arrive(append_fcs(bytes(60))), REST),
