@@ -17,6 +17,8 @@ __all__ = ["Used", "WriteBack"]
 
 _USE, _PERIOD = 2, 3
 """Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+_ENDLESS = 1 << 16
+"""Descriptors of a ring whose end is not met."""
 _BURST = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 
@@ -203,7 +205,10 @@ class WriteBack:
         if epoch != self._epoch:
             return
         cycle, timing = self._events.now, self._timing
-        for address, length in WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size):
+        size = self._ring.size
+        if written[0] >= size:
+            size = _ENDLESS  # software has made the ring shorter under a running NIC
+        for address, length in WriteBackRule.requests(written, base=self._ring.base, size=size):
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
             cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
         done = cycle - _BURST + timing.write_back_report

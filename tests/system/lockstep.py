@@ -36,6 +36,7 @@ __all__ = [
     "Rtl",
     "Step",
     "Store",
+    "Wait",
     "Write",
     "eeprom_write",
     "fields",
@@ -86,7 +87,14 @@ class Rest:
     """Wait until nothing goes on any more in the NIC."""
 
 
-Step = Write | Read | Store | Arrive | Rest
+@dataclass(frozen=True)
+class Wait:
+    """Go on after so many nanoseconds, whatever the NIC does meanwhile."""
+
+    time: int
+
+
+Step = Write | Read | Store | Arrive | Rest | Wait
 
 REST = Rest()
 
@@ -166,6 +174,8 @@ class _Machine:
                     self._wire_free = self._link.b_to_a.send(frame)
                 case Rest():
                     await self._rest()
+                case Wait(time):
+                    await self._env.sleep(time)
 
     async def _rest(self) -> None:
         self.outcome.causes.append(0)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tests.system.lockstep import REST, Program, Step, Store, fields
+from sim.clock import CYCLE_NS
+from tests.system.lockstep import REST, Program, Step, Store, Wait, fields
 from tests.system.program_frames import PAUSE_TYPE, arrivals, floods
 from tests.system.program_registers import (
     eeprom_accesses,
@@ -20,7 +21,7 @@ from tests.system.program_registers import (
 )
 from tests.system.program_rings import TRANSMIT_BUFFERS, bits, receive_rings, short_transmit_rings, transmit_rings
 
-__all__ = ["descriptor_programs", "register_programs"]
+__all__ = ["descriptor_programs", "register_programs", "traffic_programs"]
 
 _controls = st.sampled_from(
     [
@@ -53,6 +54,10 @@ def _programs(parts: SearchStrategy[list[list[Step]]]) -> SearchStrategy[Program
         st.integers(0, 0xFFFF),
     )
 
+
+_APART = 32
+"""Cycles between what software does while the NIC is at work: by a few cycles less or more nothing else should happen.
+"""
 
 _part: Callable[..., SearchStrategy[list[Step]]] = st.one_of
 
@@ -146,3 +151,40 @@ descriptor_programs = _programs(
     )
 )
 """Random descriptors and rings in odd states, with frames both ways."""
+
+_waits = st.one_of(st.integers(_APART, 200), st.integers(_APART, 3000)).map(lambda cycles: Wait(CYCLE_NS * cycles))
+_changes = st.one_of(
+    _tweaks,
+    st.sampled_from(("RAL", "RAH", "MTA", "VFTA", "RCTL", "RXCSUM", "IMC", "ICS")).flatmap(writes_of),
+    resets,
+    _controls.map(lambda write: [write, REST]),
+)
+
+
+def _meanwhile(steps: SearchStrategy[list[Step]]) -> SearchStrategy[list[Step]]:
+    """Software does not wait for the NIC to come to rest, but for a time."""
+    return st.builds(lambda several, wait: [*several[:-1], wait], steps, _waits)
+
+
+traffic_programs = _programs(
+    st.builds(
+        lambda control, more, receive, parts: [[control, REST, *more], receive, *parts, [REST]],
+        _controls,
+        st.sampled_from([[], [fields("IMS", TXDW=1, TXQE=1, RXT0=1, RXDMT0=1, RXO=1, TXD_LOW=1, SRPD=1)]]),
+        receive_rings,
+        st.lists(
+            _part(
+                _meanwhile(arrivals),
+                _meanwhile(arrivals),
+                _meanwhile(transmit_rings.map(lambda steps: [REST, *steps])),
+                _meanwhile(receive_rings.map(lambda steps: [REST, *steps])),
+                _meanwhile(_changes),
+                _meanwhile(_changes),
+                st.just([REST]),
+            ),
+            min_size=5,
+            max_size=25,
+        ),
+    )
+)
+"""Registers changed while frames come and go."""
