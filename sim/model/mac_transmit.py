@@ -92,11 +92,16 @@ class MacTransmit:
         self._on_room = on_room
         self.settings = MacSettings()
         self.tally = TransmitTally()
+        self.cut = 0
+        """Frames that a reset has cut on the wire."""
+        self.busy = False
+        """A frame is on the wire."""
         self._epoch = 0
         self.reset()
 
     def reset(self) -> None:
         self._epoch += 1
+        self.cut += self.busy
         self.settings = MacSettings()
         self.tally.clear()
         self.enabled = False
@@ -108,7 +113,6 @@ class MacTransmit:
         self._reading_words = 0
         self._began = 0
         self.busy = False
-        """A frame is on the wire."""
         self._starting = False
         self.control: Callable[[], Outgoing | None] = lambda: None
         """Gives a pause frame that is to go first, if there is one."""
@@ -143,10 +147,13 @@ class MacTransmit:
             return now
         return last_word if reading and queued == _PACKETS else None
 
-    def room_at(self, words: int) -> int | None:
-        """The cycle from which the last of ``words`` finds room, or None if that is not known yet."""
+    def room_at(self, words: int, spare: int) -> int | None:
+        """The cycle from which the last of ``words`` finds room, or None if that is not known yet.
+
+        While nothing is sent, so many words as ``spare`` find it beside the buffer.
+        """
         excess = self.words + words - _WORDS
-        if excess <= 0:
+        if excess <= 0 or (excess <= spare and self._waiting and not self.busy):
             return 0
         if self.busy and excess <= self._reading_words:
             return self._began + self._timing.mac_read + 8 * excess

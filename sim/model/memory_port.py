@@ -23,6 +23,8 @@ _WRITE = 4
 """From a client's write request being taken to the bus having the first word: request, data, and their registers."""
 _REMEMBERED = 64
 """Requests that may be ahead of their time: more than any engine looks ahead."""
+_REMEMBERED_BURSTS = 160
+"""Writes that may be: more than those of the longest frame."""
 
 
 class Memory(Protocol):
@@ -51,6 +53,16 @@ class _Landing(NamedTuple):
     data: bytes
 
 
+class _Burst(NamedTuple):
+    """A burst that is written: the cycle in which it is asked for, that in which its client has handed the last word
+    over, and what it adds to the counts of bytes and of words outside of memory."""
+
+    taken: int
+    done: int
+    length: int
+    bad: int
+
+
 class MemoryPort:
     """Reads and writes ``view``, as the bus takes them.
 
@@ -65,10 +77,13 @@ class MemoryPort:
         self._write_latency = write_latency
         self._width = width
         self._word_eighths = _WORD * _WORD // width
+        self._pace = max(2 * _WORD, self._word_eighths)
+        """Eighths of a cycle from a word of a write to the next."""
         self._request_free = 0
         self._read_free = 0  # in eighths of a cycle
         self._write_free = 0
         self._landings: deque[_Landing] = deque()
+        self._bursts: deque[_Burst] = deque(maxlen=_REMEMBERED_BURSTS)
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.on_write: Callable[[int, int, int], None] = lambda due, address, end: None
         """Called with the cycle from which memory is going to show a write, and the addresses from and up to which."""
@@ -176,6 +191,7 @@ class MemoryPort:
         words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
         last = self._words(taken + _WRITE, 1)
         end = address + len(data)
+        bad = 0
         self.on_write(last, address, end)
         if end <= self._size:
             for start in range(0, len(data), step):
@@ -186,12 +202,36 @@ class MemoryPort:
         else:
             last = self._words(last, words)
             inside = max(0, self._size - (address & -_WORD)) // _WORD
-            self.bad_writes += words - inside
+            bad = words - inside
+            self.bad_writes += bad
             if inside:
                 kept = data[: self._size - address]
                 self._landings.append(_Landing(last, last + self._write_latency, address, kept))
         self._write_free = done = last - self._timing.arbiter_early
+        self._bursts.append(_Burst(taken, done, len(data), bad))
         return done
+
+    def flush(self, cycle: int) -> None:
+        """CTRL.RST: the rest of a burst that has been asked for is void, and so is all that has not been."""
+        while self._bursts and self._bursts[-1].taken > cycle:
+            burst = self._bursts.pop()
+            self.write_bytes -= burst.length
+            self.bad_writes -= burst.bad
+            self._write_free = self._bursts[-1].done if self._bursts else cycle
+        landings, self._landings = self._landings, deque()
+        for landing in landings:
+            taken, due, address, data = landing
+            # The arbiter's register holds a word that the bus has not taken.
+            behind = self._behind(taken, cycle + self._pace // _WORD - 1)
+            kept = (address + len(data) + _WORD - 1 >> 3) - behind << 3
+            if not behind:
+                self._landings.append(landing)
+            elif kept > address:
+                self._landings.append(_Landing(taken, due, address, data[: kept - address]))
+
+    def _behind(self, taken: int, cycle: int) -> int:
+        """Words of a burst whose last one the bus takes in a cycle that it has not taken up to and in another."""
+        return max(0, -((cycle - taken) * _WORD // self._pace))
 
     def _words(self, first: int, count: int) -> int:
         """When the last of some words is on the bus, if the first can be in a cycle."""
@@ -220,13 +260,12 @@ class MemoryPort:
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
-        pace = max(2 * _WORD, self._word_eighths)
         for landing in reversed(self._landings):
             address = landing.address
             words = (address + len(landing.data) + _WORD - 1 >> 3) - (address >> 3)
-            behind = max(0, -((cycle - 1 - landing.taken) * _WORD // pace))  # words that the bus had not taken then
+            behind = self._behind(landing.taken, cycle - 1)
             if behind < words:
-                return landing.due - behind * pace // _WORD
+                return landing.due - behind * self._pace // _WORD
         return cycle
 
     def busy_until(self) -> int:

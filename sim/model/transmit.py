@@ -23,6 +23,11 @@ _EMPTY = 3
 _ITEMS = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS = 512
+_BEHIND = 3
+"""Words of a packet that find room though the buffer is full: two behind the one that it takes to be the last
+(``hw.transmit.buffer``), and the one that its reader holds."""
+_BETWEEN = 9
+"""The same, seen from the gatherer: six are between it and the buffer."""
 _REMEMBERED = 256
 
 _EOP, _RS, _DEXT, _IDE = 1 << 24, 1 << 27, 1 << 29, 1 << 31
@@ -139,6 +144,8 @@ class Transmit:
         self._burst: _Burst | None = None
         self._position = 0
         self._data = bytearray()
+        self._chunks = 0
+        """Words of the packet at hand that have been used."""
         self._packet: Packet | None = None
         self._cutting: _Segmentation | None = None
         self._was_cut = False
@@ -251,9 +258,9 @@ class Transmit:
 
     def _come(self, epoch: int, burst: _Burst) -> None:
         """Bytes of an item have come, or an item without any."""
+        if not burst.known:
+            burst.data = self._port.load(self._events.now, burst.address, burst.length)
         if epoch == self._epoch:
-            if not burst.known:
-                burst.data = self._port.load(self._events.now, burst.address, burst.length)
             burst.come = True
             self._go_on()
 
@@ -293,7 +300,9 @@ class Transmit:
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
-        room = self._mac.room_at(_words(self._pending[0]))
+        words = _words(self._pending[0])
+        # A buffer that does not begin with a word has one more than its packet, perhaps.
+        room = self._mac.room_at(words, _BETWEEN - max(self._chunks - words, 0))
         if room is None:
             return False
         self._time = max(self._time, room)
@@ -326,6 +335,7 @@ class Transmit:
             assert context is not None
             assert options is not None
             self._data = bytearray()
+            self._chunks = 0
             self._cutting = _Segmentation(context, options) if options.tse else None
             if self._cutting:
                 self._check(self._cutting)
@@ -346,6 +356,7 @@ class Transmit:
             if cutting is None or cutting.over:
                 if cutting is None:
                     self._data += burst.data
+                    self._chunks += burst.words
                 self._time = max(
                     self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word
                 )
@@ -482,7 +493,7 @@ class Transmit:
         slot = self._mac.slot_at()
         if slot is None:
             return None
-        room = self._mac.room_at(_words(self._pending[0]))
+        room = self._mac.room_at(_words(self._pending[0]), _BEHIND)
         return room if room is None or room > slot else slot
 
     def room(self) -> None:
