@@ -147,6 +147,10 @@ class MacTransmit:
             return now
         return last_word if reading and queued == _PACKETS else None
 
+    def full(self, words: int) -> bool:
+        """So many words more may have to wait for room."""
+        return self.words + words >= _WORDS
+
     def room_at(self, words: int, spare: int) -> int | None:
         """The cycle from which the last of ``words`` finds room, or None if that is not known yet.
 

@@ -152,6 +152,8 @@ class Transmit:
         """The packet that the item at hand ends is one."""
         self._pending: deque[Outgoing] = deque()
         self._fitted = False
+        self._stalled = False
+        """There is no room for what is to be used next."""
         self._ready = 0
         self._rest = False
         """There are bytes left of the burst at hand."""
@@ -274,6 +276,7 @@ class Transmit:
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
+        self._stalled = False
         while self._completing is None and (not self._pending or self._fitted or self._fits()):
             burst = self._burst
             if burst is None or self._rest:
@@ -287,6 +290,8 @@ class Transmit:
                 if not self._item_begun:
                     self._begin_item(burst)
                 self._rest = self._use(burst)
+                if self._stalled:
+                    return
                 if not self._rest and burst.final and self._packet is not None:
                     self._end_packet(self._packet)
                 continue
@@ -355,6 +360,9 @@ class Transmit:
             cutting = self._cutting
             if cutting is None or cutting.over:
                 if cutting is None:
+                    if self._mac.full(len(self._data) + rest >> 3) and not self._has_room(len(self._data) + rest):
+                        self._stalled = True
+                        return True
                     self._data += burst.data
                     self._chunks += burst.words
                 self._time = max(
@@ -367,6 +375,15 @@ class Transmit:
             elif cutting.wanted() > 0:
                 return self._use_payload(burst, cutting)
         return False
+
+    def _has_room(self, length: int) -> bool:
+        """Whether so many bytes of a packet that is not cut have left the gatherer at a time that is known."""
+        words = (min(length, MAX_PACKET_BYTES) + 7) >> 3
+        room = self._mac.room_at(words, _BETWEEN)
+        if room is None:
+            return False
+        self._time = max(self._time, room)
+        return True
 
     def _use_header(self, burst: _Burst, cutting: _Segmentation) -> None:
         """Header bytes go one per cycle."""
@@ -503,4 +520,6 @@ class Transmit:
                 room = self._room_at()
                 if room is not None:
                     self._events.at(room, self._put, self._epoch)
+            self._go_on()
+        elif self._stalled:
             self._go_on()
