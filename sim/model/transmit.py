@@ -52,6 +52,11 @@ class _Item:
     """Bytes that have not been asked for."""
 
 
+def _carries(item: _Item) -> bool:
+    """It is of a packet, and neither a context descriptor nor one of a type that is passed over."""
+    return not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
+
+
 @dataclass(slots=True)
 class _Burst:
     """Bytes of an item that have been asked for, or the news that it has none."""
@@ -280,7 +285,7 @@ class Transmit:
         while self._completing is None and (not self._pending or self._fitted or self._fits()):
             burst = self._burst
             if burst is None or self._rest:
-                if self._pending:
+                if self._pending and (burst is not None or self._begins()):
                     return
                 if burst is None:
                     if not self._inbox or not self._has_come(self._inbox[0]):
@@ -302,6 +307,10 @@ class Transmit:
                 self._events.at(self._time - self._timing.requester_room, self._ask, self._epoch)
             if burst.final:
                 self._end_item(burst.item)
+
+    def _begins(self) -> bool:
+        """Whether the next descriptor, if there is one, is of a packet: the others do not wait for the one before."""
+        return not self._inbox or self._item_begun or _carries(self._inbox[0].item)
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
@@ -329,8 +338,7 @@ class Transmit:
                 self._packet = self._whole[options_of] = self._gatherer.take(item.raw, b"")
         else:
             self._packet = self._gatherer.take(item.raw, b"")
-        carries = not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
-        if not carries:
+        if not _carries(item):
             self._time = max(self._time, burst.first)
             return
         if begins:
