@@ -154,13 +154,14 @@ class MacTransmit:
     def room_at(self, words: int, spare: int) -> int | None:
         """The cycle from which the last of ``words`` finds room, or None if that is not known yet.
 
-        While nothing is sent, so many words as ``spare`` find it beside the buffer.
+        So many as ``spare`` find it beside the buffer.
         """
         excess = self.words + words - _WORDS
-        if excess <= 0 or (excess <= spare and self._waiting and not self.busy):
+        if excess <= 0:
             return 0
-        if self.busy and excess <= self._reading_words:
-            return self._began + self._timing.mac_read + 8 * excess
+        read = self._reading_words if self.busy else 0
+        if excess <= read + spare and (self.busy or self._waiting):
+            return self._began + self._timing.mac_read + 8 * (excess if self.busy else excess + self._reading_words)
         return None
 
     def put(self, packet: Outgoing) -> None:
