@@ -367,14 +367,20 @@ class Transmit:
             self._time = max(self._time, burst.first + self._timing.gather_word - 1)
             cutting = self._cutting
             if cutting is None or cutting.over:
+                room = 0
                 if cutting is None:
-                    if self._mac.full(len(self._data) + rest >> 3) and not self._has_room(len(self._data) + rest):
-                        self._stalled = True
-                        return True
+                    length = len(self._data) + rest
+                    if self._mac.full(length >> 3):
+                        words = (min(length, MAX_PACKET_BYTES) + 7) >> 3
+                        found = self._mac.room_at(words, _BETWEEN)
+                        if found is None:
+                            self._stalled = True
+                            return True
+                        room = found
                     self._data += burst.data
                     self._chunks += burst.words
                 self._time = max(
-                    self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word
+                    self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word, room
                 )
                 self._position = len(burst.data)
             elif len(cutting.header) < cutting.context.hdrlen:
@@ -383,15 +389,6 @@ class Transmit:
             elif cutting.wanted() > 0:
                 return self._use_payload(burst, cutting)
         return False
-
-    def _has_room(self, length: int) -> bool:
-        """Whether so many bytes of a packet that is not cut have left the gatherer at a time that is known."""
-        words = (min(length, MAX_PACKET_BYTES) + 7) >> 3
-        room = self._mac.room_at(words, _BETWEEN)
-        if room is None:
-            return False
-        self._time = max(self._time, room)
-        return True
 
     def _use_header(self, burst: _Burst, cutting: _Segmentation) -> None:
         """Header bytes go one per cycle."""
