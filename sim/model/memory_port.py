@@ -222,7 +222,7 @@ class MemoryPort:
         for landing in landings:
             taken, due, address, data = landing
             # The arbiter's register holds a word that the bus has not taken.
-            behind = self._behind(taken, cycle + self._pace // _WORD - 1)
+            behind = self._behind(taken, cycle + self._pace // _WORD + 1)
             kept = (address + len(data) + _WORD - 1 >> 3) - behind << 3
             if not behind:
                 self._landings.append(landing)

@@ -254,7 +254,7 @@ def _costs(program: Program) -> Any:
     )
 
 
-_SHIFTS = 0, 1, 2, 7, -5, -16
+_SHIFTS = 0, 1, 2, 4, 7, 12, -1, -3, -5, -8, -11, -16
 """Cycles."""
 
 

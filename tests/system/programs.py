@@ -176,7 +176,9 @@ traffic_programs = _programs(
             _part(
                 _meanwhile(arrivals),
                 _meanwhile(arrivals),
-                _meanwhile(transmit_rings.map(lambda steps: [REST, *steps])),
+                # Without a link no more is sent than the buffer holds.
+                _meanwhile(st.builds(lambda control, steps: [REST, control, REST, *steps], _controls, transmit_rings)),
+                _meanwhile(short_transmit_rings.map(lambda steps: [REST, *steps])),
                 _meanwhile(receive_rings.map(lambda steps: [REST, *steps])),
                 _meanwhile(_changes),
                 _meanwhile(_changes),
