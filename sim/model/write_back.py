@@ -19,6 +19,9 @@ _USE, _PERIOD = 2, 3
 """Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
 _ENDLESS = 1 << 16
 """Descriptors of a ring whose end is not met."""
+_FETCH = 3
+"""By which a status is asked for later than its word takes, compared with other clients of the port: a frame's next
+buffer, or the next frame's, is asked for before."""
 _BURST = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 
@@ -173,14 +176,15 @@ class WriteBack:
     def _write_status(self, used: Used) -> None:
         """One descriptor's status alone."""
         self._writing = True
-        self._events.at(self._events.now + self._timing.write_back_request, self._ask_status, self._epoch, used)
+        asked = self._events.now + self._timing.write_back_request
+        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked)
 
-    def _ask_status(self, epoch: int, used: Used) -> None:
+    def _ask_status(self, epoch: int, used: Used, asked: int) -> None:
         if epoch != self._epoch:
             return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
         data = used.data[self._status.start : self._status.stop]
-        done = self._port.write(self._events.now, address, data) + self._timing.write_back_report
+        done = self._port.write(asked, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
         self._events.at(done, self._written_status, epoch, used)
 
