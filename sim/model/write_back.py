@@ -15,7 +15,7 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
-_USE, _PERIOD = 2, 3
+_USE, _PERIOD = 4, 4
 """Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
 _ENDLESS = 1 << 16
 """Descriptors of a ring whose end is not met."""
