@@ -133,6 +133,8 @@ class Transmit:
         self._waits_for_room = False
         self._items = 0
         self._room = _DATA_WORDS
+        self._freed: deque[tuple[int, int]] = deque()
+        """Room that is going to be from a cycle on, in words."""
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = PacketGatherer()
@@ -221,11 +223,16 @@ class Transmit:
             return
         length = min(item.left, MAX_BURST_BYTES - item.address % MAX_BURST_BYTES)
         words = (item.address + length + 7 >> 3) - (item.address >> 3)
-        if words > self._room:
-            self._waits_for_room = True
-            return
         now = self._events.now
-        self._waits_for_room = False
+        freed = self._freed
+        while freed and freed[0][0] <= now:
+            self._room += freed.popleft()[1]
+        if words > self._room:
+            if freed:
+                self._events.at(freed[0][0], self._ask, epoch)
+            else:
+                self._waits_for_room = True
+            return
         self._room -= words
         times = self._port.request(now, item.address, length)
         item.left -= length
@@ -301,10 +308,10 @@ class Transmit:
                     self._end_packet(self._packet)
                 continue
             self._burst = None
-            self._room += burst.words
+            self._freed.append((self._time - self._timing.requester_room, burst.words))
             if self._waits_for_room:
                 self._waits_for_room = False
-                self._events.at(self._time - self._timing.requester_room, self._ask, self._epoch)
+                self._events.at(self._freed[0][0], self._ask, self._epoch)
             if burst.final:
                 self._end_item(burst.item)
 
