@@ -126,7 +126,9 @@ def _close(checkpoint: Checkpoint, rtl: Seen, timing: Timing) -> Timing:
         moved = checkpoint.time(probe_model(probe, replace(timing, **{name: value + step})))
         if moved == shown:
             break
-        distance = max(1, round((wanted - shown) / (moved - shown))) * step
+        # What is shown may fall as the parameter rises.
+        way = step if (wanted - shown) * (moved - shown) > 0 else -step
+        distance = max(1, round(abs((wanted - shown) / (moved - shown)))) * way
         nearer = replace(timing, **{name: value + distance})
         there = checkpoint.time(probe_model(probe, nearer))
         if abs(there - wanted) >= abs(shown - wanted):

@@ -95,11 +95,16 @@ class MacTransmit:
         self._on_room = on_room
         self.settings = MacSettings()
         self.tally = TransmitTally()
+        self.cut = 0
+        """Frames that a reset has cut on the wire."""
+        self.busy = False
+        """A frame is on the wire."""
         self._epoch = 0
         self.reset()
 
     def reset(self) -> None:
         self._epoch += 1
+        self.cut += self.busy
         self.settings = MacSettings()
         self.tally.clear()
         self.enabled = False
@@ -111,7 +116,6 @@ class MacTransmit:
         self._reading_words = 0
         self._began = 0
         self.busy = False
-        """A frame is on the wire."""
         self._starting = False
         self.control: Callable[[], Outgoing | None] = lambda: None
         """Gives a pause frame that is to go first, if there is one."""
@@ -146,13 +150,21 @@ class MacTransmit:
             return now
         return last_word if reading and queued == _PACKETS else None
 
-    def room_at(self, words: int) -> int | None:
-        """The cycle from which the last of ``words`` finds room, or None if that is not known yet."""
+    def full(self, words: int) -> bool:
+        """So many words more may have to wait for room."""
+        return self.words + words >= _WORDS
+
+    def room_at(self, words: int, spare: int) -> int | None:
+        """The cycle from which the last of ``words`` finds room, or None if that is not known yet.
+
+        So many as ``spare`` find it beside the buffer.
+        """
         excess = self.words + words - _WORDS
         if excess <= 0:
             return 0
-        if self.busy and excess <= self._reading_words:
-            return self._began + self._timing.mac_read + 8 * excess
+        read = self._reading_words if self.busy else 0
+        if excess <= read + spare and (self.busy or self._waiting):
+            return self._began + self._timing.mac_read + 8 * (excess if self.busy else excess + self._reading_words)
         return None
 
     def put(self, packet: Outgoing) -> None:

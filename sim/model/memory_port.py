@@ -23,6 +23,8 @@ _WRITE: Final = 4
 """From a client's write request being taken to the bus having the first word: request, data, and their registers."""
 _REMEMBERED: Final = 64
 """Requests that may be ahead of their time: more than any engine looks ahead."""
+_REMEMBERED_BURSTS: Final = 160
+"""Writes that may be: more than those of the longest frame."""
 
 
 class Memory(Protocol):
@@ -39,6 +41,11 @@ _Landing = tuple[int, int, int, bytes]
 """A write on its way: the cycle in which the bus took it, that from which memory shows it, its address and bytes."""
 
 
+_Burst = tuple[int, int, int, int]
+"""A burst that is written: the cycle in which it is asked for, that in which its client has handed the last word over,
+and what it adds to the counts of bytes and of words outside of memory."""
+
+
 class MemoryPort:
     """Reads and writes ``view``, as the bus takes them.
 
@@ -53,10 +60,13 @@ class MemoryPort:
         self._write_latency = write_latency
         self._width = width
         self._word_eighths = _WORD * _WORD // width
+        self._pace = max(2 * _WORD, self._word_eighths)
+        """Eighths of a cycle from a word of a write to the next."""
         self._request_free = 0
         self._read_free = 0  # in eighths of a cycle
         self._write_free = 0
         self._landings: deque[_Landing] = deque()
+        self._bursts: deque[_Burst] = deque(maxlen=_REMEMBERED_BURSTS)
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.on_write: Callable[[int, int, int], None] = lambda due, address, end: None
         """Called with the cycle from which memory is going to show a write, and the addresses from and up to which."""
@@ -175,6 +185,7 @@ class MemoryPort:
         words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
         last = self._words(taken + _WRITE, 1)
         end = address + len(data)
+        bad = 0
         self.on_write(last, address, end)
         if end <= self._size:
             for start in range(0, len(data), step):
@@ -185,12 +196,36 @@ class MemoryPort:
         else:
             last = self._words(last, words)
             inside = max(0, self._size - (address & -_WORD)) // _WORD
-            self.bad_writes += words - inside
+            bad = words - inside
+            self.bad_writes += bad
             if inside:
                 kept = data[: self._size - address]
                 self._landings.append((last, last + self._write_latency, address, kept))
         self._write_free = done = last - self._timing.arbiter_early
+        self._bursts.append((taken, done, len(data), bad))
         return done
+
+    def flush(self, cycle: int) -> None:
+        """CTRL.RST: the rest of a burst that has been asked for is void, and so is all that has not been."""
+        while self._bursts and self._bursts[-1][0] > cycle:
+            _, _, length, bad = self._bursts.pop()
+            self.write_bytes -= length
+            self.bad_writes -= bad
+            self._write_free = self._bursts[-1][1] if self._bursts else cycle
+        landings, self._landings = self._landings, deque()
+        for landing in landings:
+            taken, due, address, data = landing
+            # The arbiter's register holds a word that the bus has not taken.
+            behind = self._behind(taken, cycle + self._pace // _WORD + 1)
+            kept = (address + len(data) + _WORD - 1 >> 3) - behind << 3
+            if not behind:
+                self._landings.append(landing)
+            elif kept > address:
+                self._landings.append((taken, due, address, data[: kept - address]))
+
+    def _behind(self, taken: int, cycle: int) -> int:
+        """Words of a burst whose last one the bus takes in a cycle that it has not taken up to and in another."""
+        return max(0, -((cycle - taken) * _WORD // self._pace))
 
     def _words(self, first: int, count: int) -> int:
         """When the last of some words is on the bus, if the first can be in a cycle."""
@@ -219,12 +254,11 @@ class MemoryPort:
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
-        pace = max(2 * _WORD, self._word_eighths)
         for taken, due, address, data in reversed(self._landings):
             words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
-            behind = max(0, -((cycle - 1 - taken) * _WORD // pace))  # words that the bus had not taken then
+            behind = self._behind(taken, cycle - 1)
             if behind < words:
-                return due - behind * pace // _WORD
+                return due - behind * self._pace // _WORD
         return cycle
 
     def busy_until(self) -> int:

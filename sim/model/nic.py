@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 from functools import partial
 from typing import Final
 
@@ -36,6 +37,8 @@ MAC_ADDRESS: Final = bytes.fromhex("020000000001")
 
 _BUFFER_KIB: Final = 64
 _MAC_LOOPBACK: Final = 0b01
+_REMEMBERED: Final = 16
+"""Changes of the way out that may come while a frame is sent: more than software gets through with."""
 _DD_BYTE: Final = TRANSMIT_LEGACY.fields["dd"][0] // 8
 _RECEIVE_MINIMUM: Final = "RXDMT0"
 _RECEIVE_FIELDS: Final = tuple(name.upper() for name in ReceiveControl.members)
@@ -45,6 +48,14 @@ _BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset f
 
 _Access = tuple[int, int, int, Callable[[int, int], None] | None]
 """Arrival, register offset, value to be written, and who is to have the one that is read."""
+
+
+class _Outlet(Enum):
+    """Where a frame goes: to the wire, back to the receiver, or, at a speed that the wire does not have, nowhere."""
+
+    WIRE = auto()
+    LOOP = auto()
+    NONE = auto()
 
 
 class Nic:
@@ -90,8 +101,9 @@ class Nic:
         self.link = False
         """STATUS.LU."""
         self._phy_link = False
-        self._on_wire = True
-        """Frames of the wire, at 1 Gb/s, reach the receiver, and frames that are sent the wire."""
+        self._outlets: deque[tuple[int, _Outlet]] = deque([(0, _Outlet.WIRE)], maxlen=_REMEMBERED)
+        """Where frames have gone to that began from a cycle on; frames of the wire reach the receiver from there alone.
+        """
         self._build()
         batch = Batch(self)
         self.receive.batch = batch
@@ -520,7 +532,9 @@ class Nic:
         if phy != self._phy_link:
             self._phy_link = phy
             self.wake.link_changed()
-        self._on_wire = self.speed is Speed.GIGABIT and not self.loopback
+        outlet = _Outlet.LOOP if self.loopback else _Outlet.WIRE if self.speed is Speed.GIGABIT else _Outlet.NONE
+        if outlet is not self._outlets[-1][1]:
+            self._outlets.append((self.events.now, outlet))
         link = self._link_state()
         if link != self.link:
             self.link = link
@@ -535,6 +549,7 @@ class Nic:
     def _reset(self) -> None:
         """CTRL.RST."""
         self._resets += 1
+        self.port.flush(self.events.now)
         self.window.reset()
         self.interrupts.reset()
         for part in (
@@ -590,14 +605,15 @@ class Nic:
 
     def arrive(self, begin: int, frame: bytes) -> None:
         """A frame with FCS comes from the wire; its preamble begins in a cycle."""
-        if self._on_wire:
+        if self._outlets[-1][1] is _Outlet.WIRE:
             self.receive.arrive(begin, frame)
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
         self.flow_control.frame_ended()
-        if self._on_wire:
+        outlet = next((outlet for since, outlet in reversed(self._outlets) if since <= begin), _Outlet.NONE)
+        if outlet is _Outlet.WIRE:
             self._on_frame(begin, frame)
-        elif self.loopback:
+        elif outlet is _Outlet.LOOP:
             self.receive.arrive(begin + self.timing.mac_loopback, frame)
 
     def _stored(self) -> None:

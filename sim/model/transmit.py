@@ -24,6 +24,11 @@ _EMPTY: Final = 3
 _ITEMS: Final = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS: Final = 512
+_BEHIND: Final = 3
+"""Words of a packet that find room though the buffer is full: two behind the one that it takes to be the last
+(``hw.transmit.buffer``), and the one that its reader holds."""
+_BETWEEN: Final = 9
+"""The same, seen from the gatherer: six are between it and the buffer."""
 _REMEMBERED: Final = 256
 
 _EOP: Final = 1 << 24
@@ -51,6 +56,11 @@ class _Item:
         self.address = address
         self.left = left
         """Bytes that have not been asked for."""
+
+
+def _carries(item: _Item) -> bool:
+    """It is of a packet, and neither a context descriptor nor one of a type that is passed over."""
+    return not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
 
 
 class _Burst:
@@ -133,6 +143,8 @@ class Transmit:
         self._waits_for_room = False
         self._items = 0
         self._room = _DATA_WORDS
+        self._freed: deque[tuple[int, int]] = deque()
+        """Room that is going to be from a cycle on, in words."""
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = PacketGatherer()
@@ -149,12 +161,16 @@ class Transmit:
         self._burst: _Burst | None = None
         self._position = 0
         self._data = bytearray()
+        self._chunks = 0
+        """Words of the packet at hand that have been used."""
         self._packet: Packet | None = None
         self._cutting: _Segmentation | None = None
         self._was_cut = False
         """The packet that the item at hand ends is one."""
         self._pending: deque[Outgoing] = deque()
         self._fitted = False
+        self._stalled = False
+        """There is no room for what is to be used next."""
         self._ready = 0
         self._rest = False
         """There are bytes left of the burst at hand."""
@@ -218,11 +234,16 @@ class Transmit:
             return
         length = min(item.left, MAX_BURST_BYTES - item.address % MAX_BURST_BYTES)
         words = (item.address + length + 7 >> 3) - (item.address >> 3)
-        if words > self._room:
-            self._waits_for_room = True
-            return
         now = self._events.now
-        self._waits_for_room = False
+        freed = self._freed
+        while freed and freed[0][0] <= now:
+            self._room += freed.popleft()[1]
+        if words > self._room:
+            if freed:
+                self._events.at(freed[0][0], self._ask, epoch)
+            else:
+                self._waits_for_room = True
+            return
         self._room -= words
         first, last = self._port.request(now, item.address, length)
         item.left -= length
@@ -262,9 +283,9 @@ class Transmit:
 
     def _come(self, epoch: int, burst: _Burst) -> None:
         """Bytes of an item have come, or an item without any."""
+        if not burst.known:
+            burst.data = self._port.load(self._events.now, burst.address, burst.length)
         if epoch == self._epoch:
-            if not burst.known:
-                burst.data = self._port.load(self._events.now, burst.address, burst.length)
             burst.come = True
             self._go_on()
 
@@ -278,10 +299,11 @@ class Transmit:
 
     def _go_on(self) -> None:
         """Work on what has come, as far as the buffer lets it."""
+        self._stalled = False
         while self._completing is None and (not self._pending or self._fitted or self._fits()):
             burst = self._burst
             if burst is None or self._rest:
-                if self._pending:
+                if self._pending and (burst is not None or self._begins()):
                     return
                 if burst is None:
                     if not self._inbox or not self._has_come(self._inbox[0]):
@@ -291,20 +313,28 @@ class Transmit:
                 if not self._item_begun:
                     self._begin_item(burst)
                 self._rest = self._use(burst)
+                if self._stalled:
+                    return
                 if not self._rest and burst.final and self._packet is not None:
                     self._end_packet(self._packet)
                 continue
             self._burst = None
-            self._room += burst.words
+            self._freed.append((self._time - self._timing.requester_room, burst.words))
             if self._waits_for_room:
                 self._waits_for_room = False
-                self._events.at(self._time - self._timing.requester_room, self._ask, self._epoch)
+                self._events.at(self._freed[0][0], self._ask, self._epoch)
             if burst.final:
                 self._end_item(burst.item)
 
+    def _begins(self) -> bool:
+        """Whether the next descriptor, if there is one, is of a packet: the others do not wait for the one before."""
+        return not self._inbox or self._item_begun or _carries(self._inbox[0].item)
+
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
-        room = self._mac.room_at(_words(self._pending[0]))
+        words = _words(self._pending[0])
+        # A buffer that does not begin with a word has one more than its packet, perhaps.
+        room = self._mac.room_at(words, _BETWEEN - max(self._chunks - words, 0))
         if room is None:
             return False
         self._time = max(self._time, room)
@@ -326,8 +356,7 @@ class Transmit:
                 self._packet = self._whole[options_of] = self._gatherer.take(item.raw, b"")
         else:
             self._packet = self._gatherer.take(item.raw, b"")
-        carries = not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
-        if not carries:
+        if not _carries(item):
             self._time = max(self._time, burst.first)
             return
         if begins:
@@ -337,6 +366,7 @@ class Transmit:
             assert context is not None
             assert options is not None
             self._data = bytearray()
+            self._chunks = 0
             self._cutting = _Segmentation(context, options) if options.tse else None
             if self._cutting:
                 self._check(self._cutting)
@@ -355,10 +385,20 @@ class Transmit:
             self._time = max(self._time, burst.first + self._timing.gather_word - 1)
             cutting = self._cutting
             if cutting is None or cutting.over:
+                room = 0
                 if cutting is None:
+                    length = len(self._data) + rest
+                    if self._mac.full(length >> 3):
+                        words = (min(length, MAX_PACKET_BYTES) + 7) >> 3
+                        found = self._mac.room_at(words, _BETWEEN)
+                        if found is None:
+                            self._stalled = True
+                            return True
+                        room = found
                     self._data += burst.data
+                    self._chunks += burst.words
                 self._time = max(
-                    self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word
+                    self._time + burst.words * self._timing.segment_chunk, burst.last + self._timing.gather_word, room
                 )
                 self._position = len(burst.data)
             elif len(cutting.header) < cutting.context.hdrlen:
@@ -493,7 +533,7 @@ class Transmit:
         slot = self._mac.slot_at()
         if slot is None:
             return None
-        room = self._mac.room_at(_words(self._pending[0]))
+        room = self._mac.room_at(_words(self._pending[0]), _BEHIND)
         return room if room is None or room > slot else slot
 
     def room(self) -> None:
@@ -503,4 +543,6 @@ class Transmit:
                 room = self._room_at()
                 if room is not None:
                     self._events.at(room, self._put, self._epoch)
+            self._go_on()
+        elif self._stalled:
             self._go_on()

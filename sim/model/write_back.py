@@ -15,9 +15,14 @@ from sim.model.timing import Timing
 __all__ = ["Used", "WriteBack"]
 
 
-_USE: Final = 2
-_PERIOD: Final = 3
+_USE: Final = 4
+_PERIOD: Final = 4
 """Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+_ENDLESS: Final = 1 << 16
+"""Descriptors of a ring whose end is not met."""
+_FETCH: Final = 3
+"""By which a status is asked for later than its word takes, compared with other clients of the port: a frame's next
+buffer, or the next frame's, is asked for before."""
 _BURST: Final = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 
@@ -174,14 +179,15 @@ class WriteBack:
     def _write_status(self, used: Used) -> None:
         """One descriptor's status alone."""
         self._writing = True
-        self._events.at(self._events.now + self._timing.write_back_request, self._ask_status, self._epoch, used)
+        asked = self._events.now + self._timing.write_back_request
+        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked)
 
-    def _ask_status(self, epoch: int, used: Used) -> None:
+    def _ask_status(self, epoch: int, used: Used, asked: int) -> None:
         if epoch != self._epoch:
             return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
         data = used.data[self._status.start : self._status.stop]
-        done = self._port.write(self._events.now, address, data) + self._timing.write_back_report
+        done = self._port.write(asked, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
         self._events.at(done, self._written_status, epoch, used)
 
@@ -206,11 +212,14 @@ class WriteBack:
         if epoch != self._epoch:
             return
         cycle, timing = self._events.now, self._timing
+        size = self._ring.size
+        if written[0] >= size:
+            size = _ENDLESS  # software has made the ring shorter under a running NIC
         if len(written) == 1:
             # As it is with Linux's thresholds.
             requests = [(self._ring.base + DESCRIPTOR_BYTES * written[0], DESCRIPTOR_BYTES)]
         else:
-            requests = [*WriteBackRule.requests(written, base=self._ring.base, size=self._ring.size)]
+            requests = [*WriteBackRule.requests(written, base=self._ring.base, size=size)]
         for address, length in requests:
             data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
             cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST

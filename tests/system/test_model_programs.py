@@ -7,7 +7,7 @@ import cocotb
 import pytest
 from cocotb.handle import HierarchyObject, LogicObject
 
-from hw.descriptors import DESCRIPTOR_BYTES, TRANSMIT_LEGACY
+from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.fcs import append_fcs
 from hw.registers import BY_NAME
 from sim.model.nic import MAC_ADDRESS
@@ -16,8 +16,8 @@ from sim.rtl.engine import RtlEngine
 from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
-from tests.system.lockstep import REST, Arrive, Program, Rtl, Step, Store, Write, fields
-from tests.system.programs import descriptor_programs, register_programs
+from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Wait, Write, fields
+from tests.system.programs import descriptor_programs, register_programs, traffic_programs
 
 _EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
@@ -37,25 +37,60 @@ async def any_registers(dut: HierarchyObject) -> None:
 
 
 @cocotb.test()
+async def any_traffic(dut: HierarchyObject) -> None:
+    await explore(traffic_programs, _rtl(dut).check, examples=_EXAMPLES)
+
+
+@cocotb.test()
 async def any_descriptors(dut: HierarchyObject) -> None:
     await explore(descriptor_programs, _rtl(dut).check, examples=_EXAMPLES)
 
 
-def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
-    """Frames of one descriptor each, by their buffers' addresses and lengths."""
-    for number, (address, length) in enumerate(buffers):
-        raw = TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1)
+def _queue(*descriptors: bytes) -> Iterator[Step]:
+    for number, raw in enumerate(descriptors):
         yield Store(_RING + DESCRIPTOR_BYTES * number, raw)
     yield fields("TDBAL", BASE=_RING >> 4)
     yield Write(BY_NAME["TDLEN"].offset, 0x100)
-    yield fields("TDT", TAIL=len(buffers))
+    yield fields("TDT", TAIL=len(descriptors))
     yield REST
+
+
+def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
+    """Frames of one descriptor each, by their buffers' addresses and lengths."""
+    return _queue(
+        *(TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1) for address, length in buffers)
+    )
+
+
+def _segments(octets: int) -> Iterator[Step]:
+    """Frames of as long a header as there may be, and one octet each, which takes the segmenter long."""
+    return _queue(
+        TRANSMIT_CONTEXT.pack(dext=1, tse=1, paylen=octets, hdrlen=240, mss=1),
+        TRANSMIT_DATA.pack(dext=1, dtyp=1, tse=1, address=_BUFFER, dtalen=240 + octets, eop=1, ifcs=1, rs=1),
+    )
 
 
 def _flood(octets: int, count: int) -> list[Step]:
     """More frames than the receive buffer holds, without a descriptor."""
     frame = append_fcs(MAC_ADDRESS + bytes(octets - len(MAC_ADDRESS) - 4))
     return [_LINK, REST, fields("RCTL", EN=1), REST, *[Arrive(frame)] * count, REST]
+
+
+def _receive(address: int, frame: bytes) -> list[Step]:
+    """One descriptor, and a frame of which it is not waited for the end."""
+    return [
+        *(_LINK, Store(_RING, RECEIVE.pack(address=address)), fields("RDBAL", BASE=_RING >> 4)),
+        *(Write(BY_NAME["RDLEN"].offset, 0x100), fields("RDT", TAIL=1), fields("RCTL", EN=1), REST, Arrive(frame)),
+    ]
+
+
+_FULL = 16280
+"""Bytes of a frame that takes nearly all of the transmit buffer."""
+
+
+def _fill(spare: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two frames of so many words more than the buffer's 2,046."""
+    return (_BUFFER, 8 * (2046 + spare) - _FULL), (_BUFFER, _FULL)
 
 
 _FOUND: dict[str, list[Step]] = {
@@ -70,6 +105,30 @@ _FOUND: dict[str, list[Step]] = {
     ],
     "the receive buffer's reader holds six words": _flood(224, 214),
     "the last frame does not fit": _flood(192, 250),
+    "segments without a link": [_ON, *_segments(40), Read(BY_NAME["TSCTC"].offset), Read(BY_NAME["ICR"].offset)],
+    "segments without a link before a reset": [_ON, *_segments(40), fields("CTRL", RST=1), REST],
+    "loopback begins between two frames": [
+        *(_LINK, REST, _ON, *list(_transmit((_BUFFER, 1500)))[:-1]),
+        *(Wait(6_000), fields("RCTL", LBM=1), REST),
+    ],
+    "a reset ends the writing of a frame": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(1, 195)) * 7)), Wait(13_000)),
+        *(fields("CTRL", RST=1), REST),
+    ],
+    "a full buffer takes three words more": [_ON, *_transmit(*_fill(3)), Read(BY_NAME["TDFPC"].offset)],
+    "and what is behind it six": [_ON, *_transmit(*_fill(9)), Read(BY_NAME["TDH"].offset)],
+    "but no more": [_ON, *_transmit(*_fill(10)), Read(BY_NAME["TDH"].offset)],
+    "a packet waits for room word by word": [_ON, *_transmit((_BUFFER, _FULL), (_BUFFER, _FULL))],
+    "a context does not wait for the packet before": [
+        *(_ON, *_transmit(*_fill(9)), Store(_RING + 2 * DESCRIPTOR_BYTES, TRANSMIT_CONTEXT.pack(dext=1, rs=1))),
+        *(fields("TDT", TAIL=3), REST, Read(BY_NAME["TDH"].offset)),
+    ],
+    "a ring is made shorter than where its descriptors wait": [
+        *(fields("TXDCTL", GRAN=1, WTHRESH=8), fields("TDH", HEAD=4), fields("TIDV", DELAY=30)),
+        Store(_RING + 4 * DESCRIPTOR_BYTES, TRANSMIT_LEGACY.pack(rs=1, ide=1)),
+        *(fields("TDBAL", BASE=_RING >> 4), Write(BY_NAME["TDLEN"].offset, 0x800), fields("TDT", TAIL=5), REST),
+        *(_ON, Wait(10_000), Write(BY_NAME["TDLEN"].offset, 0x30), REST),
+    ],
     "a dropped frame fills the buffer, too": [
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), _ON, fields("FCRTL", XONE=1), fields("FCRTH", RTH=4), REST),
         *(Arrive(append_fcs(bytes(60))), REST),

@@ -1,12 +1,15 @@
 """The calibration file: what is refused, and how."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
 from sim.errors import UserError
+from sim.fidelity.calibrate import fit, open_checkpoints
+from sim.fidelity.probes import PROBES
+from sim.fidelity.probing import probe_model
 from sim.model.timing import CALIBRATION, Calibration, Timing, nic_digest
 
 
@@ -66,3 +69,13 @@ def test_missing(tmp_path: Path) -> None:
 def test_the_committed_one_is_of_this_nic() -> None:
     """Fails when the NIC has changed since the calibration: run ``make calibrate``."""
     assert Calibration.load(CALIBRATION).nic == nic_digest()
+
+
+@pytest.mark.slow
+def test_calibration_finds_a_parameter_that_shortens_what_is_shown() -> None:
+    """With the model in the RTL's place. A larger ``requester_room`` makes a request come sooner."""
+    timing = Calibration.load().timing
+    shown = [probe_model(probe, timing) for probe in PROBES]
+    off = replace(timing, requester_room=timing.requester_room + 2)
+    assert "requester_room" in [item.parameter for item, _, _ in open_checkpoints(shown, off)]
+    assert open_checkpoints(shown, fit(shown, off)) == []
