@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
 from sim.model.receive import GOOD_RESIDUE, status_bits
-from sim.model.receive_filter import Verdict
 
 if TYPE_CHECKING:
     from sim.model.nic import Nic
@@ -45,9 +44,8 @@ class Batch:
         self._version = -1
         self._usable = False
         self._minimum = 0
-        self._known: dict[bytes, bytes] = {}
-        """Upper halves of descriptors by frame, as long as no register changes."""
-        self._verdicts: dict[bytes, Verdict] = {}
+        self._known: dict[bytes, tuple[bytes, list[int]]] = {}
+        """By frame, as long as no register changes: the upper half of its descriptor, and where it is counted."""
 
     def take(self, arrivals: deque[tuple[int, int, bytes]]) -> bool:
         nic = self._nic
@@ -83,15 +81,16 @@ class Batch:
             place = base + 16 * index
             if (left if left >= 0 else left + count) == self._minimum or place + 8 > memory_end:
                 break
-            upper = known.get(frame)
-            if upper is None:
-                upper = self._look_at_frame(frame)
-                if upper is None:
+            found = known.get(frame)
+            if found is None:
+                found = self._look_at_frame(frame)
+                if found is None:
                     break
+            upper, counted = found
             arrivals.popleft()
             taken = True
             prefetch.take(decided)
-            receive.tally.add(self._verdicts[frame], length, lost=False, no_buffer=False)
+            counted[0] += 1
             # Memory shows it at once if neither the host nor another part of the NIC can look before its time.
             unseen = limit if due is None or due > status_last + latency else 0
             port.place(last, address, frame, unseen)
@@ -111,7 +110,6 @@ class Batch:
         receive = nic.receive
         self._version = nic.window.version
         self._known.clear()
-        self._verdicts.clear()
         self._minimum = nic.receive_ring.size >> nic.receive_minimum_shift()
         self._usable = (
             nic.port.full_width
@@ -123,8 +121,8 @@ class Batch:
             and not nic.window["RSRPD"]
         )
 
-    def _look_at_frame(self, frame: bytes) -> bytes | None:
-        """The upper half of a good frame's descriptor, or None if it needs more than this."""
+    def _look_at_frame(self, frame: bytes) -> tuple[bytes, list[int]] | None:
+        """What ``_known`` has of a good frame, or None if it needs more than this."""
         receive = self._nic.receive
         if zlib.crc32(frame) != GOOD_RESIDUE:
             return None
@@ -135,8 +133,6 @@ class Batch:
         upper = _DONE | len(frame) | sums.checksum << _CHECKSUM | status_bits(sums, verdict)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-            self._verdicts.clear()
-        octets: bytes = upper.to_bytes(8, "little")
-        self._known[frame] = octets
-        self._verdicts[frame] = verdict
-        return octets
+        counted = receive.tally.count(verdict, len(frame), lost=False, no_buffer=False)
+        found = self._known[frame] = upper.to_bytes(8, "little"), counted
+        return found

@@ -76,19 +76,26 @@ class ReceiveTally:
     """Frames that are to be counted, by what they count as (``hw.frame_records``)."""
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[Verdict, int, bool, bool], int] = {}
+        self._counts: dict[tuple[Verdict, int, bool, bool], list[int]] = {}
+
+    def count(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> list[int]:
+        """How many frames of a kind there are to be counted: a list of one number, which stays the kind's."""
+        return self._counts.setdefault((verdict, length, lost, no_buffer), [0])
 
     def add(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> None:
-        key = (verdict, length, lost, no_buffer)
-        self._frames[key] = self._frames.get(key, 0) + 1
+        self.count(verdict, length, lost=lost, no_buffer=no_buffer)[0] += 1
 
     def clear(self) -> None:
-        self._frames.clear()
+        for count in self._counts.values():
+            count[0] = 0
 
     def increments(self) -> dict[str, int]:
         """What they add to which counter; they are forgotten then."""
         total: dict[str, int] = {}
-        for (verdict, length, lost, no_buffer), count in self._frames.items():
+        for (verdict, length, lost, no_buffer), counted in self._counts.items():
+            count, counted[0] = counted[0], 0
+            if not count:
+                continue
             frame = Received(
                 length=length,
                 crc_error=verdict.crc_error,
@@ -105,5 +112,4 @@ class ReceiveTally:
             )
             for name, amount in receive_increments(frame).items():
                 total[name] = total.get(name, 0) + count * amount
-        self._frames.clear()
         return total

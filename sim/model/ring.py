@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from struct import Struct
 from typing import Final
 
 from hw.descriptors import DESCRIPTOR_BYTES
@@ -41,9 +42,10 @@ _PERIOD: Final = 4
 """Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
 
 
-_Cached = tuple[int, bytes, int]
-"""A descriptor's place in the ring, its 16 bytes, and the cycle from which the engine could be offered it, were it the
-first."""
+_Cached = tuple[int, bytes, int, int, int]
+"""A descriptor's place in the ring, its 16 bytes, their lower and upper half, and the cycle from which the engine could
+be offered it, were it the first."""
+_HALVES: Final = Struct("<QQ")
 
 
 class Prefetch:
@@ -184,11 +186,12 @@ class Prefetch:
         offer, step = self._timing.prefetch_offer, max(2 * (last - self._events.now), 1)
         words = max(2 * count - 1, 1)
         size = self._ring.size
-        for number in range(count):
+        for number, (lower, upper) in enumerate(_HALVES.iter_unpack(data)):
             # The words come evenly; a descriptor has two.
             came = self._events.now + (2 * number + 1) * step // (2 * words)
-            place = DESCRIPTOR_BYTES * number
-            self._cache.append(((index + number) % size, data[place : place + DESCRIPTOR_BYTES], came + offer))
+            start = DESCRIPTOR_BYTES * number
+            raw = data[start : start + DESCRIPTOR_BYTES]
+            self._cache.append(((index + number) % size, raw, lower, upper, came + offer))
         if empty and self.enabled:
             self._on_offer()
 
@@ -196,23 +199,23 @@ class Prefetch:
         """The cycle in which the next descriptor is offered, or None if there is none in the cache."""
         if not self._cache or not self.enabled:
             return None
-        ready = self._cache[0][2]
+        ready = self._cache[0][4]
         return ready if ready > self._free else self._free
 
     def at_hand(self, cycle: int) -> tuple[int, int] | None:
         """Index and address of the descriptor that can be taken in a cycle, if that makes no difference to fetching."""
         if not self._cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
             return None
-        place, raw, ready = self._cache[0]
+        place, _, address, _, ready = self._cache[0]
         if ready > cycle or self._free > cycle:
             return None
-        return place, int.from_bytes(raw[:8], "little")
+        return place, address
 
-    def take(self, cycle: int) -> tuple[int, bytes]:
-        """The engine takes the next descriptor in a cycle: its index and its 16 bytes."""
-        index, raw, _ = self._cache.popleft()
+    def take(self, cycle: int) -> tuple[int, bytes, int, int]:
+        """The engine takes the next descriptor in a cycle: its index, its 16 bytes, and their lower and upper half."""
+        index, raw, lower, upper, _ = self._cache.popleft()
         self._free = cycle + _PERIOD
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
             self._consider(self._timing.prefetch_taken)
-        return index, raw
+        return index, raw, lower, upper

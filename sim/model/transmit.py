@@ -201,9 +201,7 @@ class Transmit:
             self._taking = True
             self._events.at(offer, self._take, epoch)
             return
-        index, raw = self._prefetch.take(now)
-        upper = int.from_bytes(raw[8:], "little")
-        address = int.from_bytes(raw[:8], "little")
+        index, raw, address, upper = self._prefetch.take(now)
         length = upper & 0xFFFF
         if upper & _DEXT:
             length = upper & 0xFFFFF if upper >> 20 & 0xF == 1 else 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from hw.eeprom_read import defaults
 from hw.receive.filter import FilterSettings, wake_verdict
@@ -14,6 +15,8 @@ from sim.model.registers import RegisterWindow
 __all__ = ["WakeUp"]
 
 _WUC, _WUFC, _WUS, _IPAV, _WUPL = (BY_NAME[name] for name in ("WUC", "WUFC", "WUS", "IPAV", "WUPL"))
+_ARMED: Final = _WUC.mask("PME_EN", "APME")
+_LINK_CHANGE: Final = _WUS.mask("LNKC")
 
 
 class WakeUp:
@@ -78,8 +81,8 @@ class WakeUp:
     @property
     def armed(self) -> bool:
         """Whether frames are looked at."""
-        waiting = self._status & ~_WUS.mask("LNKC")
-        return bool(self._live["WUC"] & _WUC.mask("PME_EN", "APME")) and not waiting
+        waiting = self._status & ~_LINK_CHANGE
+        return bool(self._live["WUC"] & _ARMED) and not waiting
 
     def frame(self, frame: bytes, *, crc_error: bool) -> None:
         """A frame has come, whether it is received or not."""

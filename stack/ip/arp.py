@@ -19,8 +19,8 @@ _ETHERNET: Final = 1
 _REQUEST: Final = 1
 _REPLY: Final = 2
 _UNKNOWN: Final = b"\0" * 6
-_SOURCE: Final = slice(12, 16)
-"""Of the sender's address in an IPv4 header."""
+_SOURCE: Final = 12
+"""Offset of the sender's address in an IPv4 header."""
 
 
 class Arp(NeighbourTable):
@@ -30,7 +30,7 @@ class Arp(NeighbourTable):
 
     def solicit(self, address: int, hardware: bytes, waiting: "deque[SkBuff]") -> None:
         interface = self.interface
-        source = MAPPED | int.from_bytes(waiting[0].head[_SOURCE], "big") if waiting else 0
+        source = MAPPED | int.from_bytes(waiting[0].head[_SOURCE : _SOURCE + 4], "big") if waiting else 0
         if source not in interface.addresses:
             source = interface.source_for(address)
         self._send(_REQUEST, hardware or BROADCAST, source, _UNKNOWN, address)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sim.engine import EventEngine
-from sim.host import IDEAL, HostCpu
+from sim.host import IDEAL, HostCosts, HostCpu
 from stack.checksum import checksum
 from stack.host import NetworkStack
 from stack.ip.parameters import IpParameters, NeighbourParameters
@@ -189,10 +189,11 @@ class Network:
         neighbours: NeighbourParameters | None = None,
         ip: IpParameters | None = None,
         ipv6: bool = False,
+        costs: HostCosts = IDEAL,
     ) -> None:
         self.engine = EventEngine(seed=seed)
         self.wire = Wire(self.engine, delay, faults or Faults())
-        self.cpus = [HostCpu(self.engine, IDEAL) for _ in range(2)]
+        self.cpus = [HostCpu(self.engine, costs) for _ in range(2)]
         self.devices = [
             WireEnd(self.wire, cpu, name=name, address=bytes((2, 0, 0, 0, 0, number)), features=features, mtu=mtu)
             for cpu, name, number in zip(self.cpus, "ab", (1, 2), strict=True)

@@ -297,7 +297,6 @@ async def drain(socket: StreamSocket) -> bytes:
 @pytest.mark.parametrize("features", [Features.NONE, OFFLOADS])
 def test_what_a_transfer_costs(features: Features) -> None:
     """Each cause is charged for what was done: per packet, per byte, per call."""
-    network = Network(features=features)
     costs = HostCosts(
         protocol_rx=1_000,
         protocol_tx=2_000,
@@ -305,8 +304,7 @@ def test_what_a_transfer_costs(features: Features) -> None:
         copy_per_byte=1.0,
         checksum_per_byte=1.0,
     )
-    for cpu in network.cpus:
-        cpu.costs = costs
+    network = Network(features=features, costs=costs)
     size = 100_000
 
     async def main() -> None:
