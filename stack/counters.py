@@ -92,6 +92,7 @@ MIB_NAMES = (
     "TcpExt.ListenOverflows",
     "TcpExt.ListenDrops",
     "TcpExt.DelayedACKs",
+    "TcpExt.TCPAckCompressed",
     "TcpExt.TCPTimeouts",
     "TcpExt.TCPRenoRecovery",
     "TcpExt.TCPSackRecovery",

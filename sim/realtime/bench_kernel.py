@@ -4,6 +4,8 @@ import contextlib
 import socketserver
 import threading
 
+from bench_client import use_cubic
+
 _CHUNK = 1 << 18
 _BLOCK = bytes(_CHUNK)
 
@@ -25,6 +27,7 @@ def main() -> None:
     for port, handler in ((9, _Discard), (19, _Source)):
         server = socketserver.ThreadingTCPServer(("", port), handler)
         server.daemon_threads = True
+        use_cubic(server.socket)
         threading.Thread(target=server.serve_forever).start()
     print("up", flush=True)
 

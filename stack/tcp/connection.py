@@ -397,7 +397,7 @@ class Connection:
         if self.zero_copy is not None:
             self.zero_copy.abandon()
         self.account()
-        self.delayed_ack.timer.close()
+        self.delayed_ack.close()
         self.keepalive.close()
         self._state_timer.close()
         if self.listener is not None:

@@ -45,6 +45,8 @@ _POSITIVE = (
     "pacing_ca_ratio",
 )
 _NOT_NEGATIVE = (
+    "ack_compression_delay",
+    "compressed_acks",
     "fast_open",
     "fast_open_blackhole_timeout",
     "syn_retries",
@@ -85,6 +87,10 @@ class TcpParameters:
     maximum_rto: int = 120 * _SECOND
     delayed_ack: int = 40 * _MS
     """RFC 9293 section 3.8.6.3 allows up to 500 ms."""
+    ack_compression_delay: int = _MS
+    """How long ACKs of what lies beyond a gap may wait for each other (tcp_comp_sack_delay_ns), and"""
+    compressed_acks: int = 44
+    """how many (tcp_comp_sack_nr); 0: none waits."""
     time_wait: int = 60 * _SECOND
     """2 MSL."""
     fin_timeout: int = 60 * _SECOND
