@@ -59,10 +59,7 @@ class DelayedAck:
         """Data in order has come: ACK at least every second full segment, or after the delay."""
         connection = self._connection
         receiver = connection.receiver
-        if not self._started:
-            self._started = True
-            self._quick = _MAXIMUM_QUICK
-        self.last_data = now
+        self._advanced(now)
         if receiver.nxt - receiver.acknowledged >= 2 * receiver.segment_size or (
             self._quick and self.quick_allowed and not self._interactive
         ):
@@ -70,8 +67,16 @@ class DelayedAck:
         elif self.timer.deadline is None:
             self.timer.start(now + connection.tcp.parameters.delayed_ack)
 
-    def beyond_gap(self, now: int) -> None:
-        """Data has come out of order, or into a gap.
+    def _advanced(self, now: int) -> None:
+        """RCV.NXT has moved: for the first time, or after so long that the peer begins anew with a small window
+        (tcp_event_data_recv)."""
+        if not self._started or now - self.last_data > self._connection.sender.rtt.rto:
+            self._started = True
+            self._quick = _MAXIMUM_QUICK
+        self.last_data = now
+
+    def beyond_gap(self, now: int, *, advanced: bool) -> None:
+        """Data has come out of order, or into a gap, so that RCV.NXT has ``advanced``.
 
         RFC 5681 section 4.2 wants an ACK for each such segment at once, so that the peer learns of the loss. Once it
         has, it only has to learn what has arrived, and one SACK option tells that of many segments: Linux's compressed
@@ -80,6 +85,8 @@ class DelayedAck:
         connection = self._connection
         receiver = connection.receiver
         parameters = connection.tcp.parameters
+        if advanced:
+            self._advanced(now)
         if receiver.nxt != self._duplicates_of:
             self._duplicates_of = receiver.nxt
             self._duplicates = 0

@@ -268,7 +268,7 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
         if receiver.accept(sequence, payload):
             connection.delayed_ack.received(now)
         else:
-            connection.delayed_ack.beyond_gap(now)
+            connection.delayed_ack.beyond_gap(now, advanced=receiver.nxt > before)
             connection.tcp.counters.mib["TcpExt.TCPOFOQueue"] += receiver.pieces() > pieces
     if segment.flags & FIN and end <= receiver.edge:
         receiver.fin = end
