@@ -16,12 +16,7 @@ _IN_FLIGHT = 32
 _DATAGRAM_BYTES = 64
 _PATIENCE = 60.0
 _CONGESTION_CONTROL = b"cubic"
-"""Of both ends, whatever the host's default is: so who sends has like control over the same path."""
-
-
-def use_cubic(connection: socket.socket) -> None:
-    """Let a kernel's socket, or those that a listener will accept, send with CUBIC."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_CONTROL)
+"""Whatever the host's default is: its BBR, which takes no loss for congestion, would not be like our CUBIC."""
 
 
 def _connect(host: str, port: int) -> socket.socket:
@@ -36,7 +31,7 @@ def _connect(host: str, port: int) -> socket.socket:
             time.sleep(0.2)
         else:
             connection.settimeout(_PATIENCE)
-            use_cubic(connection)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_CONTROL)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
 

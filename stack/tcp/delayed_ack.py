@@ -93,9 +93,7 @@ class DelayedAck:
         self._duplicates += 1
         if (
             self._duplicates <= _DUPLICATES
-            or not receiver.out_of_order
             or receiver.sacks.duplicates is not None
-            or receiver.nxt - receiver.acknowledged > receiver.segment_size
             or self._compressed >= parameters.compressed_acks
             or (self._quick and self.quick_allowed and not self._interactive)
             or not connection.sender.sack

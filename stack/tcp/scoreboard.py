@@ -64,11 +64,10 @@ class Scoreboard:
         self.lost = 0
         self.retransmitted = 0
         self._transmissions = 0
-        self._marks = 0
-        """Number of the last mark, which tells those of one segment apart."""
-        self._awaiting: list[tuple[int, int, Sent]] = []
+        self._awaiting: list[tuple[int, Sent]] = []
         """A heap by number of what was marked lost, so that it is found without a walk over all (Linux's
-        retransmit_skb_hint). What has left, arrived or been sent again meanwhile stays until it is on top."""
+        retransmit_skb_hint). What has left, arrived or been sent again meanwhile stays until it is on top. No two segments have one
+        number, so that they are never compared."""
         self._known: tuple[tuple[int, int], ...] = ()
         """Blocks of the last ACK, which need no second look."""
 
@@ -158,15 +157,14 @@ class Scoreboard:
         if not sent.lost:
             sent.lost = True
             self.lost += size
-        self._marks += 1
-        heappush(self._awaiting, (sent.start, self._marks, sent))
+        heappush(self._awaiting, (sent.start, sent))
         self.by_time.pop(sent, None)
 
     def first_lost(self) -> Sent | None:
         """The lowest record that is lost and has not been sent again since, or None."""
         awaiting, records = self._awaiting, self.records
         while awaiting:
-            sent = awaiting[0][2]
+            sent = awaiting[0][1]
             if sent.lost and not sent.in_retransmission and records and sent.end > records[0].start:
                 return sent
             heappop(awaiting)
@@ -204,7 +202,7 @@ class Scoreboard:
         waiting = [sent for sent in self.records if not sent.sacked and (sent.in_retransmission or not sent.lost)]
         self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.order))
         # A sorted list is a heap.
-        self._awaiting = [(sent.start, 0, sent) for sent in self.records if sent.lost and not sent.in_retransmission]
+        self._awaiting = [(sent.start, sent) for sent in self.records if sent.lost and not sent.in_retransmission]
 
     # Without SACK: duplicate ACKs stand for segments that have arrived (Linux's tcp_add_reno_sack)
 
