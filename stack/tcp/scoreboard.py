@@ -66,8 +66,8 @@ class Scoreboard:
         self._transmissions = 0
         self._awaiting: list[tuple[int, Sent]] = []
         """A heap by number of what was marked lost, so that it is found without a walk over all (Linux's
-        retransmit_skb_hint). What has left, arrived or been sent again meanwhile stays until it is on top. No two segments have one
-        number, so that they are never compared."""
+        retransmit_skb_hint). What has left, arrived or been sent again meanwhile stays until it is on top. No two
+        segments have one number, so that they are never compared."""
         self._known: tuple[tuple[int, int], ...] = ()
         """Blocks of the last ACK, which need no second look."""
 
