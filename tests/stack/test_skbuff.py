@@ -1,5 +1,7 @@
 """sk_buff: clones share bytes and nothing else."""
 
+import pytest
+
 from stack.skbuff import SkBuff
 
 
@@ -27,3 +29,11 @@ def test_linearize_keeps_the_bytes() -> None:
     assert (skb.head, skb.data, len(skb)) == (b"", b"headdata", 8)
     skb.linearize()
     assert skb.data == b"headdata"
+
+
+def test_no_more_is_pulled_than_there_is() -> None:
+    skb = SkBuff(b"data")
+    with pytest.raises(ValueError, match="pull of 5 bytes from 4"):
+        skb.pull(5)
+    assert bytes(skb.pull(4)) == b"data"
+    assert len(skb) == 0
