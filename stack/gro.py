@@ -82,7 +82,6 @@ class GenericReceiveOffload:
         if len(data) < tcp + _TCP_HEADER_BYTES or data[layout.protocol] != _PROTOCOL_TCP:
             self._deliver(skb)
             return
-        key = bytes(data[layout.addresses : tcp + 4])
         start = tcp + (data[tcp + 12] >> 4) * 4
         end = layout.counted_from + (data[layout.length] << 8 | data[layout.length + 1])
         if (
@@ -94,9 +93,12 @@ class GenericReceiveOffload:
             or (layout is _IPV4 and not self._whole_ipv4(data))
             or not self._checked(skb, data[layout.addresses : end], tcp - layout.addresses)
         ):
-            self._finish(key)
+            # ACKs most of all, which find nothing held while only their side's data comes.
+            if self._flows:
+                self._finish(bytes(data[layout.addresses : tcp + 4]))
             self._deliver(skb)
             return
+        key = bytes(data[layout.addresses : tcp + 4])
         header = bytes(data[:start])
         # MAC addresses, DS byte or flow label; acknowledgment, offset; window; options.
         invariant = (
