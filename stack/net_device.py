@@ -112,6 +112,9 @@ class NetDevice(ABC):
         """Until the qdisc lets the next packet go."""
         self._segments: deque[SkBuff] = deque()
         """Cut from a packet that has left the qdisc, and not taken by the device yet."""
+        self._judged_features = Features.NONE
+        self._cuts_ipv4 = self._cuts_ipv6 = True
+        """Whether large packets must be cut before this device, going by those features."""
         self._queue_stopped = True
         self._qdisc_running = False
 
@@ -207,8 +210,13 @@ class NetDevice(ABC):
 
     def _must_cut(self, skb: SkBuff) -> bool:
         """Whether the device cannot cut a large packet by itself (netif_needs_gso)."""
-        wanted = Features.TSO6 if skb.gso_type is GsoType.TCPV6 else Features.TSO
-        return not self.features & wanted or not self.features & Features.HW_CSUM
+        features = self.features
+        if features is not self._judged_features:
+            # Sets of flags are slow to cut, for something that each packet asks.
+            self._judged_features = features
+            self._cuts_ipv4 = (Features.TSO | Features.HW_CSUM) not in features
+            self._cuts_ipv6 = (Features.TSO6 | Features.HW_CSUM) not in features
+        return self._cuts_ipv6 if skb.gso_type is GsoType.TCPV6 else self._cuts_ipv4
 
     def _run(self) -> None:
         """Give the device what waits, until it is full (qdisc_run). What is queued meanwhile leaves in its turn."""
