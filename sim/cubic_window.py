@@ -22,7 +22,7 @@ _DUPLICATES = 3
 
 def formula(packets_per_loss: int, round_trip: float) -> float:
     """AVG_W_cubic in segments (section 5.1, equation 5); the round trip in seconds."""
-    return (_C * (3 + _BETA) / (4 * (1 - _BETA))) ** 0.25 * (round_trip * packets_per_loss) ** 0.75
+    return float((_C * (3 + _BETA) / (4 * (1 - _BETA))) ** 0.25 * (round_trip * packets_per_loss) ** 0.75)
 
 
 class _Window:

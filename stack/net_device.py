@@ -11,7 +11,7 @@ from stack import gso
 from stack.environment import Cause, Cpu, Environment, Timer
 from stack.gro import GenericReceiveOffload
 from stack.qdisc import Pfifo, Qdisc
-from stack.skbuff import GsoType, SkBuff
+from stack.skbuff import GsoType, SkBuff, TransmitStage
 
 if TYPE_CHECKING:
     from stack.napi import Backlog
@@ -188,12 +188,11 @@ class NetDevice(ABC):
         if self.transmit_taps:
             for tap in self.transmit_taps:
                 tap(self, skb)
+        if skb.tstamp_tx is not None:
+            skb.tstamp_tx(TransmitStage.SCHEDULED, self.cpu.now)
         qdisc = self.qdisc
         stopped = self._queue_stopped or self._segments
-        if (
-            not (stopped or qdisc or not qdisc.bypass or (skb.gso_size and self._must_cut(skb)))
-            and self.start_xmit(skb) is NetdevTx.OK
-        ):
+        if not (stopped or qdisc or not qdisc.bypass or (skb.gso_size and self._must_cut(skb))) and self._give(skb):
             # Nothing waits, so that it need not be queued (TCQ_F_CAN_BYPASS).
             return True
         if not qdisc.enqueue(skb, self.cpu.now):
@@ -201,6 +200,15 @@ class NetDevice(ABC):
             return False
         if not stopped:
             self._run()
+        return True
+
+    def _give(self, skb: SkBuff) -> bool:
+        """Give one packet to the device; False if it was not taken."""
+        told = skb.tstamp_tx
+        if self.start_xmit(skb) is NetdevTx.BUSY:
+            return False
+        if told is not None:
+            told(TransmitStage.SENT, self.cpu.now)
         return True
 
     def _discard(self, skbs: Iterable[SkBuff]) -> None:
@@ -232,7 +240,7 @@ class NetDevice(ABC):
         segments, qdisc = self._segments, self.qdisc
         while not self._queue_stopped:
             if segments:
-                if self.start_xmit(segments[0]) is NetdevTx.BUSY:
+                if not self._give(segments[0]):
                     return
                 segments.popleft()
                 continue
@@ -243,7 +251,7 @@ class NetDevice(ABC):
             if skb.gso_size and self._must_cut(skb):
                 whole = qdisc.dequeue()
                 segments.extend(gso.segment(whole, self.cpu, checksum=not self.features & Features.HW_CSUM))
-            elif self.start_xmit(skb) is NetdevTx.BUSY:
+            elif not self._give(skb):
                 return
             else:
                 qdisc.dequeue()

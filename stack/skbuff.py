@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stack.ip.interface import Interface
     from stack.net_device import NetDevice
 
-__all__ = ["GsoType", "IpSummed", "SkBuff"]
+__all__ = ["GsoType", "IpSummed", "SkBuff", "TransmitStage"]
 
 
 class IpSummed(Enum):
@@ -32,6 +32,16 @@ class GsoType(Enum):
     NONE = 0
     TCPV4 = 1
     TCPV6 = 2
+
+
+class TransmitStage(Enum):
+    """Where a packet has come to on its way out (Linux's SCM_TSTAMP_*)."""
+
+    SENT = 0
+    """The device has it."""
+    SCHEDULED = 1
+    """It is with the queueing discipline."""
+    ACKNOWLEDGED = 2
 
 
 @dataclass(slots=True)
@@ -68,6 +78,8 @@ class SkBuff:
     """Tag control information (priority and VLAN) of a tag that the device has taken off, or is to put on."""
     tstamp: int = 0
     """To send: not before this time, for a qdisc that paces (Linux's earliest departure time)."""
+    tstamp_tx: "Callable[[TransmitStage, int], None] | None" = field(default=None, repr=False)
+    """To send: who wants to know when (ns) it comes where (skb_tstamp_tx)."""
     cb: int = 0
     """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
     after its last byte for TCP."""
@@ -97,7 +109,7 @@ class SkBuff:
         """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's
         memory is counted once, so it has no destructor."""
         other = copy(self)
-        other.destructor = None
+        other.destructor = other.tstamp_tx = None
         return other
 
     def linearize(self) -> None:

@@ -217,6 +217,8 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     if advances:
         if connection.zero_copy is not None:
             connection.told(connection.zero_copy.acknowledged(sender.una))
+        if connection.transmit_timestamps is not None:
+            connection.transmit_timestamps.acknowledged(sender.una, now)
         connection.path.next_hop.confirmed_at = now
         if not connection.tcp.memory.pressure:
             sender.grow_buffer()

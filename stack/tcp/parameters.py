@@ -218,6 +218,8 @@ class SocketOptions:
     quickack: bool = True
     zero_copy: bool = False
     """SO_ZEROCOPY: MSG_ZEROCOPY asks to be told when data is acknowledged."""
+    timestamping: int = 0
+    """SO_TIMESTAMPING: which stages of what is sent the program wants to know of."""
     inq: bool = False
     """TCP_INQ: ``recvmsg`` tells how much is left to read."""
     dsfield: int = 0
