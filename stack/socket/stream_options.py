@@ -159,7 +159,7 @@ def set_option(
 def _set_timestamping(options: SocketOptions, connection: Connection | None, flags: int) -> None:
     """Of what is sent, by software; EINVAL for other time stamps, which are not built, and where no connection is:
     Linux refuses only numbers there, and would remember the rest for one that comes."""
-    if flags & ~_TIMESTAMPING or connection is None or not connection.can_send():
+    if flags & ~_TIMESTAMPING or connection is None or connection.closed():
         raise error(errno.EINVAL)
     numbered, options.timestamping = options.timestamping & SOF_TIMESTAMPING_OPT_ID, flags
     stamps = connection.transmit_timestamps

@@ -8,7 +8,7 @@ from stack.skbuff import SkBuff
 def test_a_clone_has_its_own_headers_and_the_same_payload() -> None:
     freed: list[SkBuff] = []
     payload = bytes(100)
-    skb = SkBuff(payload, head=b"tcp", cb=7, gso_size=50, destructor=freed.append)
+    skb = SkBuff(payload, head=b"tcp", cb=7, gso_size=50, destructor=freed.append, tstamp_tx=lambda stage, now: None)
     clone = skb.clone()
     clone.push(b"ip")
     skb.pull(10)
@@ -16,6 +16,7 @@ def test_a_clone_has_its_own_headers_and_the_same_payload() -> None:
     assert clone.head == b"iptcp"
     assert clone.data is payload
     assert (clone.cb, clone.gso_size) == (7, 50)
+    assert clone.tstamp_tx is None, "a copy's way is not the packet's"
     clone.consume()
     assert freed == [], "the memory of the sender's socket is counted once"
     skb.consume()

@@ -5,14 +5,18 @@ import struct
 
 import pytest
 
-from stack.net_device import Features
+from stack.net_device import Features, NetdevTx
 from stack.qdisc import Pfifo
+from stack.skbuff import SkBuff
 from stack.socket import (
     AF_INET,
+    MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_MORE,
     MSG_TRUNC,
     POLLERR,
+    SO_SNDBUF,
+    SO_SNDTIMEO,
     SO_TIMESTAMPING,
     SOCK_STREAM,
     SOF_TIMESTAMPING_OPT_ID,
@@ -89,6 +93,57 @@ def test_a_large_packet_is_with_the_device_when_its_last_segment_is(features: Fe
     assert told(script, socket) == [(SENT, 3999, begun + 3 * MS)]
     script.inject("A", 1001, first + 4000)
     assert told(script, socket) == [(ACKNOWLEDGED, 3999, begun + 3 * MS)]
+
+
+def test_all_segments_of_a_packet_must_be_with_the_device() -> None:
+    script, socket, _ = opened(Features.GSO)
+    start_xmit = script.device.start_xmit
+
+    def one_at_a_time(skb: SkBuff) -> NetdevTx:
+        script.device.stop_queue()
+        return start_xmit(skb)
+
+    script.device.start_xmit = one_at_a_time  # type: ignore[method-assign]
+    script.call(socket.send(bytes(4000)))
+    found = []
+    for _ in range(3):
+        found.append([event[0] for event in told(script, socket)])
+        script.device.wake_queue()
+    assert found == [[SCHEDULED], [], [SENT]]
+
+
+def test_of_a_call_that_waits_for_room_only_the_last_byte_counts() -> None:
+    script, socket, first = opened()
+    socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 3000)
+    call = script.start(socket.send(bytes(5000)))
+    for acknowledged in (1460, 2920, 3000, 4460, 5000):
+        script.inject("A", 1001, first + acknowledged)
+    assert call.result() == 5000
+    assert [event[:2] for event in told(script, socket)] == [(SCHEDULED, 4999), (SENT, 4999), (ACKNOWLEDGED, 4999)]
+
+
+def test_of_a_call_that_takes_a_part_its_last_byte_counts() -> None:
+    script, socket, first = opened()
+    socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 3000)
+    assert script.call(socket.send(bytes(5000), MSG_DONTWAIT)) == 3000
+    script.inject("A", 1001, first + 3000)
+    assert [event[:2] for event in told(script, socket)] == [(SCHEDULED, 2999), (SENT, 2999), (ACKNOWLEDGED, 2999)]
+    # One that has waited for more in vain asks too late for all but the last stage.
+    socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, 50 * MS)
+    call = script.start(socket.send(bytes(5000)))
+    script.run(60 * MS)
+    assert call.result() == 3000
+    script.inject("A", 1001, first + 6000)
+    assert [event[:2] for event in told(script, socket)] == [(ACKNOWLEDGED, 5999)]
+
+
+def test_who_waits_for_news_is_called() -> None:
+    script, socket, first = opened(asked=SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_SOFTWARE)
+    script.call(socket.send(bytes(100)))
+    calls: list[int] = []
+    socket.watchers[lambda: calls.append(socket.poll() & POLLERR)] = None
+    script.inject("A", 1001, first + 100)
+    assert POLLERR in calls
 
 
 def test_what_goes_in_one_packet_is_told_of_once() -> None:
@@ -172,3 +227,6 @@ def test_what_is_not_built_is_refused(flags: int) -> None:
     assert socket.getsockopt(SOL_SOCKET, SO_TIMESTAMPING) == ALL
     with pytest.raises(OSError, match="Invalid argument"):
         script.stack.socket(AF_INET, SOCK_STREAM).setsockopt(SOL_SOCKET, SO_TIMESTAMPING, STAGES)
+    script.inject("R", 1001, 0)
+    with pytest.raises(OSError, match="Invalid argument"):
+        socket.setsockopt(SOL_SOCKET, SO_TIMESTAMPING, STAGES)
