@@ -1,11 +1,13 @@
 """What TCP does on a path in simulated time: throughput, fairness, the average window. ``sim.tcp_tables`` prints it."""
 
 from dataclasses import dataclass
+from statistics import mean
 
 from sim.netsim import FAR, Netsim
 from stack.socket import AF_INET, SHUT_WR, SOCK_STREAM, StreamSocket
 from stack.tcp.algorithms import ALGORITHMS
 from stack.tcp.congestion import INFINITE, CongestionControl
+from stack.tcp.cubic import Cubic
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.rate import RateSample
 
@@ -17,8 +19,6 @@ _PORT = 5001
 _MEBIBYTE = 1 << 20
 _FRAME_HEADERS = 66
 """Ethernet, IPv4, TCP with timestamps."""
-_C, _BETA = 0.4, 0.7
-"""RFC 9438 section 4.1.2 and 4.6."""
 
 
 def _fixed(buffer: int, **more: object) -> TcpParameters:
@@ -170,13 +170,24 @@ class Uncontrolled(CongestionControl):
         """It does not grow."""
 
 
-ALGORITHMS[Uncontrolled.name] = Uncontrolled
+class Alone(Cubic):
+    """As RFC 9438 section 4.7 wants it for a flow that never shares its path, and as section 5.1 reckons."""
+
+    name = "cubic-alone"
+    fast_convergence = False
 
 
-def average_window(*, packets_per_loss: int, round_trip: int, skipped: int, epochs: int) -> tuple[float, float]:
-    """(average congestion window of CUBIC in segments, what the formula of RFC 9438 section 5.1 gives) if every so many
-    data packets one is lost. Averaged over time, after so many losses."""
+for _control in (Uncontrolled, Alone):
+    ALGORITHMS[_control.name] = _control
+
+
+def average_window(
+    *, packets_per_loss: int, round_trip: int, skipped: int, epochs: int, control: str = "cubic"
+) -> float:
+    """Average congestion window in segments if every so many data packets one is lost: over time, after ``skipped``
+    losses and over ``epochs`` of them; the round trip in ns."""
     parameters = TcpParameters(
+        congestion_control=control,
         send_buffer=64 * _MEBIBYTE,
         send_buffer_maximum=64 * _MEBIBYTE,
         receive_buffer=64 * _MEBIBYTE,
@@ -193,7 +204,7 @@ def average_window(*, packets_per_loss: int, round_trip: int, skipped: int, epoc
         return counted % packets_per_loss == 0
 
     netsim.forth.loses = loses
-    samples: list[int] = []
+    samples: list[float] = []
 
     async def main() -> None:
         receiving = netsim.engine.spawn(_receive(netsim, 1 << 40))
@@ -209,10 +220,9 @@ def average_window(*, packets_per_loss: int, round_trip: int, skipped: int, epoc
         while counted < (epochs + skipped) * packets_per_loss:
             await netsim.engine.sleep(round_trip // 4)
             if counted >= skipped * packets_per_loss:
-                samples.append(socket.tcp_info().snd_cwnd // socket.tcp_info().snd_mss)
+                samples.append(socket.tcp_info().snd_cwnd / socket.tcp_info().snd_mss)
         sending.cancel()
         receiving.cancel()
 
     netsim.engine.run(main())
-    formula = (_C * (3 + _BETA) / (4 * (1 - _BETA))) ** 0.25 * (round_trip / _SECOND * packets_per_loss) ** 0.75
-    return sum(samples) / len(samples), formula
+    return mean(samples)

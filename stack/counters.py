@@ -93,6 +93,7 @@ MIB_NAMES: Final = (
     "TcpExt.ListenOverflows",
     "TcpExt.ListenDrops",
     "TcpExt.DelayedACKs",
+    "TcpExt.TCPAckCompressed",
     "TcpExt.TCPTimeouts",
     "TcpExt.TCPRenoRecovery",
     "TcpExt.TCPSackRecovery",

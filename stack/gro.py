@@ -69,7 +69,7 @@ class GenericReceiveOffload:
     def receive(self, skb: SkBuff) -> None:
         """One frame as the device received it. Only TCP over IPv4 without IP options and over IPv6 without extension
         headers is put together; all else goes up at once, behind what is held of its flow. A checksum that the device
-        has not checked is checked here."""
+        has not checked is checked here. What has been put together already stays as it is."""
         data = memoryview(skb.data)
         if data[12:15] == _IPV4.start:
             layout = _IPV4
@@ -82,20 +82,23 @@ class GenericReceiveOffload:
         if len(data) < tcp + _TCP_HEADER_BYTES or data[layout.protocol] != _PROTOCOL_TCP:
             self._deliver(skb)
             return
-        key = bytes(data[layout.addresses : tcp + 4])
         start = tcp + (data[tcp + 12] >> 4) * 4
         end = layout.counted_from + (data[layout.length] << 8 | data[layout.length + 1])
         if (
-            data[tcp + 13] & ~_PSH != _ACK
+            skb.gso_size
+            or data[tcp + 13] & ~_PSH != _ACK
             or not tcp + _TCP_HEADER_BYTES <= start < end <= len(data)
             or data[tcp + 18]
             or data[tcp + 19]
             or (layout is _IPV4 and not self._whole_ipv4(data))
             or not self._checked(skb, data[layout.addresses : end], tcp - layout.addresses)
         ):
-            self._finish(key)
+            # ACKs most of all, which find nothing held while only their side's data comes.
+            if self._flows:
+                self._finish(bytes(data[layout.addresses : tcp + 4]))
             self._deliver(skb)
             return
+        key = bytes(data[layout.addresses : tcp + 4])
         header = bytes(data[:start])
         # MAC addresses, DS byte or flow label; acknowledgment, offset; window; options.
         invariant = (

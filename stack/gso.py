@@ -86,5 +86,6 @@ def segment(skb: SkBuff, cpu: Cpu, *, checksum: bool) -> list[SkBuff]:
         packet.head = bytes(head)
         packet.protocol = skb.protocol
         packets.append(packet)
+    packets[-1].tstamp_tx = skb.tstamp_tx
     packets[-1].destructor = lambda last: skb.consume()
     return packets

@@ -13,7 +13,7 @@ from stack import gso
 from stack.environment import Cause, Cpu, Environment, Timer
 from stack.gro import GenericReceiveOffload
 from stack.qdisc import Pfifo, Qdisc
-from stack.skbuff import GsoType, SkBuff
+from stack.skbuff import GsoType, SkBuff, TransmitStage
 
 if TYPE_CHECKING:
     from stack.napi import Backlog
@@ -115,6 +115,9 @@ class NetDevice(ABC):
         """Until the qdisc lets the next packet go."""
         self._segments: deque[SkBuff] = deque()
         """Cut from a packet that has left the qdisc, and not taken by the device yet."""
+        self._judged_features = Features.NONE
+        self._cuts_ipv4 = self._cuts_ipv6 = True
+        """Whether large packets must be cut before this device, going by those features."""
         self._queue_stopped = True
         self._qdisc_running = False
 
@@ -188,12 +191,11 @@ class NetDevice(ABC):
         if self.transmit_taps:
             for tap in self.transmit_taps:
                 tap(self, skb)
+        if skb.tstamp_tx is not None:
+            skb.tstamp_tx(TransmitStage.SCHEDULED, self.cpu.now)
         qdisc = self.qdisc
         stopped = self._queue_stopped or self._segments
-        if (
-            not (stopped or qdisc or not qdisc.bypass or (skb.gso_size and self._must_cut(skb)))
-            and self.start_xmit(skb) is NetdevTx.OK
-        ):
+        if not (stopped or qdisc or not qdisc.bypass or (skb.gso_size and self._must_cut(skb))) and self._give(skb):
             # Nothing waits, so that it need not be queued (TCQ_F_CAN_BYPASS).
             return True
         if not qdisc.enqueue(skb, self.cpu.now):
@@ -203,6 +205,15 @@ class NetDevice(ABC):
             self._run()
         return True
 
+    def _give(self, skb: SkBuff) -> bool:
+        """Give one packet to the device; False if it was not taken."""
+        told = skb.tstamp_tx
+        if self.start_xmit(skb) is NetdevTx.BUSY:
+            return False
+        if told is not None:
+            told(TransmitStage.SENT, self.cpu.now)
+        return True
+
     def _discard(self, skbs: Iterable[SkBuff]) -> None:
         for skb in skbs:
             self.stats.tx_dropped += 1
@@ -210,8 +221,13 @@ class NetDevice(ABC):
 
     def _must_cut(self, skb: SkBuff) -> bool:
         """Whether the device cannot cut a large packet by itself (netif_needs_gso)."""
-        wanted = Features.TSO6 if skb.gso_type is GsoType.TCPV6 else Features.TSO
-        return not self.features & wanted or not self.features & Features.HW_CSUM
+        features = self.features
+        if features is not self._judged_features:
+            # Sets of flags are slow to cut, for something that each packet asks.
+            self._judged_features = features
+            self._cuts_ipv4 = (Features.TSO | Features.HW_CSUM) not in features
+            self._cuts_ipv6 = (Features.TSO6 | Features.HW_CSUM) not in features
+        return self._cuts_ipv6 if skb.gso_type is GsoType.TCPV6 else self._cuts_ipv4
 
     def _run(self) -> None:
         """Give the device what waits, until it is full (qdisc_run). What is queued meanwhile leaves in its turn."""
@@ -227,7 +243,7 @@ class NetDevice(ABC):
         segments, qdisc = self._segments, self.qdisc
         while not self._queue_stopped:
             if segments:
-                if self.start_xmit(segments[0]) is NetdevTx.BUSY:
+                if not self._give(segments[0]):
                     return
                 segments.popleft()
                 continue
@@ -238,7 +254,7 @@ class NetDevice(ABC):
             if skb.gso_size and self._must_cut(skb):
                 whole = qdisc.dequeue()
                 segments.extend(gso.segment(whole, self.cpu, checksum=not self.features & Features.HW_CSUM))
-            elif self.start_xmit(skb) is NetdevTx.BUSY:
+            elif not self._give(skb):
                 return
             else:
                 qdisc.dequeue()

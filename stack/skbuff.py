@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from stack.ip.interface import Interface
     from stack.net_device import NetDevice
 
-__all__ = ["GsoType", "IpSummed", "SkBuff"]
+__all__ = ["GsoType", "IpSummed", "SkBuff", "TransmitStage"]
 
 
 class IpSummed(Enum):
@@ -31,6 +31,16 @@ class GsoType(Enum):
     NONE = 0
     TCPV4 = 1
     TCPV6 = 2
+
+
+class TransmitStage(Enum):
+    """Where a packet has come to on its way out (Linux's SCM_TSTAMP_*)."""
+
+    SENT = 0
+    """The device has it."""
+    SCHEDULED = 1
+    """It is with the queueing discipline."""
+    ACKNOWLEDGED = 2
 
 
 @dataclass(init=False, slots=True)
@@ -67,6 +77,8 @@ class SkBuff:
     """Tag control information (priority and VLAN) of a tag that the device has taken off, or is to put on."""
     tstamp: int
     """To send: not before this time, for a qdisc that paces (Linux's earliest departure time)."""
+    tstamp_tx: "Callable[[TransmitStage, int], None] | None" = field(repr=False)
+    """To send: who wants to know when (ns) it comes where (skb_tstamp_tx)."""
     cb: int
     """Private to the layer that owns the packet (Linux's control block). Bytes of payload for UDP, the sequence number
     after its last byte for TCP."""
@@ -92,6 +104,7 @@ class SkBuff:
         gso_type: GsoType = GsoType.NONE,
         vlan_tci: int | None = None,
         tstamp: int = 0,
+        tstamp_tx: "Callable[[TransmitStage, int], None] | None" = None,
         cb: int = 0,
         destructor: "Callable[[SkBuff], None] | None" = None,
     ) -> None:
@@ -111,6 +124,7 @@ class SkBuff:
         self.gso_type = gso_type
         self.vlan_tci = vlan_tci
         self.tstamp = tstamp
+        self.tstamp_tx = tstamp_tx
         self.cb = cb
         self.destructor = destructor
 
@@ -136,7 +150,7 @@ class SkBuff:
     def clone(self) -> "SkBuff":
         """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's
         memory is counted once, so it has no destructor."""
-        return replace(self, destructor=None)
+        return replace(self, destructor=None, tstamp_tx=None)
 
     def linearize(self) -> None:
         """Headers and payload in one piece, in ``data`` (skb_linearize)."""

@@ -9,6 +9,7 @@ from sim.packetdrill.messages import (
     ANCILLARY_BYTES,
     buffers,
     fields,
+    in_script_time,
     integer,
     number,
     shown,
@@ -42,9 +43,14 @@ _DOUBLED = ("SO_SNDBUF", "SO_RCVBUF")
 
 
 class Calls:
-    """One process. ``begin`` is where a call of a script starts."""
+    """One process. ``begin`` is where a call of a script starts. Its time is counted from ``started``, and time stamps
+    may differ by ``tolerance``, ns."""
 
-    def __init__(self, env: Environment, stack: NetworkStack, addresses: Addresses) -> None:
+    def __init__(
+        self, env: Environment, stack: NetworkStack, addresses: Addresses, *, started: int, tolerance: int
+    ) -> None:
+        self._started = started
+        self._tolerance = tolerance
         self._addresses = addresses
         self._env = env
         self._stack = stack
@@ -141,7 +147,8 @@ class Calls:
         data, messages, _, _ = await self._socket_of(fd).recvmsg(size, ANCILLARY_BYTES, number(flags))
         wanted = wanted_messages(message)
         if wanted is not None:
-            _equal("control messages", shown(messages), shown(wanted))
+            found = in_script_time(messages, wanted, started=self._started, tolerance=self._tolerance)
+            _equal("control messages", shown(found), shown(wanted))
         return len(data)
 
     async def _write(self, fd: object, buffer: object, size: object) -> int:

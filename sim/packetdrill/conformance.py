@@ -90,6 +90,7 @@ ACCEPTED: Mapping[str, str] = {
     ),
     "tcp_zerocopy_closed": _NOT_CONNECTED,
     "tcp_zerocopy_maxfrags": _FRAGMENTS,
+    "timestamping/partial": _BYTES,
     "ts_recent/invalid_ack": (
         "an acknowledgment of what was never sent is answered with an ACK (RFC 9293 section 3.10.7.4); Linux is silent"
     ),

@@ -136,12 +136,12 @@ class _Player:
             assert neighbour is not None
             neighbour.set_permanent(GATEWAY_MAC)
         self._stack.add_route("::" if ipv6 else "0.0.0.0", 0, addresses.gateway)
-        self._calls = Calls(env, self._stack, addresses)
         self._flow: Flow | None = None
         self._flows = 0
         self._blocked: tuple[Event, Task[Any], int] | None = None
         """A call that waits, and when it is to return."""
         self._tolerance = int(options.get("tolerance_usecs", "4000")) * _US
+        self._calls = Calls(env, self._stack, addresses, started=_START, tolerance=self._tolerance)
         self._variables: dict[str, object] = {"print": lambda *words: None}
         """What the script's code has set itself."""
         self._tick = int(options.get("tcp_ts_tick_usecs", "0")) * _US

@@ -15,6 +15,8 @@ _CHUNK = 1 << 18
 _IN_FLIGHT = 32
 _DATAGRAM_BYTES = 64
 _PATIENCE = 60.0
+_CONGESTION_CONTROL = b"cubic"
+"""Whatever the host's default is: its BBR, which takes no loss for congestion, would not be like our CUBIC."""
 
 
 def _connect(host: str, port: int) -> socket.socket:
@@ -29,6 +31,7 @@ def _connect(host: str, port: int) -> socket.socket:
             time.sleep(0.2)
         else:
             connection.settimeout(_PATIENCE)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_CONTROL)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
 

@@ -1,11 +1,14 @@
 """The servers that ``bench_client`` measures, on the kernel's own sockets: discard (9) and source (19)."""
 
 import contextlib
+import socket
 import socketserver
 import threading
 
 _CHUNK = 1 << 18
 _BLOCK = bytes(_CHUNK)
+_CONGESTION_CONTROL = b"cubic"
+"""As in ``bench_client``."""
 
 
 class _Discard(socketserver.BaseRequestHandler):
@@ -25,6 +28,8 @@ def main() -> None:
     for port, handler in ((9, _Discard), (19, _Source)):
         server = socketserver.ThreadingTCPServer(("", port), handler)
         server.daemon_threads = True
+        # Connections inherit it.
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_CONTROL)
         threading.Thread(target=server.serve_forever).start()
     print("up", flush=True)
 

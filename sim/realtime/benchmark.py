@@ -176,6 +176,7 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
                 kernels=kernels_lossy[kind],
                 kernels_without_loss=kernels_clean[kind],
                 loss=_LOSS,
+                congestion_control="cubic",
                 relay="user space, between two TAPs in a bridge",
                 seed=1,
                 bytes=_LOSSY_BYTES,

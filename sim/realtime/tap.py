@@ -73,8 +73,8 @@ class TapDevice(NetDevice):
             os.close(self._file)
             self._file = -1
             raise UserError(self._refused(error)) from None
-        # With offloads the kernel hands over what has been put together already.
-        self.set_gro(not self._offloads)
+        # Also with offloads: what the kernel only forwards, as a bridge does, comes in single segments.
+        self.set_gro(True)
         self._engine.add_reader(self._file, self._poll)
         self.wake_queue()
 

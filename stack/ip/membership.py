@@ -103,7 +103,6 @@ class Membership:
         if times <= 0:
             return
         self._report([(kind, group)])
-        self._cancel(("change", group))
         if times > 1:
             delay = self._draw(_UNSOLICITED_INTERVAL)
             self._later(("change", group), delay, lambda: self._tell_change(group, kind, times - 1))
@@ -113,7 +112,7 @@ class Membership:
         ``longest`` ns (section 5.2)."""
         group = embed_scope(group, self._interface.index)
         general = group in (INADDR_ANY, IN6ADDR_ANY)
-        if not general and (group not in self._interface.groups or not self._is_reported(group)):
+        if not general and group not in self._interface.groups:
             return
         key = ("query", group)
         everything = self._timers.get(("query", INADDR_ANY if is_ipv4(group) else IN6ADDR_ANY))
@@ -128,11 +127,7 @@ class Membership:
     def _answer(self, group: int, *, general: bool) -> None:
         groups = self._interface.groups if general else [group]
         self._report(
-            [
-                (_MODE_IS_EXCLUDE, one)
-                for one in groups
-                if is_ipv4(one) is is_ipv4(group) and one in self._interface.groups and self._is_reported(one)
-            ]
+            [(_MODE_IS_EXCLUDE, one) for one in groups if is_ipv4(one) is is_ipv4(group) and self._is_reported(one)]
         )
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The error queue of a socket with IP_RECVERR (ip(7), ``linux/errqueue.h``): which packet did not arrive, why, and who
 says so. ``recvmsg`` with MSG_ERRQUEUE reads it."""
 
+import errno
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -14,19 +15,25 @@ from stack.socket.constants import (
     IPPROTO_IP,
     IPPROTO_IPV6,
     IPV6_RECVERR,
+    SCM_TIMESTAMPING,
     SO_EE_CODE_ZEROCOPY_COPIED,
     SO_EE_ORIGIN_ICMP,
     SO_EE_ORIGIN_ICMP6,
     SO_EE_ORIGIN_LOCAL,
+    SO_EE_ORIGIN_TIMESTAMPING,
     SO_EE_ORIGIN_ZEROCOPY,
+    SOL_SOCKET,
 )
+from stack.tcp.transmit_timestamps import Transmitted
 
-__all__ = ["ErrorQueue", "SocketError", "zero_copy_message"]
+__all__ = ["ErrorQueue", "SocketError", "timestamp_messages", "zero_copy_message"]
 
 _EXTENDED = struct.Struct("<IBBBxII")
 """``struct sock_extended_err``: errno, origin, type, code, info, data."""
 _ADDRESS_IPV4 = struct.Struct("<H2x4s8x")
 _ADDRESS_IPV6 = struct.Struct("<H6x16sI")
+_TIMESTAMPING = struct.Struct("<qq32x")
+"""``struct scm_timestamping``."""
 _MOST_ERRORS = 64
 """Then the oldest stay, as a full receive buffer has it."""
 
@@ -63,6 +70,20 @@ class SocketError:
             return IPPROTO_IP, IP_RECVERR, packed + _ADDRESS_IPV4.pack(AF_INET if self.offender else 0, raw[12:])
         family = AF_INET6 if self.offender else 0
         return IPPROTO_IPV6, IPV6_RECVERR, packed + _ADDRESS_IPV6.pack(family, raw, scope_of(offender))
+
+
+def timestamp_messages(found: Transmitted, *, report: bool, number: bool, ipv4: bool) -> list[tuple[int, int, bytes]]:
+    """The control messages of one time stamp: the time (``struct scm_timestamping``, of which the first is that of
+    software) if the program asked for its ``report``, and which stage of which byte it is."""
+    key = found.key if number else 0
+    packed = _EXTENDED.pack(errno.ENOMSG, SO_EE_ORIGIN_TIMESTAMPING, 0, 0, found.stage.value, key)
+    level, kind, size = (
+        (IPPROTO_IP, IP_RECVERR, _ADDRESS_IPV4.size) if ipv4 else (IPPROTO_IPV6, IPV6_RECVERR, _ADDRESS_IPV6.size)
+    )
+    messages = [(level, kind, packed + bytes(size))]
+    if report:
+        messages.insert(0, (SOL_SOCKET, SCM_TIMESTAMPING, _TIMESTAMPING.pack(*divmod(found.time, 1_000_000_000))))
+    return messages
 
 
 def zero_copy_message(first: int, last: int, *, ipv4: bool) -> tuple[int, int, bytes]:

@@ -12,6 +12,7 @@ from stack.socket.constants import (
     MSG_ERRQUEUE,
     MSG_OOB,
     MSG_PEEK,
+    MSG_TRUNC,
     MSG_WAITALL,
     POLLERR,
     POLLHUP,
@@ -34,11 +35,14 @@ from stack.socket.constants import (
     SO_REUSEPORT,
     SO_SNDTIMEO,
     SO_TYPE,
+    SOF_TIMESTAMPING_OPT_ID,
+    SOF_TIMESTAMPING_OPT_TSONLY,
+    SOF_TIMESTAMPING_SOFTWARE,
     SOL_SOCKET,
     TCP_CM_INQ,
 )
 from stack.socket.control import ControlMessage, fitting
-from stack.socket.error_queue import zero_copy_message
+from stack.socket.error_queue import timestamp_messages, zero_copy_message
 from stack.socket.names import format_name
 from stack.socket.stream_ioctl import stream_ioctl
 from stack.socket.stream_options import get_option, set_option
@@ -48,6 +52,7 @@ from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.info import TcpInfo, tcp_info
 from stack.tcp.state import State
 from stack.tcp.tcp import IPPROTO_TCP
+from stack.tcp.transmit_timestamps import Transmitted
 
 __all__ = ["StreamSocket"]
 
@@ -71,7 +76,7 @@ class StreamSocket(SendingStream):
         if connection.opening():
             # A SYN that waits for data wants some.
             return POLLOUT if connection.deferred() else 0
-        found = POLLERR if connection.error or self._zero_copied() else 0
+        found = POLLERR if connection.error or self._zero_copied() or self._stamped() else 0
         receiver = connection.receiver
         ended = connection.read_shut or not connection.can_receive()
         if receiver.buffer or ended or connection.error:
@@ -207,9 +212,9 @@ class StreamSocket(SendingStream):
     async def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[ControlMessage], int, Address]:
-        """(data, control messages, MSG_OOB for an urgent byte, the peer). MSG_ERRQUEUE: what became of calls with
-        MSG_ZEROCOPY instead, EAGAIN if there is no news. TCP_INQ asks for a message with the bytes
-        that are left, the end of the stream counted as one."""
+        """(data, control messages, MSG_OOB for an urgent byte, the peer). MSG_ERRQUEUE: time stamps of what was sent
+        (SO_TIMESTAMPING), and what became of calls with MSG_ZEROCOPY, instead, EAGAIN if there is no news. TCP_INQ asks
+        for a message with the bytes that are left, the end of the stream counted as one."""
         if flags & MSG_ERRQUEUE:
             return await self._receive_error(ancillary_size)
         data = await self.recv(size, flags)
@@ -227,16 +232,35 @@ class StreamSocket(SendingStream):
         zero_copy = connection.zero_copy if connection is not None else None
         return zero_copy.completed if zero_copy is not None else deque()
 
+    def _stamped(self) -> "deque[Transmitted]":
+        """Time stamps of what was sent."""
+        connection = self.connection
+        stamps = connection.transmit_timestamps if connection is not None else None
+        return stamps.events if stamps is not None else deque()
+
     async def _receive_error(self, room: int) -> tuple[bytes, list[ControlMessage], int, Address]:
         self._enter()
-        completed = self._zero_copied()
-        if not completed:
-            raise error(errno.EAGAIN)
-        first, last = completed.popleft()
         ipv4 = self.family != AF_INET6
-        messages, truncated = fitting([zero_copy_message(first, last, ipv4=ipv4)], room)
+        stamped, completed = self._stamped(), self._zero_copied()
+        flags = MSG_ERRQUEUE
+        if stamped:
+            asked = self._options.timestamping
+            found = timestamp_messages(
+                stamped.popleft(),
+                report=asked & SOF_TIMESTAMPING_SOFTWARE != 0,
+                number=asked & SOF_TIMESTAMPING_OPT_ID != 0,
+                ipv4=ipv4,
+            )
+            if not asked & SOF_TIMESTAMPING_OPT_TSONLY:
+                # The packet, which Linux would give back too, is not kept.
+                flags |= MSG_TRUNC
+        elif completed:
+            found = [zero_copy_message(*completed.popleft(), ipv4=ipv4)]
+        else:
+            raise error(errno.EAGAIN)
+        messages, truncated = fitting(found, room)
         await self._leave()
-        return b"", messages, MSG_ERRQUEUE | truncated, format_name(self._any(), 0, self.family)
+        return b"", messages, flags | truncated, format_name(self._any(), 0, self.family)
 
     def ioctl(self, request: int) -> int:
         """FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL for any other, or while listening."""

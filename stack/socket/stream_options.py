@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stack.siphash import KEY_BYTES
+from stack.skbuff import TransmitStage
 from stack.socket.base import check_buffer, error
 from stack.socket.constants import (
     SO_KEEPALIVE,
@@ -12,7 +13,14 @@ from stack.socket.constants import (
     SO_RCVBUF,
     SO_REUSEADDR,
     SO_SNDBUF,
+    SO_TIMESTAMPING,
     SO_ZEROCOPY,
+    SOF_TIMESTAMPING_OPT_ID,
+    SOF_TIMESTAMPING_OPT_TSONLY,
+    SOF_TIMESTAMPING_SOFTWARE,
+    SOF_TIMESTAMPING_TX_ACK,
+    SOF_TIMESTAMPING_TX_SCHED,
+    SOF_TIMESTAMPING_TX_SOFTWARE,
     SOL_SOCKET,
     TCP_CONGESTION,
     TCP_CORK,
@@ -36,6 +44,7 @@ from stack.tcp.connection import Connection
 from stack.tcp.fast_open import FastOpenMode
 from stack.tcp.parameters import UNLIMITED, SocketOptions
 from stack.tcp.tcp import IPPROTO_TCP, Tcp
+from stack.tcp.transmit_timestamps import TransmitTimestamps
 
 __all__ = ["get_option", "set_option"]
 
@@ -84,6 +93,20 @@ _SWITCHES = {
 }
 
 
+_STAGES = {
+    SOF_TIMESTAMPING_TX_SCHED: TransmitStage.SCHEDULED,
+    SOF_TIMESTAMPING_TX_SOFTWARE: TransmitStage.SENT,
+    SOF_TIMESTAMPING_TX_ACK: TransmitStage.ACKNOWLEDGED,
+}
+_TIMESTAMPING = (
+    SOF_TIMESTAMPING_TX_SCHED
+    | SOF_TIMESTAMPING_TX_SOFTWARE
+    | SOF_TIMESTAMPING_TX_ACK
+    | SOF_TIMESTAMPING_SOFTWARE
+    | SOF_TIMESTAMPING_OPT_ID
+    | SOF_TIMESTAMPING_OPT_TSONLY
+)
+
 _FAST_OPEN = tuple((IPPROTO_TCP, option) for option in (TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY))
 
 
@@ -113,6 +136,8 @@ def set_option(
         options.receive_buffer = check_buffer(value)
         if connection is not None:
             connection.receiver.limit = options.receive_buffer
+    elif name == (SOL_SOCKET, SO_TIMESTAMPING):
+        _set_timestamping(options, connection, value)
     elif name in _SWITCHES:
         setattr(options, _SWITCHES[name], bool(value))
     elif name in _OPTIONS:
@@ -129,6 +154,22 @@ def set_option(
         push = name == (IPPROTO_TCP, TCP_NODELAY) and bool(value)
         if not connection.opening():
             connection.sender.output(tcp.cpu.now, probe=push)
+
+
+def _set_timestamping(options: SocketOptions, connection: Connection | None, flags: int) -> None:
+    """Of what is sent, by software; EINVAL for other time stamps, which are not built, and where no connection is:
+    Linux refuses only numbers there, and would remember the rest for one that comes."""
+    if flags & ~_TIMESTAMPING or connection is None or connection.closed():
+        raise error(errno.EINVAL)
+    numbered, options.timestamping = options.timestamping & SOF_TIMESTAMPING_OPT_ID, flags
+    stamps = connection.transmit_timestamps
+    if stamps is None:
+        stamps = connection.transmit_timestamps = TransmitTimestamps(
+            connection.sender.una, lambda: connection.told(True)
+        )
+    if flags & SOF_TIMESTAMPING_OPT_ID and not numbered:
+        stamps.restart(connection.sender.una)
+    stamps.stages = frozenset(stage for flag, stage in _STAGES.items() if flags & flag)
 
 
 def _set_fast_open(
@@ -174,6 +215,8 @@ def get_option(
         return options.receive_buffer or parameters.receive_buffer
     if name == (IPPROTO_TCP, TCP_MAXSEG) and connection is not None:
         return connection.sender.mss
+    if name == (SOL_SOCKET, SO_TIMESTAMPING):
+        return options.timestamping
     if name in _SWITCHES:
         return int(getattr(options, _SWITCHES[name]))
     if name not in _OPTIONS:

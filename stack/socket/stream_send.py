@@ -9,6 +9,7 @@ from stack.ports import Binding
 from stack.socket.base import Address, Socket, error
 from stack.socket.constants import (
     AF_INET6,
+    MSG_DONTWAIT,
     MSG_EOR,
     MSG_FASTOPEN,
     MSG_MORE,
@@ -165,6 +166,10 @@ class SendingStream(Socket):
                 urgent = flags & MSG_OOB and sent + taken == len(view)
                 if flags & MSG_EOR and sent + taken == len(view):
                     connection.sender.end_record(connection.sender.end + taken)
+                whole = sent + taken == len(view)
+                if whole or not self._blocking or flags & MSG_DONTWAIT:
+                    # Of a call that may wait for room, only the last byte is told of.
+                    connection.stamp(connection.sender.end + taken)
                 # MSG_MORE holds back what this call would send; what comes later, an ACK too, lets it go.
                 connection.sender.cork = connection.options.cork or flags & MSG_MORE != 0
                 (connection.write_urgent if urgent else connection.write)(view[sent : sent + taken])
@@ -194,6 +199,9 @@ class SendingStream(Socket):
             return await self.send(data, flags)
         if sent < len(view) and not sent:
             raise error(self._take_error() or errno.EPIPE)
+        if sent < len(view) and self._blocking and not flags & MSG_DONTWAIT:
+            # It has ended early, perhaps with all that it took on its way.
+            connection.stamp(connection.sender.end)
         if sent and flags & MSG_ZEROCOPY and self._options.zero_copy:
             connection.sent_zero_copy()
         await self._leave()

@@ -22,6 +22,7 @@ from stack.tcp.send import Sender
 from stack.tcp.state import State
 from stack.tcp.timers import DeadlineTimer
 from stack.tcp.timestamps import Timestamps
+from stack.tcp.transmit_timestamps import TransmitTimestamps
 from stack.tcp.zero_copy import ZeroCopy
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Connection:
         "syn_lost",
         "tcp",
         "timestamps",
+        "transmit_timestamps",
         "tuning",
         "window_scaling",
         "writable",
@@ -121,6 +123,8 @@ class Connection:
         """The program was told to wait before it writes on (SOCK_NOSPACE), so it is to hear when it may."""
         self.zero_copy: ZeroCopy | None = None
         """Once MSG_ZEROCOPY was used."""
+        self.transmit_timestamps: TransmitTimestamps | None = None
+        """Once SO_TIMESTAMPING was used."""
         self.pseudo_sum = path.pseudo_sum
         self.offloads = Offloads(path)
         self.syn_lost = False
@@ -204,6 +208,11 @@ class Connection:
         self.zero_copy = self.zero_copy or ZeroCopy()
         self.zero_copy.sent(self.sender.end)
         self.told(self.zero_copy.abandon() if self.closed() else self.zero_copy.acknowledged(self.sender.una))
+
+    def stamp(self, end: int) -> None:
+        """A call queues bytes up to this number, and its program wants to know what becomes of the last."""
+        if self.transmit_timestamps is not None:
+            self.transmit_timestamps.ask(end)
 
     def told(self, news: bool) -> None:
         """There is something in the error queue of the socket (sk_error_report)."""
@@ -397,7 +406,7 @@ class Connection:
         if self.zero_copy is not None:
             self.zero_copy.abandon()
         self.account()
-        self.delayed_ack.timer.close()
+        self.delayed_ack.close()
         self.keepalive.close()
         self._state_timer.close()
         if self.listener is not None:

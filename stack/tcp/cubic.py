@@ -21,6 +21,8 @@ class Cubic(CongestionControl):
     """Names as in RFC 9438 section 4.1."""
 
     name = "cubic"
+    fast_convergence = True
+    """Section 4.7, which says that a flow that is always alone should do without."""
 
     def __init__(self, mss: int, *, initial_segments: int) -> None:
         super().__init__(mss, initial_segments=initial_segments)
@@ -44,8 +46,9 @@ class Cubic(CongestionControl):
         window = self.cwnd / self.mss
         self._before = (self._w_max, self._cwnd_prior)
         self._cwnd_prior = window
-        # Fast convergence (section 4.7): a flow that lost before its old plateau makes room for others.
-        self._w_max = window * (1 + _BETA) / 2 if window < self._w_max else window
+        # A flow that lost before its old plateau makes room for others.
+        early = self.fast_convergence and window < self._w_max
+        self._w_max = window * (1 + _BETA) / 2 if early else window
         self._epoch = None
         self.hystart.done = True
         return max(int(flight * _BETA), 2 * self.mss)

@@ -218,6 +218,8 @@ def _acknowledgment(connection: Connection, segment: Segment, sequence: int, now
     if advances:
         if connection.zero_copy is not None:
             connection.told(connection.zero_copy.acknowledged(sender.una))
+        if connection.transmit_timestamps is not None:
+            connection.transmit_timestamps.acknowledged(sender.una, now)
         connection.path.next_hop.confirmed_at = now
         if not connection.tcp.memory.pressure:
             sender.grow_buffer()
@@ -269,8 +271,7 @@ def _text(connection: Connection, segment: Segment, sequence: int, now: int) -> 
         if receiver.accept(sequence, payload):
             connection.delayed_ack.received(now)
         else:
-            connection.delayed_ack.quicken()
-            connection.ack_now = True
+            connection.delayed_ack.beyond_gap(now, advanced=receiver.nxt > before)
             connection.tcp.counters.mib["TcpExt.TCPOFOQueue"] += receiver.pieces() > pieces
     if segment.flags & FIN and end <= receiver.edge:
         receiver.fin = end

@@ -45,6 +45,8 @@ _POSITIVE: Final = (
     "pacing_ca_ratio",
 )
 _NOT_NEGATIVE: Final = (
+    "ack_compression_delay",
+    "compressed_acks",
     "fast_open",
     "fast_open_blackhole_timeout",
     "syn_retries",
@@ -85,6 +87,10 @@ class TcpParameters:
     maximum_rto: int = 120 * _SECOND
     delayed_ack: int = 40 * _MS
     """RFC 9293 section 3.8.6.3 allows up to 500 ms."""
+    ack_compression_delay: int = _MS
+    """How long ACKs of what lies beyond a gap may wait for each other (tcp_comp_sack_delay_ns), and"""
+    compressed_acks: int = 44
+    """how many (tcp_comp_sack_nr); 0: none waits."""
     time_wait: int = 60 * _SECOND
     """2 MSL."""
     fin_timeout: int = 60 * _SECOND
@@ -212,6 +218,8 @@ class SocketOptions:
     quickack: bool = True
     zero_copy: bool = False
     """SO_ZEROCOPY: MSG_ZEROCOPY asks to be told when data is acknowledged."""
+    timestamping: int = 0
+    """SO_TIMESTAMPING: which stages of what is sent the program wants to know of."""
     inq: bool = False
     """TCP_INQ: ``recvmsg`` tells how much is left to read."""
     dsfield: int = 0

@@ -354,20 +354,11 @@ class Recovery:
         """Send again what is lost, as far as the window allows (tcp_xmit_retransmit_queue)."""
         sender = self._sender
         board = sender.board
-        unseen = board.lost
-        if not unseen:
-            return
         edge = sender.una + sender.window
         counter = "TcpExt.TCPSlowStartRetrans" if self.state is _LOSS else "TcpExt.TCPFastRetrans"
-        for sent in board.records:
-            if not unseen or sender.in_flight >= sender.congestion.cwnd:
-                break
-            if not sent.lost:
-                continue
-            unseen -= sent.end - sent.start
-            if sent.in_retransmission:
-                continue
-            if sender.queue.holds(sent) or (sent.end > edge and sent.start != sender.una):
+        while sender.in_flight < sender.congestion.cwnd:
+            sent = board.first_lost()
+            if sent is None or sender.queue.holds(sent) or (sent.end > edge and sent.start != sender.una):
                 break
             sender.counters.mib[counter] += 1
             self.send_again(sent, now)

@@ -5,6 +5,7 @@ One record per segment on the wire. ``in flight = sent - sacked - lost + retrans
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Final
 
@@ -42,7 +43,17 @@ class Sent:
 class Scoreboard:
     """Sequence numbers do not wrap here."""
 
-    __slots__ = ("_known", "_transmissions", "by_time", "lost", "records", "retransmitted", "sacked")
+    __slots__ = (
+        "_awaiting",
+        "_known",
+        "_marks",
+        "_transmissions",
+        "by_time",
+        "lost",
+        "records",
+        "retransmitted",
+        "sacked",
+    )
 
     def __init__(self) -> None:
         self.records: list[Sent] = []
@@ -54,6 +65,10 @@ class Scoreboard:
         self.lost = 0
         self.retransmitted = 0
         self._transmissions = 0
+        self._awaiting: list[tuple[int, Sent]] = []
+        """A heap by number of what was marked lost, so that it is found without a walk over all (Linux's
+        retransmit_skb_hint). What has left, arrived or been sent again meanwhile stays until it is on top. No two
+        segments have one number, so that they are never compared."""
         self._known: tuple[tuple[int, int], ...] = ()
         """Blocks of the last ACK, which need no second look."""
 
@@ -143,7 +158,18 @@ class Scoreboard:
         if not sent.lost:
             sent.lost = True
             self.lost += size
+        heappush(self._awaiting, (sent.start, sent))
         self.by_time.pop(sent, None)
+
+    def first_lost(self) -> Sent | None:
+        """The lowest record that is lost and has not been sent again since, or None."""
+        awaiting, records = self._awaiting, self.records
+        while awaiting:
+            sent = awaiting[0][1]
+            if sent.lost and not sent.in_retransmission and records and sent.end > records[0].start:
+                return sent
+            heappop(awaiting)
+        return None
 
     def mark_retransmitted(self, sent: Sent, now: int) -> None:
         """The segment is sent again now."""
@@ -176,6 +202,8 @@ class Scoreboard:
         """Set up ``by_time`` anew."""
         waiting = [sent for sent in self.records if not sent.sacked and (sent.in_retransmission or not sent.lost)]
         self.by_time = dict.fromkeys(sorted(waiting, key=lambda sent: sent.order))
+        # A sorted list is a heap.
+        self._awaiting = [(sent.start, sent) for sent in self.records if sent.lost and not sent.in_retransmission]
 
     # Without SACK: duplicate ACKs stand for segments that have arrived (Linux's tcp_add_reno_sack)
 

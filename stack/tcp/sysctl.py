@@ -30,6 +30,8 @@ class _Integer(NamedTuple):
 _INTEGERS: Final = {
     "net.core.somaxconn": _Integer("somaxconn", 1, 1 << 31),
     "net.ipv4.tcp_base_mss": _Integer("base_mss", 48, 65535),
+    "net.ipv4.tcp_comp_sack_delay_ns": _Integer("ack_compression_delay", 0, 1 << 31),
+    "net.ipv4.tcp_comp_sack_nr": _Integer("compressed_acks", 0, 255),
     "net.ipv4.tcp_ecn": _Integer("ecn", 0, 2),
     "net.ipv4.tcp_fastopen": _Integer("fast_open", 0, 0x7FFFFFFF),
     "net.ipv4.tcp_fastopen_blackhole_timeout_sec": _Integer("fast_open_blackhole_timeout", 0, 1 << 20, _SECOND),

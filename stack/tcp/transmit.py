@@ -243,6 +243,8 @@ def _send_segment(
         skb.tstamp = sender.pacing.departure
         skb.cb = sequence + size + (flags & FIN) + (flags & SYN != 0)
         skb.destructor = sender.queue.departed
+        if connection.transmit_timestamps is not None and not retransmission:
+            skb.tstamp_tx = connection.transmit_timestamps.packet(sequence, sequence + size)
     tcp.counters.mib["Tcp.RetransSegs" if retransmission else "Tcp.OutSegs"] += segments
     identification = connection.identification
     connection.identification = identification + segments & 0xFFFF

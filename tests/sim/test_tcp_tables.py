@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sim import tcp_tables
-from sim.tcp_runs import throughput
+from sim import cubic_window, tcp_tables
+from sim.tcp_runs import average_window, throughput
 from sim.tcp_tables import DOCUMENT, small_section
 
 _MS = 1_000_000
@@ -31,6 +31,23 @@ def test_the_same_seed_gives_the_same_table() -> None:
         throughput(size=100_000, buffer=32 * 1024, loss=0.05, round_trip=20 * _MS, seed=seed) for seed in (1, 1, 2)
     ]
     assert cells[0] == cells[1] != cells[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", ["cubic", "cubic-alone"])
+def test_cubic_has_the_window_that_the_rules_give(control: str) -> None:
+    measured = average_window(packets_per_loss=500, round_trip=400 * _MS, skipped=15, epochs=20, control=control)
+    expected = cubic_window.average_window(
+        packets_per_loss=500, round_trip=0.4, skipped=15, epochs=20, fast_convergence=control == "cubic"
+    )
+    assert measured == pytest.approx(expected, rel=0.06)
+
+
+def test_the_rules_are_near_the_formula_where_they_know_the_same() -> None:
+    expected = cubic_window.average_window(
+        packets_per_loss=1000, round_trip=0.4, skipped=150, epochs=40, fast_convergence=False
+    )
+    assert expected == pytest.approx(cubic_window.formula(1000, 0.4), rel=0.1)
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ def check_scoreboard(board: Scoreboard, *, sack: bool) -> None:
     if sack:
         assert board.sacked == sum(sent.end - sent.start for sent in records if sent.sacked)
     assert not any(sent.sacked and (sent.lost or sent.in_retransmission) for sent in records)
+    waiting = [sent for sent in records if sent.lost and not sent.in_retransmission]
+    assert board.first_lost() is (waiting[0] if waiting else None)
     watched = [sent for sent in records if not sent.sacked and (sent.in_retransmission or not sent.lost)]
     assert set(board.by_time) == set(watched)
     orders = [sent.order for sent in board.by_time]

@@ -6,6 +6,8 @@ import struct
 
 import pytest
 
+from stack.address import embed_scope, parse_address
+from stack.ip.errors import IcmpError
 from stack.ip.parameters import IpParameters
 from stack.socket import (
     AF_INET,
@@ -25,6 +27,7 @@ from stack.socket import (
     SOCK_STREAM,
     SOL_SOCKET,
 )
+from stack.socket.error_queue import SocketError, zero_copy_message
 from tests.stack.network import B6, MS, B, Network
 from tests.stack.test_forward import FAR, Routed
 
@@ -139,3 +142,23 @@ def test_where_there_is_no_error_queue() -> None:
         network.a.socket(AF_INET, SOCK_DGRAM).setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
     with pytest.raises(OSError, match="Invalid argument"):
         network.a.socket(AF_INET, SOCK_DGRAM).setsockopt(IPPROTO_IP, IP_RECVERR, b"\x01")
+
+
+def test_an_offender_on_the_link_and_none() -> None:
+    """``struct sockaddr_in6``: family, port, flow information, address, scope."""
+    destination = parse_address(B6)
+    offender = embed_scope(parse_address("fe80::7"), 3)
+    level, kind, packed = SocketError(IcmpError.HOST_UNREACHABLE, b"", destination, 9, offender=offender).control()
+    assert (level, kind) == (IPPROTO_IPV6, IPV6_RECVERR)
+    family, port, flow, raw, scope = struct.unpack("<HHI16sI", packed[EXTENDED.size :])
+    assert (family, port, flow, bsd.inet_ntop(AF_INET6, raw), scope) == (AF_INET6, 0, 0, "fe80::7", 3)
+    _, _, packed = SocketError(None, b"", destination, 9, mtu=1400).control()
+    assert packed == EXTENDED.pack(errno.EMSGSIZE, 1, 0, 0, 1400, 0) + bytes(28)
+
+
+@pytest.mark.parametrize(("ipv4", "address_bytes"), [(True, 16), (False, 28)])
+def test_how_zero_copy_is_told(ipv4: bool, address_bytes: int) -> None:
+    """linux/errqueue.h: origin 5, ``ee_info`` the first call and ``ee_data`` the last; code 1: it was copied."""
+    level, kind, packed = zero_copy_message(3, 8, ipv4=ipv4)
+    assert (level, kind) == ((IPPROTO_IP, IP_RECVERR) if ipv4 else (IPPROTO_IPV6, IPV6_RECVERR))
+    assert packed == EXTENDED.pack(0, 5, 0, 1, 3, 8) + bytes(address_bytes)

@@ -111,6 +111,20 @@ def test_what_the_device_has_not_checked_is_checked_here() -> None:
     assert [frame for skb in up for frame in cut_again(skb)] == arriving
 
 
+def test_what_has_been_put_together_before_stays_as_it_is_and_in_its_place() -> None:
+    first, second, third = frames(300, mss=100, flags="A")
+    up: list[SkBuff] = []
+    gro = GenericReceiveOffload(up.append, CPU)
+    for frame, gso_size in ((first, 0), (second, 50), (third, 0)):
+        skb = SkBuff(frame)
+        skb.ip_summed = IpSummed.UNNECESSARY
+        skb.gso_size = gso_size
+        gro.receive(skb)
+    gro.flush()
+    assert [bytes(skb.data) for skb in up] == [first, second, third]
+    assert [skb.gso_size for skb in up] == [0, 50, 0]
+
+
 def test_padding_is_no_data() -> None:
     arriving = [frame + bytes(10) for frame in frames(20, mss=10, options=False)]
     (merged,) = receive(arriving)

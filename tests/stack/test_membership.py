@@ -6,8 +6,10 @@ from scapy.layers.igmp import IGMPv3_MQ, IGMPv3_MR, IGMPv3_MR_Group
 from scapy.layers.inet import IP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
     ICMPv6MLDMultAddrRec,
+    ICMPv6MLQuery,
     ICMPv6MLQuery2,
     ICMPv6MLReport2,
+    ICMPv6Unknown,
     IPv6,
     IPv6ExtHdrHopByHop,
     RouterAlert,
@@ -16,6 +18,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from stack.address import parse_address
+from stack.counters import DropReason
 from stack.ip.interface import Interface
 from stack.ip.membership import _exponential
 from stack.ip.parameters import IpParameters
@@ -167,6 +170,137 @@ def test_a_second_query_is_answered_with_the_first() -> None:
     assert 1 <= len(reports(network)) <= 2
 
 
+def always_latest(network: Network) -> list[int]:
+    """Answers come as late as they may; the list takes how late that is, ns."""
+    drawn: list[int] = []
+
+    def draw(longest: int) -> int:
+        drawn.append(longest)
+        return longest
+
+    interface(network).membership._draw = draw  # type: ignore[method-assign]
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "answers"),
+    [
+        # Sections 5.2, rules 1 to 3: what is answered earlier anyway needs no second answer.
+        (igmp_query(code=10), igmp_query(GROUP, code=100), [1]),
+        (igmp_query(code=100), igmp_query(GROUP, code=10), [1, 10]),
+        (igmp_query(GROUP, code=10), igmp_query(code=100), [1, 10]),
+        (igmp_query(GROUP, code=10), igmp_query(GROUP, code=100), [1]),
+        (igmp_query(GROUP, code=100), igmp_query(GROUP, code=10), [1]),
+    ],
+)
+def test_which_of_two_queries_is_answered(first: Packet, second: Packet, answers: list[int]) -> None:
+    network = Network(ip=IpParameters(group_robustness=0))
+    interface(network).join(parse_address(GROUP))
+    always_latest(network)
+    for packet in (first, second):
+        ask(network, packet, "01:00:5e:00:00:01")
+    network.settle()
+    assert [time // SECOND for time, _, _ in reports(network)] == answers
+
+
+def test_how_long_an_answer_may_take() -> None:
+    network = Network(ip=IpParameters(duplicate_address_probes=0, group_robustness=0))
+    network.a.add_interface(network.devices[0], "2001:db8::1", 64)
+    interface(network).join(parse_address(GROUP))
+    network.settle()
+    drawn = always_latest(network)
+    version_1 = IP(src="10.0.0.9", dst="224.0.0.1", ttl=1) / bytes.fromhex("1100eeff00000000")
+    version_1[IP].proto = 2
+    version_2 = IP(src="10.0.0.9", dst="224.0.0.1", ttl=1) / bytes.fromhex("11c8ee3700000000")
+    version_2[IP].proto = 2
+    old = IPv6(src="fe80::99", dst="ff02::1", hlim=1) / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    for packet, mac in (
+        (igmp_query(code=20), "01:00:5e:00:00:01"),
+        (igmp_query(code=248), "01:00:5e:00:00:01"),
+        (version_1, "01:00:5e:00:00:01"),
+        (version_2, "01:00:5e:00:00:01"),
+        (mld_query(code=500), "33:33:00:00:00:01"),
+        (mld_query(code=0x8FFF), "33:33:00:00:00:01"),
+        (old / ICMPv6MLQuery(mrd=0x8FFF), "33:33:00:00:00:01"),
+    ):
+        ask(network, packet, mac)
+    assert drawn == [2 * SECOND, 248 * 100 * MS, 10 * SECOND, 20 * SECOND, 500 * MS, 65528 * MS, 0x8FFF * MS]
+
+
+def test_who_leaves_answers_no_more() -> None:
+    network = Network(ip=IpParameters(group_robustness=0))
+    group = parse_address(GROUP)
+    interface(network).join(group)
+    ask(network, igmp_query(GROUP, code=100), "01:00:5e:01:02:03")
+    interface(network).leave(group)
+    network.settle()
+    assert reports(network) == []
+
+
+def test_queries_reach_who_is_in_a_group(network: Network) -> None:
+    mac, device = bytes.fromhex("01005e000001"), network.devices[0]
+    assert mac not in device.multicast_list
+    interface(network).join(parse_address(GROUP))
+    interface(network).join(parse_address(OTHER))
+    interface(network).leave(parse_address(GROUP))
+    assert mac in device.multicast_list
+    interface(network).leave(parse_address(OTHER))
+    assert mac not in device.multicast_list
+    network.settle()
+
+
+@pytest.mark.parametrize("group", ["ff01::1234", "ff11::1234", "ff02::1", "224.0.0.1"])
+def test_groups_that_nobody_is_told_of(network: Network, group: str) -> None:
+    number = parse_address(group)
+    interface(network).join(number)
+    ask(network, mld_query(code=10), "33:33:00:00:00:01")
+    ask(network, mld_query(group, code=10) if ":" in group else igmp_query(code=10), "33:33:00:00:00:01")
+    interface(network).leave(number)
+    network.settle()
+    assert reports(network) == []
+
+
+def test_who_is_alone_tells_nobody(network: Network) -> None:
+    network.a.ip.loopback.join(parse_address(GROUP))
+    network.settle()
+    assert network.a.counters.mib["Igmp.OutMsgs"] == 0
+
+
+def test_a_link_local_group_is_asked_for_and_told_from_the_link_local_address() -> None:
+    network = Network(ip=IpParameters(duplicate_address_probes=0, group_robustness=0))
+    network.a.add_interface(network.devices[0], "2001:db8::1", 64)
+    network.settle()
+    ask(network, mld_query("ff02::1:ff00:1", code=10), "33:33:ff:00:00:01")
+    network.settle()
+    assert [record[1:] for record in reports(network)] == [(IS_EXCLUDE, "ff02::1:ff00:1")]
+    (report,) = [Ether(frame) for _, _, frame in network.wire.frames if ICMPv6MLReport2 in Ether(frame)]
+    assert report[IPv6].src.startswith("fe80::")
+
+
+def test_a_host_that_is_gone_tells_nothing(network: Network) -> None:
+    interface(network).join(parse_address(GROUP))
+    assert len(reports(network)) == 1
+    network.a.close()
+    network.settle()
+    assert len(reports(network)) == 1
+
+
+def test_other_messages_are_a_routers_business() -> None:
+    network = Network(ip=IpParameters(duplicate_address_probes=0, group_robustness=0))
+    network.a.add_interface(network.devices[0], "2001:db8::1", 64)
+    interface(network).join(parse_address(GROUP))
+    network.settle()
+    report = IP(src="10.0.0.9", dst=GROUP, ttl=1) / bytes.fromhex("1600f8faef010203")
+    report[IP].proto = 2
+    ask(network, report, "01:00:5e:01:02:03")
+    short = IPv6(src="fe80::99", dst="ff02::1", hlim=1) / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    ask(network, short / ICMPv6Unknown(type=130, code=0, msgbody=bytes(12)), "33:33:00:00:00:01")
+    network.settle()
+    assert reports(network) == []
+    assert network.a.counters.mib["Igmp.InErrors"] == 0
+    assert network.a.counters.drops[DropReason.PKT_TOO_SMALL] == 1
+
+
 def test_queries_that_are_none() -> None:
     network = Network(ip=IpParameters(duplicate_address_probes=0, group_robustness=0))
     network.a.add_interface(network.devices[0], "2001:db8::1", 64)
@@ -197,7 +331,15 @@ def test_many_groups_need_several_messages(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("code", "bits", "expected"),
-    [(127, 4, 127), (128, 4, 128), (255, 4, 31744), (32767, 12, 32767), (32768, 12, 32768)],
+    [
+        (127, 4, 127),
+        (128, 4, 128),
+        (0x8F, 4, 248),
+        (255, 4, 31744),
+        (32767, 12, 32767),
+        (32768, 12, 32768),
+        (0x8FFF, 12, 65528),
+    ],
 )
 def test_codes_of_queries(code: int, bits: int, expected: int) -> None:
     assert _exponential(code, bits) == expected

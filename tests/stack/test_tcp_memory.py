@@ -5,9 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import TCP
 
-from stack.counters import DropReason
+from stack.counters import Counters, DropReason
 from stack.socket import AF_INET, MSG_DONTWAIT, POLLOUT, SOCK_STREAM
+from stack.tcp.memory import TcpMemory
 from stack.tcp.parameters import TcpParameters
+from stack.tcp.receive import Receiver
 from stack.tcp.sysctl import TcpSysctl
 from tests.stack.network import MS, B, Faults, Network
 from tests.stack.scripted import Script
@@ -118,6 +120,65 @@ def test_under_pressure_the_window_does_not_open(others: int) -> None:
     script.call(socket.recv(3000))
     # Nothing is taken back; what was read is given only if memory allows.
     assert edge(20) == (33_001 if others else 36_001)
+
+
+def test_pressure_lasts_until_memory_is_low_again() -> None:
+    parameters, counters = TcpParameters(**SMALL), Counters()
+    memory = TcpMemory(counters)
+    found = []
+    for used in (3 * PAGE, 3 * PAGE + 1, 2 * PAGE + 1, 3 * PAGE + 1, 2 * PAGE, 3 * PAGE, 3 * PAGE + 1):
+        memory.change(used - memory.used, parameters)
+        found.append(memory.pressure)
+    assert found == [False, True, True, True, False, False, True]
+    assert counters.mib["TcpExt.TCPMemoryPressures"] == 2
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_under_pressure_no_buffer_grows(pressed: bool) -> None:
+    network = Network(delay=5 * MS)
+    if pressed:
+        for stack in (network.a, network.b):
+            stack.tcp.memory.change(stack.tcp.parameters.memory_pressure + 1, stack.tcp.parameters)
+
+    async def main() -> None:
+        listener = network.b.socket(AF_INET, SOCK_STREAM)
+        await listener.bind(("", 80))
+        await listener.listen()
+        socket = network.a.socket(AF_INET, SOCK_STREAM)
+        await socket.connect((B, 80))
+        peer, _ = await listener.accept()
+
+        async def read() -> None:
+            while await peer.recv(1 << 20):
+                pass
+
+        network.engine.spawn(read())
+        await socket.sendall(bytes(4_000_000))
+        sender, receiver = socket._connected().sender, peer._connected().receiver
+        assert (sender.limit == 256 * 1024, receiver.limit == 256 * 1024) == (pressed, pressed)
+
+    network.engine.run(main())
+
+
+def test_a_reader_with_nothing_to_read_gets_what_closes_the_gap() -> None:
+    script = Script(tcp=TcpParameters(**SMALL))
+    socket, iss = script.accepted()
+    for number in range(1, 18):
+        script.inject("A", 1001 + number * 1000, iss + 1, data=bytes(1000))
+    script.inject("A", 1001, iss + 1, data=bytes(1000))
+    assert len(script.call(socket.recv(20_000))) == 18_000
+
+
+def test_under_pressure_a_window_has_four_segments() -> None:
+    """Linux's tcp_adjust_rcv_ssthresh, once the buffer is half full."""
+    receiver = Receiver(limit=32_000, mss=1000)
+    receiver.open(0)
+    receiver.pressed = True
+    receiver.buffer += bytes(16_000)
+    assert receiver.window_field() == 16_000
+    receiver.open(0)
+    receiver.buffer += b"x"
+    assert receiver.window_field() == 4_000
 
 
 def test_tcp_mem_by_its_name() -> None:

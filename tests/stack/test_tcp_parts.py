@@ -18,9 +18,11 @@ from stack.tcp.parameters import TcpParameters
 from stack.tcp.receive import Receiver, scale_for
 from stack.tcp.reno import Reno
 from stack.tcp.rtt import RttEstimator
+from stack.tcp.scoreboard import Scoreboard, Sent
 from stack.tcp.segment import parse
 from stack.tcp.sequence import MASK, unwrap
 from stack.tcp.timers import DeadlineTimer
+from tests.stack.invariants import check_scoreboard
 
 MS = 1_000_000
 
@@ -283,3 +285,28 @@ def test_deadline_timer() -> None:
 def test_parameters_are_checked(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         TcpParameters(**wrong)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("lost", "again", "sack", "ack", "resize", "spurious")), st.integers(0, 9))))
+def test_scoreboard_after_any_marks(steps: list[tuple[str, int]]) -> None:
+    board = Scoreboard()
+    for number in range(10):
+        board.add(Sent(1000 * number, 1000 * (number + 1), number, 0, 0, 0, app_limited=False))
+    for now, (step, number) in enumerate(steps):
+        start = 1000 * number
+        found = [sent for sent in board.records if sent.start <= start < sent.end]
+        waits = found and not found[0].sacked
+        if step == "lost" and waits:
+            board.mark_lost(found[0])
+        elif step == "again" and waits:
+            board.mark_retransmitted(found[0], 10 + now)
+        elif step == "sack" and waits:
+            for sent in board.select(((found[0].start, found[0].end),)):
+                board.clear_tags(sent)
+        elif step == "ack":
+            board.acknowledge(start)
+        elif step == "resize":
+            board.resize(1000 - 50 * number)
+        elif step == "spurious":
+            board.forget_losses()
+        check_scoreboard(board, sack=True)

@@ -77,6 +77,40 @@ def test_blocks_are_told_the_latest_first_and_joined() -> None:
     assert blocks(script.expect("A", acknowledgment=1051)) == [(1081, 1091), (1061, 1071)]
 
 
+@pytest.mark.parametrize("sacks", [True, False])
+def test_without_sack_each_duplicate_tells_of_a_segment_so_none_waits(sacks: bool) -> None:
+    script = Script()
+    _, iss = script.accepted(options=SACK_PERMITTED if sacks else [], round_trip=10 * MS)
+    for number in range(1, 8):
+        script.inject("A", 1001 + number * MSS, iss + 1, data=bytes(MSS))
+    assert len(script.sent) == (3 if sacks else 7)
+    assert mib(script, "TCPAckCompressed") == 0, "none was saved yet"
+    script.run(MS)
+    assert len(script.sent) == (4 if sacks else 7)
+    assert mib(script, "TCPAckCompressed") == (3 if sacks else 0)
+
+
+def test_in_quick_mode_no_ack_waits() -> None:
+    script = Script()
+    _, iss = script.accepted(options=SACK_PERMITTED, round_trip=10 * MS)
+    script.inject("A", 1001, iss + 1, data=bytes(MSS))
+    for number in range(2, 20):
+        script.inject("A", 1001 + number * MSS, iss + 1, data=bytes(MSS))
+    assert len(script.sent) == 16
+
+
+def test_a_connection_that_ends_leaves_no_ack_behind() -> None:
+    script = Script()
+    socket, iss = script.accepted(options=SACK_PERMITTED, round_trip=10 * MS)
+    for number in range(1, 6):
+        script.inject("A", 1001 + number * MSS, iss + 1, data=bytes(MSS))
+    assert len(script.sent) == 3
+    script.inject("R", 1001, 0)
+    assert socket._connected().closed()
+    script.run(MS)
+    assert len(script.sent) == 3
+
+
 def test_at_most_four_blocks_and_three_with_timestamps() -> None:
     for options, most in ((SACK_PERMITTED, 4), ([*SACK_PERMITTED, ("Timestamp", (5, 0))], 3)):
         script = Script()
