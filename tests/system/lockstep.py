@@ -305,7 +305,8 @@ class Rtl:
                 differs = differs or error
                 self._words = [_UNKNOWN] * len(model.words)
             else:
-                self._words = model.words
+                # One that does not come to rest may have got further on one of the two.
+                self._words = [_UNKNOWN] * len(model.words) if model.outcome.stuck else model.words
                 return
         assert differs
         raise differs
