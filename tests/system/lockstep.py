@@ -280,15 +280,15 @@ def _compare(program: Program, model: _Modelled, shown: _Outcome, memory: npt.ND
 
 
 class Rtl:
-    """The Verilated NIC, for one program after another."""
+    """The Verilated NIC, for one program after another. ``before``: what has played programs in this simulator."""
 
-    def __init__(self, env: RtlEngine) -> None:
+    def __init__(self, env: RtlEngine, before: "Rtl | None" = None) -> None:
         self._env = env
         self._bench = env.bench
         env.run_until(env.bench.state.cycle * CYCLE_NS)  # the simulator may have run before
-        self._words = image(MAC_ADDRESS)
+        self._words = before._words if before else image(MAC_ADDRESS)
         """What the EEPROM holds."""
-        self._written: set[int] = set()
+        self._written: set[int] = before._written if before else set()
         """Elements of arrays that software has written: they outlive every reset."""
 
     async def check(self, program: Program) -> None:
