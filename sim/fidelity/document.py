@@ -36,7 +36,7 @@ _TAIL = """
 - The arbiter's round robin among requests of the same cycle: the first to ask is the first to be served.
 - Speeds of 10 and 100 Mb/s on the wire: frames of these speeds neither come nor leave (the link partner of the
   simulation has 1 Gb/s alone).
-- A frame that a CTRL.RST cuts on the wire is not seen there at all; the RTL ends it with TX_ER.
+- A frame that a CTRL.RST cuts on the wire is counted alone, and not seen there; the RTL ends it with TX_ER.
 - Software-definable pins are outputs alone, LEDs are not shown, and the I/O window is not there: the bus of the
   simulation has the memory window.
 """

@@ -102,7 +102,7 @@ class ModelBus(HostBus):
         return self.nic.port.read_bytes_until(cycle_at(self.env.now))
 
     def _post_write(self, cycle: int, offset: int, value: int) -> None:
-        self.nic.write(cycle, offset, value)
+        self.nic.accesses.write(cycle, offset, value)
         self._arm()
 
     def _post_read(self, cycle: int, offset: int, read: PendingRead) -> None:
@@ -113,7 +113,7 @@ class ModelBus(HostBus):
             self.env.call_at(due * CYCLE_NS, read.done.set)
             self._bound()
 
-        self.nic.read(cycle, offset, answer)
+        self.nic.accesses.read(cycle, offset, answer)
         self._arm()
 
     def arrive(self, begin: int, frame: bytes) -> None:

@@ -80,13 +80,13 @@ class ModelNic:
         return self._nic.interrupts.level
 
     def write32(self, offset: int, value: int) -> None:
-        self._nic.write(cycle_at(self.env.now), offset, value)
+        self._nic.accesses.write(cycle_at(self.env.now), offset, value)
 
     async def read32(self, offset: int) -> int:
         if offset in POLLED:
             await self.flush()
         answers: list[int] = []
-        self._nic.read(cycle_at(self.env.now), offset, lambda value, cycle: answers.append(value))
+        self._nic.accesses.read(cycle_at(self.env.now), offset, lambda value, cycle: answers.append(value))
         while not answers:
             await self._step()
         self._land()

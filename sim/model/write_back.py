@@ -17,12 +17,12 @@ __all__ = ["Used", "WriteBack"]
 
 _USE: Final = 4
 _PERIOD: Final = 4
-"""Cycles from a used descriptor being taken to its joining, and to the next: states LOW, HIGH and IDLE."""
+"""Cycles from a used descriptor being taken to its joining, and to the next: state IDLE twice, LOW and HIGH."""
 _ENDLESS: Final = 1 << 16
 """Descriptors of a ring whose end is not met."""
 _FETCH: Final = 3
-"""By which a status is asked for later than its word takes, compared with other clients of the port: a frame's next
-buffer, or the next frame's, is asked for before."""
+"""Cycles by which a status is asked for later than its first word's time says (``first_word`` of the port): the data of
+the next frame, or of the next buffer, is asked for before it."""
 _BURST: Final = 3
 """From a burst's last word to the next request: BOUND, FIT and REQUEST."""
 

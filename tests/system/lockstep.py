@@ -7,7 +7,6 @@ the NIC is at rest. Each begins with the NIC as after power-up.
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -271,29 +270,27 @@ def _compare(program: Program, model: _Modelled, shown: _Outcome, memory: npt.ND
     assert modelled.stuck == shown.stuck
     if shown.stuck:
         return  # an XOFF frame that is sent again and again
-    if any(isinstance(one, Arrive) and isinstance(next_, Arrive) for one, next_ in pairwise(program.steps)):
-        # Whether the last descriptor is used before or behind the next frame's end is a matter of cycles.
-        for outcome in (modelled, shown):
-            outcome.reads = [read for read in outcome.reads if read[0] != "RNBC"]
     assert modelled.reads == shown.reads, _differences(modelled.reads, shown.reads)
     assert modelled.causes == shown.causes
     assert modelled.sent == shown.sent
     assert np.array_equal(model.memory, memory), _places(model.memory, memory)
-    for name in ("malformed", "bad_reads", "bad_writes", "dma_bytes"):
+    # In how many bursts descriptors are fetched is a matter of cycles.
+    assert bool(modelled.bad_reads) == bool(shown.bad_reads)
+    for name in ("malformed", "bad_writes", "dma_bytes"):
         ours, theirs = getattr(modelled, name), getattr(shown, name)
         assert ours == theirs, f"{name}: model {ours}, RTL {theirs}"
 
 
 class Rtl:
-    """The Verilated NIC, for one program after another."""
+    """The Verilated NIC, for one program after another. ``before``: what has played programs in this simulator."""
 
-    def __init__(self, env: RtlEngine) -> None:
+    def __init__(self, env: RtlEngine, before: "Rtl | None" = None) -> None:
         self._env = env
         self._bench = env.bench
         env.run_until(env.bench.state.cycle * CYCLE_NS)  # the simulator may have run before
-        self._words = image(MAC_ADDRESS)
+        self._words = before._words if before else image(MAC_ADDRESS)
         """What the EEPROM holds."""
-        self._written: set[int] = set()
+        self._written: set[int] = before._written if before else set()
         """Elements of arrays that software has written: they outlive every reset."""
 
     async def check(self, program: Program) -> None:
@@ -310,7 +307,8 @@ class Rtl:
                 differs = differs or error
                 self._words = [_UNKNOWN] * len(model.words)
             else:
-                self._words = model.words
+                # One that does not come to rest may have got further on one of the two.
+                self._words = [_UNKNOWN] * len(model.words) if model.outcome.stuck else model.words
                 return
         assert differs
         raise differs

@@ -25,10 +25,15 @@ _LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
 _ON = fields("TCTL", EN=1)
 
 
+_played: list[Rtl] = []
+"""In this simulator."""
+
+
 def _rtl(dut: HierarchyObject) -> Rtl:
     wake = dut.wake
     assert isinstance(wake, LogicObject)
-    return Rtl(RtlEngine(Bench(), wake, seed=1))
+    _played.append(Rtl(RtlEngine(Bench(), wake, seed=1), _played[-1] if _played else None))
+    return _played[-1]
 
 
 @cocotb.test()

@@ -1,0 +1,112 @@
+"""Register accesses, one after the other, when the RTL performs them (``hw.register_file``)."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from hw.registers import BY_NAME, STATISTICS
+from sim.model.events import Events
+from sim.model.registers import RegisterWindow
+from sim.model.timing import Timing
+
+__all__ = ["Accesses"]
+
+_RDT: Final = BY_NAME["RDT"].offset
+_BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
+
+_Access = tuple[int, int, int, Callable[[int, int], None] | None]
+"""Arrival, register offset, value to be written, and who is to have the one that is read."""
+
+
+class Accesses:
+    """Between the bus and ``window``."""
+
+    def __init__(self, events: Events, timing: Timing, window: RegisterWindow) -> None:
+        self._events = events
+        self._timing = timing
+        self._window = window
+        self._waiting: deque[_Access] = deque()
+        self._served: _Access | None = None
+        self._turn = 0
+        """Which access that is, since an event of one that another has come before is void."""
+        self.awaited = 0
+        """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
+        self._free = 0
+        self.held_until = 0
+        """None is performed before this cycle."""
+
+    def write(self, arrival: int, offset: int, value: int) -> None:
+        """A register write reaches the NIC in a cycle."""
+        self.awaited += offset != _RDT
+        self._queue((arrival, offset, value, None))
+
+    def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
+        """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
+        self.awaited += 1
+        self._queue((arrival, offset, 0, answer))
+
+    def _queue(self, access: _Access) -> None:
+        """Accesses are performed in the order in which they arrive. Two flows of control of the processor may ask in
+        another one."""
+        accesses = self._waiting
+        if self._served is not None and self._served[0] > access[0]:
+            # That one has not come yet.
+            accesses.appendleft(self._served)
+            self._served = None
+            self._turn += 1
+        place = len(accesses)
+        while place and accesses[place - 1][0] > access[0]:
+            place -= 1
+        accesses.insert(place, access)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Begin the next access, if none is being performed."""
+        if self._served is not None or not self._waiting:
+            return
+        self._served = self._waiting.popleft()
+        arrival, _, _, answer = self._served
+        start = max(arrival, self._free)
+        self._turn = turn = self._turn + 1
+        if answer is None:
+            self._events.at(start + self._timing.register_access + 1, self._write, turn, start)
+        else:
+            # What comes in the cycle of a read is read.
+            self._events.at_end(start + self._timing.register_access, self._read, turn, start)
+
+    def _write(self, turn: int, start: int) -> None:
+        if turn != self._turn:
+            return  # another came first
+        assert self._served is not None
+        _, offset, value, _ = self._served
+        held = self.held_until - self._events.now
+        if held > 0:
+            self._events.at(self.held_until, self._write, turn, start + held)
+            return
+        self._window.write(offset, value)
+        self.awaited -= offset != _RDT
+        self._free = start + self._timing.register_write_busy
+        self._served = None
+        self._serve()
+
+    def _read(self, turn: int, start: int) -> None:
+        if turn != self._turn:
+            return
+        assert self._served is not None
+        _, offset, _, answer = self._served
+        assert answer is not None
+        held = self.held_until - self._events.now
+        if held > 0:
+            self._events.at_end(self.held_until, self._read, turn, start + held)
+            return
+        extra = self._timing.register_block if offset in _BLOCK else 0
+        value = self._window.read(offset)
+        # What memory is to show before the answer is known when that is on the bus.
+        self._events.at_end(self._events.now + self._timing.register_answer + extra, self._answer, answer, value)
+        self._free = start + self._timing.register_read_busy + extra
+        self._served = None
+        self._serve()
+
+    def _answer(self, answer: Callable[[int, int], None], value: int) -> None:
+        self.awaited -= 1
+        answer(value, self._events.now)
