@@ -166,6 +166,11 @@ def _meanwhile(steps: SearchStrategy[list[Step]]) -> SearchStrategy[list[Step]]:
     return st.builds(lambda several, wait: [*several[:-1], wait], steps, _waits)
 
 
+def _with_link(rings: SearchStrategy[list[Step]]) -> SearchStrategy[list[Step]]:
+    """A reset may have ended it, and without one the buffer would be full for ever."""
+    return st.builds(lambda control, steps: [REST, control, REST, *steps], _controls, rings)
+
+
 traffic_programs = _programs(
     st.builds(
         lambda control, more, receive, parts: [[control, REST, *more], receive, *parts, [REST]],
@@ -176,9 +181,8 @@ traffic_programs = _programs(
             _part(
                 _meanwhile(arrivals),
                 _meanwhile(arrivals),
-                # Without a link no more is sent than the buffer holds.
-                _meanwhile(st.builds(lambda control, steps: [REST, control, REST, *steps], _controls, transmit_rings)),
-                _meanwhile(short_transmit_rings.map(lambda steps: [REST, *steps])),
+                _meanwhile(_with_link(transmit_rings)),
+                _meanwhile(_with_link(short_transmit_rings)),
                 _meanwhile(receive_rings.map(lambda steps: [REST, *steps])),
                 _meanwhile(_changes),
                 _meanwhile(_changes),

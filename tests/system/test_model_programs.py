@@ -17,7 +17,7 @@ from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
 from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Wait, Write, fields
-from tests.system.programs import descriptor_programs, register_programs, traffic_programs
+from tests.system.programs import descriptor_programs, register_programs
 
 _EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
@@ -39,11 +39,6 @@ def _rtl(dut: HierarchyObject) -> Rtl:
 @cocotb.test()
 async def any_registers(dut: HierarchyObject) -> None:
     await explore(register_programs, _rtl(dut).check, examples=_EXAMPLES)
-
-
-@cocotb.test()
-async def any_traffic(dut: HierarchyObject) -> None:
-    await explore(traffic_programs, _rtl(dut).check, examples=_EXAMPLES)
 
 
 @cocotb.test()
