@@ -70,14 +70,15 @@ class GenericReceiveOffload:
         """One frame as the device received it. Only TCP over IPv4 without IP options and over IPv6 without extension
         headers is put together; all else goes up at once, behind what is held of its flow. A checksum that the device
         has not checked is checked here. What has been put together already stays as it is."""
-        data = memoryview(skb.data)
-        if data[12:15] == _IPV4.start:
+        kind = bytes(skb.data[12:15])
+        if kind == _IPV4.start:
             layout = _IPV4
-        elif data[12:14] == _IPV6.start:
+        elif kind[:2] == _IPV6.start:
             layout = _IPV6
         else:
             self._deliver(skb)
             return
+        data = memoryview(skb.data)
         tcp = layout.tcp
         if len(data) < tcp + _TCP_HEADER_BYTES or data[layout.protocol] != _PROTOCOL_TCP:
             self._deliver(skb)

@@ -5,6 +5,7 @@
 Targets are those of ``tests/stack/fuzz_targets.py``; what was found interesting is kept in ``build/fuzz/TARGET``.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def main() -> None:
         import atheris
     except ImportError:
         sys.exit("atheris is not installed: pip install --requirement requirements-fuzz.lock")
+    os.environ["NICLAB_INTERPRETED"] = "1"  # what is compiled cannot be watched
     with atheris.instrument_imports(include=["stack"]):
         from tests.stack import fuzz_targets
     if len(sys.argv) < 2 or sys.argv[1] not in fuzz_targets.TARGETS:

@@ -21,10 +21,10 @@ What the model's time is made of: parameters that `make calibrate` measures on t
 (`sim/model/calibration.json`), each closed at a checkpoint of a probe
 (`sim/fidelity/probes.py`), and a few contracts of the RTL (states that a descriptor passes). No checkpoint is a
 point of the
-grid, and no parameter was fitted to one. The figures of all points, held out or not, were seen while four faults of the
+grid, and no parameter was fitted to one. The figures of all points, held out or not, were seen while five faults of the
 model that the grid showed were mended: how long a frame's last word waits, when a register read looks for writes on
-their way, that it waits for the words of half a burst, too, and that accesses are performed in the order in which they
-arrive, not in that in which two flows of control ask.
+their way, that it waits for the words of half a burst, too, that accesses are performed in the order in which they
+arrive, not in that in which two flows of control ask, and that a packet waits for room in the buffer word by word.
 
 """
 

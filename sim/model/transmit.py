@@ -464,8 +464,10 @@ class Transmit:
                 self._on_cut_short()
             return
         if self._data:
-            frame = insert_checksums(packet.context, packet.options, bytes(self._data))
-            self._commit(self._time + self._timing.segment_plain, frame, packet.options)
+            frame, options = bytes(self._data), packet.options
+            if options.ic if options.legacy else options.ixsm or options.txsm:
+                frame = insert_checksums(packet.context, options, frame)
+            self._commit(self._time + self._timing.segment_plain, frame, options)
 
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
