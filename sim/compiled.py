@@ -1,4 +1,5 @@
-"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code, about twice as fast.
+"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code, two to three times as
+fast.
 
 ``sim/compiler.py`` makes them with mypyc, and ``import sim`` has Python look for them first. The readable modules are
 the reference: the tests run those, and compare the outcomes of both. Which are compiled is said here alone.
@@ -91,8 +92,6 @@ def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
 def use() -> None:
     """Have what is imported from now on be the compiled modules, unless a readable one of them is at work already."""
     found = folder()
-    if found is not None:
-        finder = Finder(found)
-        names = (".".join(path.with_suffix("").parts) for path in sources())
-        if not any(name in sys.modules for name in names):
-            sys.meta_path.insert(0, finder)
+    names = (".".join(path.with_suffix("").parts) for path in sources())
+    if found is not None and not any(name in sys.modules for name in names):
+        sys.meta_path.insert(0, Finder(found))
