@@ -69,7 +69,8 @@ class Processor:
         """Processes that took the processor from another one, or after sleep."""
         self._switch_cost = switch_cost
         self._scheduler = scheduler
-        self._ready: dict[Context, deque[Flow]] = {context: deque() for context in Context}
+        self._ready: list[deque[Flow]] = [deque() for _ in Context]
+        """By context."""
         self._running: Flow | None = None
         self._in_code = False
         """The running flow's Python code runs; what comes next is decided when it waits."""
@@ -109,7 +110,8 @@ class Processor:
     def finish(self, flow: Flow) -> bool:
         """Do the work of the flow, whose code runs, at once, if nothing comes in between. Returns whether it is
         done."""
-        if self._running is not flow or not self._in_code or any(self._ready.values()):
+        first, second, third, fourth = self._ready
+        if self._running is not flow or not self._in_code or first or second or third or fourth:
             return False
         start = self.env.now
         if not self.env.jump(start + flow.pending, held=1):

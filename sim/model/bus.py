@@ -90,7 +90,6 @@ class ModelBus(HostBus):
             semantics=semantics,
         )
         self.nic.transmit.looks_ahead = True
-        self.nic.port.on_write = self.nic.transmit.written
         self._arm()
 
     def interrupt(self) -> bool:

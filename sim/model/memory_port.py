@@ -68,7 +68,7 @@ class MemoryPort:
         self._landings: deque[_Landing] = deque()
         self._bursts: deque[_Burst] = deque(maxlen=_REMEMBERED_BURSTS)
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
-        self.on_write: Callable[[int, int, int], None] = lambda due, address, end: None
+        self.on_write: Callable[[int, int, int], None] | None = None
         """Called with the cycle from which memory is going to show a write, and the addresses from and up to which."""
         self.observers: list[Callable[[str, int, int, int], None]] = []
         """Called with "read" or "write", first cycle, cycles, and bytes of each access, when it is reckoned."""
@@ -170,7 +170,8 @@ class MemoryPort:
         self.write_bytes += length
         self._write_free = taken - self._timing.arbiter_early
         due = taken + self._write_latency
-        self.on_write(due, address, address + length)
+        if self.on_write is not None:
+            self.on_write(due, address, address + length)
         if due <= limit and not self._landings:
             self._view[address : address + length] = data
         else:
@@ -186,7 +187,8 @@ class MemoryPort:
         last = self._words(taken + _WRITE, 1)
         end = address + len(data)
         bad = 0
-        self.on_write(last, address, end)
+        if self.on_write is not None:
+            self.on_write(last, address, end)
         if end <= self._size:
             for start in range(0, len(data), step):
                 piece = data[start : start + step] if step < len(data) else data

@@ -133,8 +133,8 @@ class Transmit:
         self._on_cut_short = on_cut_short
         self._epoch = 0
         self.looks_ahead = False
-        """What comes from memory is looked up when it is asked for, and ``written`` is told of every write since. That
-        saves the event for its coming where the gatherer is busy until then."""
+        """What comes from memory is looked up when it is asked for, and ``written`` is to be told of every write since.
+        That saves the event for its coming where the gatherer is busy until then."""
         self.reset()
 
     def reset(self) -> None:
@@ -252,6 +252,7 @@ class Transmit:
             if data is not None:
                 burst.data, burst.known = data, True
                 self._ahead.append(burst)
+                self._port.on_write = self.written
         if not burst.known or len(self._inbox) == 1:
             self._await(burst)
         item.address = item.address + length & LAST_ADDRESS
@@ -272,6 +273,8 @@ class Transmit:
         ahead, now = self._ahead, self._events.now
         while ahead and ahead[0].last <= now:
             ahead.popleft()
+        if not ahead:
+            self._port.on_write = None
         for burst in ahead:
             if burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
                 burst.known = False
