@@ -33,7 +33,7 @@ help:
 	@echo "make fuzz  [SECONDS=n] [SEED=n] [ONLY=test]   the property tests over and over, with new seeds, until Ctrl-C"
 	@echo "make fuzz-parsers TARGET=name [SECONDS=n]   one parser of the stack under atheris; without TARGET it lists them"
 	@echo "make tables   simulate TCP over many paths, make docs/tcp-tables.md"
-	@echo "make compiled   compile model, driver and stack (a minute or two): the same figures in half the time or less"
+	@echo "make compiled   compile model, driver and stack (a minute or two): runs on the model take half the time or less"
 	@echo "make bench   measure speed, print it, make build/bench.json"
 	@echo "make calibrate  measure the stages of the RTL, make sim/model/calibration.json"
 	@echo "make fidelity   the distance of the fast model to the RTL, make build/fidelity.json and docs/fidelity.md"

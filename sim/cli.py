@@ -54,7 +54,7 @@ def bench() -> None:
 
 @app.command("compile")
 def compile_modules() -> None:
-    """Compile the model, the driver and the stack into build/compiled: the same figures in half the time or less."""
+    """Compile the model, the driver and the stack into build/compiled: the same figures of the model, faster."""
     from sim.compiler import build as compile_sources  # with setuptools, which is for this alone
 
     console = Console()

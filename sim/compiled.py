@@ -1,5 +1,5 @@
-"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code, two to three times as
-fast.
+"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code. The
+model runs two to four times as fast with them, the RTL's simulation hardly faster.
 
 ``sim/compiler.py`` makes them with mypyc, and ``import sim`` has Python look for them first. The readable modules are
 the reference: the tests run those, and compare the outcomes of both. Which are compiled is said here alone.
@@ -92,6 +92,7 @@ def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
 def use() -> None:
     """Have what is imported from now on be the compiled modules, unless a readable one of them is at work already."""
     found = folder()
-    names = (".".join(path.with_suffix("").parts) for path in sources())
-    if found is not None and not any(name in sys.modules for name in names):
+    if found is None:
+        return
+    if not any(".".join(path.with_suffix("").parts) in sys.modules for path in sources()):
         sys.meta_path.insert(0, Finder(found))
