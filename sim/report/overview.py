@@ -45,15 +45,16 @@ COLUMNS = (
     TableColumn("simulation", "cycles/s", "10⁶/s", lambda row: row.cycles_per_second / 1e6, ".2f"),
 )
 
+_GOODPUT = TableColumn("", "Mb/s", "", lambda row: row.goodput / 1e6, ".1f")
+_ANSWERS = TableColumn("", "answers/s", "", lambda row: row.transaction_rate, ",.0f")
 _SHORT = (
-    TableColumn("", "Mb/s", "", lambda row: row.goodput / 1e6, ".1f"),
     TableColumn("", "irq/s", "", lambda row: row.interrupt_rate, ",.0f"),
     TableColumn("", "busy %", "", lambda row: 100 * row.busy, ".1f"),
     TableColumn("", "p50 µs", "", lambda row: 1e6 * row.latency_p50, ".1f"),
     TableColumn("", "p99 µs", "", lambda row: 1e6 * row.latency_p99, ".1f"),
     TableColumn("", "drops", "", lambda row: sum(row.drops.values()), ".0f"),
 )
-"""What fits on a terminal."""
+"""What fits on a terminal, behind what the programs got."""
 
 _LABEL_WIDTH = 20
 
@@ -80,6 +81,12 @@ def lines(cases: Sequence[Case]) -> Iterator[Line]:
                     yield Line(case, load, variant, rows)
 
 
+def _short(case: Case) -> tuple[TableColumn, ...]:
+    """Round trips of the main job count no payload."""
+    answers = any(row.transactions for row in case.rows) and not any(row.goodput for row in case.rows)
+    return (_ANSWERS if answers else _GOODPUT, *_SHORT)
+
+
 def text_table(rows: Sequence[Row]) -> Group:
     """A short table for a terminal: one for each case and load."""
     tables: dict[str, Table] = {}
@@ -99,7 +106,7 @@ def text_table(rows: Sequence[Row]) -> Group:
             )
             # Where there is no room, a name takes two lines; no figure is cut.
             table.add_column("mode", min_width=_LABEL_WIDTH)
-            for column in _SHORT:
+            for column in _short(line.case):
                 table.add_column(column.heading, justify="right", no_wrap=True)
-        table.add_row(line.label, *(column.write(line.rows) for column in _SHORT))
+        table.add_row(line.label, *(column.write(line.rows) for column in _short(line.case)))
     return Group(*tables.values())

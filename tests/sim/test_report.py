@@ -153,6 +153,20 @@ def test_no_figure_is_cut_on_a_terminal() -> None:
     assert "…" not in text
 
 
+def test_a_terminal_shows_answers_where_no_payload_is_counted() -> None:
+    rows = [
+        replace(row, send_goodput=0.0, receive_goodput=0.0, transactions=122, transaction_rate=121_868.0)
+        for row in synthetic_main_job()
+    ]
+    output = io.StringIO()
+    Console(width=80, file=output).print(text_table(rows))
+    text = output.getvalue()
+    assert "answers/s" in text
+    assert "Mb/s" not in text
+    assert text.count("121,868") == len(rows)
+    assert "…" not in text
+
+
 def test_page_escapes_what_the_user_names(rows: list[Row], job: Conditions) -> None:
     text = page(rows, job)
     assert "<b>&file" not in text
