@@ -186,8 +186,7 @@ class TransmitRing:
 
     def _give(self, mapping: _Mapping) -> None:
         """Write a packet's descriptors."""
-        for lower, upper in mapping.words:
-            mapping.last = self.ring.give(lower, upper)
+        mapping.last = self.ring.give(mapping.words)
         self._in_flight.append(mapping)
         self._after_tso = mapping.after_tso
 
