@@ -55,7 +55,8 @@ class TransmitTally:
         self._frames: dict[tuple[int, bool, bool, int | None], int] = {}
 
     def add(self, frame: bytes, pause: int | None) -> None:
-        broadcast = frame[:6] == b"\xff" * 6
+        # Of a frame that is shorter than an address, all there is of it.
+        broadcast = frame[:6] == b"\xff" * 6 or (len(frame) < 6 and not frame.strip(b"\xff"))
         key = (len(frame), broadcast, bool(frame[0] & 1) and not broadcast, pause)
         self._frames[key] = self._frames.get(key, 0) + 1
 
@@ -134,6 +135,11 @@ class MacTransmit:
     def active(self) -> bool:
         """There are frames, or may be at once."""
         return self.busy or self._starting or bool(self._waiting)
+
+    @property
+    def begins(self) -> bool:
+        """What is to be sent next has been taken."""
+        return self._starting and self._events.now >= self._free
 
     @property
     def packets(self) -> int:

@@ -140,10 +140,10 @@ class NicRegisters:
         self._nic.receive_prefetch.enable(bool(value & _RCTL.mask("EN")))
 
     def _write_tctl(self, number: int, value: int) -> None:
-        if value & _TCTL.mask("SWXOFF"):
-            self._nic.flow_control.software()
         self._set_mac()
         self._nic.follow_link()
+        if value & _TCTL.mask("SWXOFF"):
+            self._nic.flow_control.software()
         self._nic.transmit_prefetch.enable(bool(value & _TCTL.mask("EN")))
 
     def _write_rdtr(self, number: int, value: int) -> None:
@@ -191,14 +191,15 @@ class NicRegisters:
         rctl, rxcsum = window["RCTL"], window["RXCSUM"]
         receive.strip_crc = bool(rctl & _RCTL.mask("SECRC"))
         receive.buffer_size = buffer_bytes(bsize=_RCTL["BSIZE"].get(rctl), bsex=_RCTL["BSEX"].get(rctl))
-        receive.pcss = BY_NAME["RXCSUM"]["PCSS"].get(rxcsum)
-        receive.ip_offload = bool(rxcsum & BY_NAME["RXCSUM"].mask("IPOFL"))
-        receive.tcp_offload = bool(rxcsum & BY_NAME["RXCSUM"].mask("TUOFL"))
+        receive.set_checksums(
+            pcss=BY_NAME["RXCSUM"]["PCSS"].get(rxcsum),
+            ip_offload=bool(rxcsum & BY_NAME["RXCSUM"].mask("IPOFL")),
+            tcp_offload=bool(rxcsum & BY_NAME["RXCSUM"].mask("TUOFL")),
+        )
 
     def set_types(self) -> None:
         """What the filter, the MAC and flow control have to do with addresses and types."""
-        self._nic.receive.strip_tag = bool(self._window["CTRL"] & _CTRL.mask("VME"))
-        self._nic.receive.filter.set(self.filter_settings())
+        self._nic.receive.set_filter(self.filter_settings(), strip_tag=bool(self._window["CTRL"] & _CTRL.mask("VME")))
         self._set_mac()
         self._set_flow_control()
 

@@ -3,6 +3,7 @@
 import zlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 from hw.descriptors import RECEIVE
@@ -11,6 +12,7 @@ from hw.receive.checksum import ChecksumResult, receive_checksum
 from hw.receive.dma import WRITTEN_BACK
 from hw.receive.filter import FilterSettings
 from hw.vlan import strip
+from sim.model.early_settings import Early, EarlySettings
 from sim.model.events import Events
 from sim.model.memory_port import MemoryPort
 from sim.model.receive_filter import ReceiveFilter, ReceiveTally, Verdict
@@ -124,11 +126,10 @@ class Receive:
     def reset(self, settings: FilterSettings) -> None:
         self._epoch += 1
         self.filter.set(settings)
+        self.early = EarlySettings(Early(settings.table, settings.vet, strip_tag=False, pcss=0))
         self.tally.clear()
         self.strip_crc = False
-        self.strip_tag = False
         self.buffer_size = 2048
-        self.pcss = 0
         self.ip_offload = self.tcp_offload = False
         self.stored_bytes = 0
         self.arrivals: deque[tuple[int, int, bytes]] = deque()
@@ -177,6 +178,17 @@ class Receive:
         if on != self._enabled:
             self._enabled_before, self._enabled = self._enabled, on
             self._enabled_since = self._events.now
+
+    def set_filter(self, settings: FilterSettings, *, strip_tag: bool) -> None:
+        """``strip_tag`` is CTRL.VME."""
+        self.filter.set(settings)
+        early = self.early
+        early.set(self._events.now, Early(settings.table, settings.vet, strip_tag, early.now.pcss))
+
+    def set_checksums(self, *, pcss: int, ip_offload: bool, tcp_offload: bool) -> None:
+        """Fields of RXCSUM."""
+        self.ip_offload, self.tcp_offload = ip_offload, tcp_offload
+        self.early.set(self._events.now, self.early.now._replace(pcss=pcss))
 
     # The wire
 
@@ -235,11 +247,12 @@ class Receive:
     def _decide(self, begin: int, frame: bytes) -> None:
         if not frame:
             return
+        early = self.early.of(begin, len(frame)) if begin < self.early.steady_from else self.early.now
         # It takes room whatever is decided, its FCS too.
-        words = len(strip(frame, self.filter.settings.vet) if self.strip_tag else frame) + 7 >> 3
+        words = len(strip(frame, early.vet) if early.strip_tag else frame) + 7 >> 3
         self._come_in(self._epoch, words)
         self._arriving = 0
-        self._decide_on(begin, frame, words)
+        self._decide_on(begin, frame, words, early)
         self._on_fill()
 
     def _come_in(self, epoch: int, words: int) -> None:
@@ -249,13 +262,16 @@ class Receive:
             self._arriving = max(min(words, BUFFER_WORDS - 2 - self.fill), 0)
             self._on_fill()
 
-    def _decide_on(self, begin: int, frame: bytes, words: int) -> None:
+    def _decide_on(self, begin: int, frame: bytes, words: int, early: Early) -> None:
         crc_error = zlib.crc32(frame) != GOOD_RESIDUE
         enabled = self.enabled_for(begin)
         self._on_decided(frame, crc_error, enabled)
         if not enabled:
             return
-        verdict = self.filter.judge(frame, crc_error=crc_error)
+        filter_ = self.filter
+        if early is not self.early.now:
+            filter_ = ReceiveFilter(replace(filter_.settings, table=early.table))
+        verdict = filter_.judge(frame, crc_error=crc_error)
         length = len(frame)
         if verdict.control in ("xon", "xoff"):
             self._on_control(verdict.quanta)
@@ -263,7 +279,7 @@ class Receive:
         if not verdict.keep:
             self.tally.add(verdict, length, lost=False, no_buffer=False)
             return
-        stored = self._store(frame, verdict)
+        stored = self._store(frame, verdict, early)
         if self.fill + words + 1 >= BUFFER_WORDS:
             self.tally.add(verdict, length, lost=True, no_buffer=no_buffer)
             self._on_lost()
@@ -276,30 +292,31 @@ class Receive:
         if self._current is None and len(self._queue) == 1:
             self._begin(self._epoch)
 
-    def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
+    def _store(self, frame: bytes, verdict: Verdict, early: Early) -> _Stored:
         """The frame as the buffer holds it."""
-        settings = self.filter.settings
-        sums = self.checksums(frame)
+        sums = self.checksums(frame, early)
         status = status_bits(sums, verdict)
-        data = frame
-        if self.strip_tag and verdict.tag is not None:
-            data = strip(frame, settings.vet)
+        data = strip(frame, early.vet) if early.strip_tag else frame
+        if self.early.now.strip_tag and verdict.tag is not None:
             status |= _BITS["vp"] | verdict.tag << _SPECIAL
         if self.strip_crc:
             data = data[: max(len(data) - FCS_BYTES, 0)]
+        checksum: int = sums.checksum
+        if (early.pcss ^ self.early.now.pcss) & 1:
+            checksum = (checksum << 8 | checksum >> 8) & 0xFFFF  # which byte is first is looked at in the end
         # One word of information beside the data.
-        return _Stored(data, status, sums.checksum, (len(data) + 7 >> 3) + 1)
+        return _Stored(data, status, checksum, (len(data) + 7 >> 3) + 1)
 
-    def checksums(self, frame: bytes) -> ChecksumResult:
+    def checksums(self, frame: bytes, early: Early) -> ChecksumResult:
         """What the NIC says of a frame's checksums."""
         return receive_checksum(
             frame,
-            pcss=self.pcss,
+            pcss=early.pcss,
             ip_offload=self.ip_offload,
             tcp_offload=self.tcp_offload,
             strip_crc=self.strip_crc,
-            strip_tag=self.strip_tag,
-            vet=self.filter.settings.vet,
+            strip_tag=early.strip_tag,
+            vet=early.vet,
         )
 
     # Memory

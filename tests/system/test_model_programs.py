@@ -10,6 +10,7 @@ from cocotb.handle import HierarchyObject, LogicObject
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.fcs import append_fcs
 from hw.registers import BY_NAME
+from sim.clock import CYCLE_NS
 from sim.model.nic import MAC_ADDRESS
 from sim.rtl import build
 from sim.rtl.engine import RtlEngine
@@ -17,6 +18,7 @@ from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
 from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Wait, Write, fields
+from tests.system.lockstep_tally import tell
 from tests.system.programs import descriptor_programs, register_programs
 
 _EXAMPLES = 100
@@ -38,12 +40,16 @@ def _rtl(dut: HierarchyObject) -> Rtl:
 
 @cocotb.test()
 async def any_registers(dut: HierarchyObject) -> None:
-    await explore(register_programs, _rtl(dut).check, examples=_EXAMPLES)
+    rtl = _rtl(dut)
+    await explore(register_programs, rtl.check, examples=_EXAMPLES)
+    rtl.tally.leave("any_registers")
 
 
 @cocotb.test()
 async def any_descriptors(dut: HierarchyObject) -> None:
-    await explore(descriptor_programs, _rtl(dut).check, examples=_EXAMPLES)
+    rtl = _rtl(dut)
+    await explore(descriptor_programs, rtl.check, examples=_EXAMPLES)
+    rtl.tally.leave("any_descriptors")
 
 
 def _queue(*descriptors: bytes) -> Iterator[Step]:
@@ -83,6 +89,8 @@ def _receive(address: int, frame: bytes) -> list[Step]:
         *(Write(BY_NAME["RDLEN"].offset, 0x100), fields("RDT", TAIL=1), fields("RCTL", EN=1), REST, Arrive(frame)),
     ]
 
+
+_TAGGED = append_fcs(MAC_ADDRESS + bytes(6) + b"\x81\x00\x00\x07" + bytes(range(100)))
 
 _FULL = 16280
 """Bytes of a frame that takes nearly all of the transmit buffer."""
@@ -133,17 +141,64 @@ _FOUND: dict[str, list[Step]] = {
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), _ON, fields("FCRTL", XONE=1), fields("FCRTH", RTH=4), REST),
         *(Arrive(append_fcs(bytes(60))), REST),
     ],
+    "a frame that is shorter than an address is a broadcast if it is all ones": [
+        *(_LINK, _ON, REST),
+        *_queue(*(TRANSMIT_LEGACY.pack(address=1 << 32, length=length, eop=1) for length in (1, 5, 6, 7))),
+    ],
+    "what software asks for goes behind a pause frame that waits for the transmitter": [
+        *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), fields("FCRTL", RTL=130, XONE=1), fields("FCRTH", RTH=26)),
+        *(REST, Arrive(append_fcs(bytes(300))), REST, fields("TCTL", EN=1, SWXOFF=1), REST),
+    ],
+    "an address is changed behind its search": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(1_000), Write(BY_NAME["RAL"].offset, 1), REST),
+    ],
+    "an address is changed before its search": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(400), Write(BY_NAME["RAL"].offset, 1), REST),
+    ],
+    "the first byte of the checksum is changed in the midst of a frame": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
+        *(fields("RXCSUM", PCSS=20), REST, Arrive(append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
+        *(fields("RXCSUM", PCSS=3), REST),
+    ],
+    "tags are to be taken out, in the midst of a frame with one": [
+        *(Write(BY_NAME["VET"].offset, 0x8100), *_receive(_BUFFER, _TAGGED), Wait(1_200)),
+        *(fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1), REST, Arrive(_TAGGED), Wait(1_200), _LINK, REST),
+    ],
 }
 """What random programs have found."""
+
+
+def _ahead_of_rest() -> Program:
+    """The handler is at work when software begins to wait."""
+    done = TRANSMIT_DATA.pack(dext=1, dtyp=1, address=_BUFFER, dtalen=100, rs=1)
+    steps = [*_queue(TRANSMIT_CONTEXT.pack(dext=1, rs=1), done, done)][:-1]
+    return Program([fields("IMS", TXDW=1, TXQE=1), _ON, REST, *steps, Wait(960), REST], True, 8, 8)
+
+
+_FOUND_ON_HOSTS = {
+    **{
+        f"the turns of a narrow bus, {apart} cycles later": Program(
+            [
+                Wait(CYCLE_NS * apart),
+                *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(1, 195)) * 7)), Wait(14_003 - 8 * apart)),
+                *(fields("CTRL", RST=1), REST),
+            ],
+            width=1,
+        )
+        for apart in (0, 3, 6)
+    },
+    "the handler is ahead of software": _ahead_of_rest(),
+}
+"""The same, where the host matters."""
 
 
 @cocotb.test()
 async def found_programs(dut: HierarchyObject) -> None:
     rtl = _rtl(dut)
     wrong: list[str] = []
-    for name, steps in _FOUND.items():
+    for name, program in {**{name: Program(steps) for name, steps in _FOUND.items()}, **_FOUND_ON_HOSTS}.items():
         try:
-            await rtl.check(Program(steps))
+            await rtl.check_exactly(program)
         except AssertionError as error:
             wrong.append(f"{name}: {str(error).splitlines()[0]}")
     assert not wrong, "\n".join(wrong)
@@ -151,5 +206,6 @@ async def found_programs(dut: HierarchyObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.rtl
-def test_any_program(tmp_path: Path) -> None:
+def test_any_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_module(build.bench(), __name__, tmp_path)
+    tell(tmp_path, capsys)
