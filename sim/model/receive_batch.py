@@ -58,7 +58,7 @@ class Batch:
         next_due, limit, at_hand, known = events.due, events.limit, prefetch.at_hand, self._known
         first, status, used, report = self._first, self._status, self._used, self._report
         base, count, tail, largest, memory_end = ring.base + 8, ring.size, ring.tail, receive.buffer_size, port.size
-        latency, steady_from = port.write_latency, receive.early.steady_from
+        latency, steady_from = port.write_latency, receive.history.steady_from
         taken = False
         while arrivals:
             decided, begin, frame = arrivals[0]
@@ -116,8 +116,8 @@ class Batch:
             and not nic.receive_ring.wthresh_field
             and not nic.receive_delay.packet_delay
             and not nic.receive_delay.running
-            and not receive.early.now.strip_tag
-            and not receive.strip_crc
+            and not receive.history.now.strip_tag
+            and not receive.history.now.strip_crc
             and not nic.window["RSRPD"]
         )
 
@@ -129,7 +129,7 @@ class Batch:
         verdict = receive.filter.judge(frame, crc_error=False)
         if not verdict.keep or verdict.control is not None:
             return None
-        sums = receive.checksums(frame, receive.early.now)
+        sums = receive.checksums(frame, receive.history.steady)
         upper = _DONE | len(frame) | sums.checksum << _CHECKSUM | status_bits(sums, verdict)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

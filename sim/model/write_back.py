@@ -94,6 +94,10 @@ class WriteBack:
         self._flushing = False
         self._joining = False
         self._writing = False
+        self._began = -1
+        """The cycle in which the group that is being written was begun: one more descriptor is taken in it."""
+        self._held: Used | None = None
+        """That descriptor."""
 
     def head_written(self, head: int) -> None:
         self._restart(head)
@@ -105,7 +109,9 @@ class WriteBack:
 
     def ready(self) -> bool:
         """Whether a descriptor is taken now."""
-        return not self._writing and self._events.now >= self.free
+        if self._writing:
+            return self._events.now == self._began and self._held is None
+        return self._events.now >= self.free
 
     use_cycles = _USE
 
@@ -121,6 +127,9 @@ class WriteBack:
 
     def use(self, used: Used) -> None:
         """A descriptor is taken in the present cycle."""
+        if self._writing:
+            self._held = used
+            return
         if self._rule.group and used.index != self.following:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
@@ -205,6 +214,7 @@ class WriteBack:
     def _write(self, written: list[int]) -> None:
         """A group, whole."""
         self._writing = True
+        self._began = self._events.now
         cycle = self._events.now + self._timing.write_back_group + self._timing.write_back_request
         self._events.at(cycle, self._ask, self._epoch, written)
 
@@ -242,6 +252,11 @@ class WriteBack:
         self._on_head()
 
     def _end(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._joining = True
+            self._events.at(self.free + _USE, self._joined, self._epoch, held)
+            self.free += _PERIOD
         self._end_flush()
         self.look()
         if not self._writing:

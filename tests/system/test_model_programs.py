@@ -68,6 +68,11 @@ def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
     )
 
 
+def _pieces(*lengths: int, **fields: int) -> Iterator[Step]:
+    """Descriptors of a packet that has no end yet."""
+    return _queue(*(TRANSMIT_LEGACY.pack(address=_BUFFER, length=length, rs=1, **fields) for length in lengths))
+
+
 def _segments(octets: int) -> Iterator[Step]:
     """Frames of as long a header as there may be, and one octet each, which takes the segmenter long."""
     return _queue(
@@ -91,6 +96,9 @@ def _receive(address: int, frame: bytes) -> list[Step]:
 
 
 _TAGGED = append_fcs(MAC_ADDRESS + bytes(6) + b"\x81\x00\x00\x07" + bytes(range(100)))
+
+_GROUP = append_fcs(bytes.fromhex("010000001000") + bytes(80))
+"""Its address is bit 1 of the multicast table."""
 
 _FULL = 16280
 """Bytes of a frame that takes nearly all of the transmit buffer."""
@@ -159,6 +167,20 @@ _FOUND: dict[str, list[Step]] = {
         *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
         *(fields("RXCSUM", PCSS=20), REST, Arrive(append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
         *(fields("RXCSUM", PCSS=3), REST),
+    ],
+    "the receiver is disabled while a descriptor is on offer": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(800), fields("RCTL"), REST),
+    ],
+    "a table is changed right before the decision": [
+        *(*_receive(_BUFFER, _GROUP), Wait(1_330), Write(BY_NAME["MTA"].offset, 2), REST),
+    ],
+    "descriptors of one packet follow each other": [
+        *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(240, 1, 500, 0, 180), _ON),
+        *(Wait(1_680), fields("CTRL", RST=1), REST),
+    ],
+    "a descriptor is used while others are being written": [
+        *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(100, 0, 0, 180, 0, ide=1), _ON),
+        *(Wait(1_160), fields("CTRL", RST=1), REST),
     ],
     "tags are to be taken out, in the midst of a frame with one": [
         *(Write(BY_NAME["VET"].offset, 0x8100), *_receive(_BUFFER, _TAGGED), Wait(1_200)),
