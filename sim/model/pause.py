@@ -118,7 +118,7 @@ class FlowControl:
     def _want(self, *, xon: bool) -> None:
         self._wanted = True
         self._xon = xon
-        self._mac.look(1)
+        self._mac.control_waits()
 
     def _take(self) -> Outgoing | None:
         if self._taken is not None:

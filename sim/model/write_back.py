@@ -85,6 +85,7 @@ class WriteBack:
 
     def _restart(self, head: int) -> None:
         self._epoch += 1
+        self._restarted = self._events.now
         self.head = head
         self.following = head
         """The next descriptor to be used."""
@@ -189,12 +190,12 @@ class WriteBack:
         """One descriptor's status alone."""
         self._writing = True
         asked = self._events.now + self._timing.write_back_request
-        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked)
-
-    def _ask_status(self, epoch: int, used: Used, asked: int) -> None:
-        if epoch != self._epoch:
-            return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
+        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked, address)
+
+    def _ask_status(self, epoch: int, used: Used, asked: int, address: int) -> None:
+        if epoch != self._epoch and self._restarted < asked:
+            return
         data = used.data[self._status.start : self._status.stop]
         done = self._port.write(asked, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle

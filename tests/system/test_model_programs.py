@@ -24,6 +24,7 @@ from tests.system.programs import descriptor_programs, register_programs
 _EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
 _LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
+_LINKED = (_LINK, REST)
 _ON = fields("TCTL", EN=1)
 
 
@@ -71,6 +72,11 @@ def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
 def _pieces(*lengths: int, **fields: int) -> Iterator[Step]:
     """Descriptors of a packet that has no end yet."""
     return _queue(*(TRANSMIT_LEGACY.pack(address=_BUFFER, length=length, rs=1, **fields) for length in lengths))
+
+
+def _two_frames() -> list[Step]:
+    """The transmitter is off."""
+    return [*_transmit((_BUFFER, 30), (_BUFFER + 5, 31))]
 
 
 def _segments(octets: int) -> Iterator[Step]:
@@ -182,6 +188,24 @@ _FOUND: dict[str, list[Step]] = {
         *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(100, 0, 0, 180, 0, ide=1), _ON),
         *(Wait(1_160), fields("CTRL", RST=1), REST),
     ],
+    **{
+        f"{name}, as the MAC takes a frame": [*_LINKED, *_two_frames(), _ON, Wait(CYCLE_NS * cycle), write, REST]
+        for name, cycle, write in (
+            ("a reset", 133, fields("CTRL", RST=1)),
+            ("the transmitter is disabled", 134, fields("TCTL")),
+            ("the link is lost", 134, fields("CTRL", FD=1, SPEED=2)),
+            ("software asks for a pause frame", 133, fields("TCTL", EN=1, SWXOFF=1)),
+        )
+    },
+    "a reset comes when the last byte of a frame has left the MAC": [
+        *(*_LINKED, *_two_frames(), _ON, Wait(CYCLE_NS * 121), fields("CTRL", RST=1), REST),
+    ],
+    **{
+        f"{name} comes when a status has been asked for": [
+            *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(80)))), Wait(CYCLE_NS * 211), write, REST),
+        ]
+        for name, write in (("a reset", fields("CTRL", RST=1)), ("another head", fields("RDH", HEAD=3)))
+    },
     "tags are to be taken out, in the midst of a frame with one": [
         *(Write(BY_NAME["VET"].offset, 0x8100), *_receive(_BUFFER, _TAGGED), Wait(1_200)),
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1), REST, Arrive(_TAGGED), Wait(1_200), _LINK, REST),
