@@ -253,12 +253,12 @@ class WriteBack:
         self._on_head()
 
     def _end(self) -> None:
+        self._end_flush()
         if self._held is not None:
             held, self._held = self._held, None
             self._joining = True
             self._events.at(self.free + _USE, self._joined, self._epoch, held)
             self.free += _PERIOD
-        self._end_flush()
         self.look()
         if not self._writing:
             self._on_ready()

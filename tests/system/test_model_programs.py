@@ -17,8 +17,9 @@ from sim.rtl.engine import RtlEngine
 from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
-from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Wait, Write, fields
+from tests.system.lockstep import Rtl
 from tests.system.lockstep_tally import tell
+from tests.system.program_steps import REST, Arrive, Program, Read, Step, Store, Wait, Write, fields
 from tests.system.programs import descriptor_programs, register_programs
 
 _EXAMPLES = 100
@@ -187,6 +188,14 @@ _FOUND: dict[str, list[Step]] = {
     "a descriptor is used while others are being written": [
         *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(100, 0, 0, 180, 0, ide=1), _ON),
         *(Wait(1_160), fields("CTRL", RST=1), REST),
+    ],
+    "a timer's flush ends with the group, whatever has been used meanwhile": [
+        fields("TXDCTL", GRAN=1, WTHRESH=58),
+        *_queue(
+            TRANSMIT_LEGACY.pack(address=_BUFFER, length=100, rs=1, ide=1),
+            *(TRANSMIT_LEGACY.pack(rs=rs) for rs in (1, 0, 1, 0)),
+        ),
+        *(_ON, REST),
     ],
     **{
         f"{name}, as the MAC takes a frame": [*_LINKED, *_two_frames(), _ON, Wait(CYCLE_NS * cycle), write, REST]
