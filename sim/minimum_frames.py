@@ -73,11 +73,10 @@ def receive_minimum_frames(frames: int) -> MinimumFrames:
     async def run() -> MinimumFrames:
         device = await machine.open()
         device.receive = machine.take
-        octets = plain(0, _SIZE, to_station=True)
-        frame = octets + fcs(octets)
+        burst = [octets + fcs(octets) for octets in (plain(number, _SIZE, to_station=True) for number in range(_BURST))]
         begun, started = env.now, time.process_time()
         for _ in range(-(-frames // _BURST)):
-            free_at = machine.link.b_to_a.send_burst([frame] * _BURST)
+            free_at = machine.link.b_to_a.send_burst(burst)
             await env.sleep(free_at - env.now + _REST)
         ended, spent = env.now, time.process_time() - started
         await env.sleep(_SETTLE)

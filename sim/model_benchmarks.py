@@ -39,7 +39,7 @@ _STATION, _PEER, _PREFIX, _PORT = "192.0.2.1", "192.0.2.2", 24, 5001
 _CHUNK = 65_536
 _SPEEDUPS = {
     "model.speedup": Scenario(
-        name="speedup", size=256, frames=1500, burst=8, pause=20_000, driver={"interrupt_throttle_rate": 8000}
+        name="speedup", size=256, frames=6000, burst=8, pause=20_000, driver={"interrupt_throttle_rate": 8000}
     ),
     "model.speedup.sparse": Scenario(
         name="sparse", size=256, frames=40, pause=500_000, driver={"interrupt_throttle_rate": 8000}

@@ -3,8 +3,7 @@
     python -m tests.fuzz [--seconds N] [--seed N] [--only EXPRESSION] [path ...]
 
 A round runs all tests of the gateware, the driver and the stack that Hypothesis drives, the whole NIC's and its
-model's among them; but random programs and random traffic on RTL and model (``--only test_any_program``, ``--only
-test_any_traffic``) only if they are asked for.
+model's among them.
 """
 
 import argparse
@@ -59,11 +58,9 @@ def main() -> int:
 
 def _round(seed: int, counted: Path, options: argparse.Namespace, end: float | None) -> int:
     """pytest's exit code."""
-    # About one of a thousand programs still differs (docs/architecture.md), so these have to be asked for.
-    only = options.only or "not test_any_traffic and not test_any_program"
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-x", "--tb=short"),
-        *("-p", "tests.fuzz_plugin", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}", "-k", only),
+        *("-p", "tests.fuzz_plugin", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}", "-k", options.only),
         *options.paths,
     ]
     left = {} if end is None else {END: str(end)}

@@ -106,7 +106,7 @@ class ModelBus(HostBus):
         return self.nic.interrupts.level
 
     def dma_read_bytes(self) -> int:
-        self.synchronise()
+        self._advance()  # a descriptor may be fetched before memory shows anything of what has come
         return self.nic.port.read_bytes_until(cycle_at(self.env.now))
 
     def _post_write(self, cycle: int, offset: int, value: int) -> None:

@@ -22,6 +22,8 @@ BUFFER_WORDS: Final = 2048
 
 _WORDS: Final = BUFFER_WORDS - 2
 _LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
+_LINE: Final = 4
+"""Cycles from the MAC to the wire: a frame is taken, and its last byte gone, so many before that can be seen there."""
 
 
 class Outgoing:
@@ -55,7 +57,8 @@ class TransmitTally:
         self._frames: dict[tuple[int, bool, bool, int | None], int] = {}
 
     def add(self, frame: bytes, pause: int | None) -> None:
-        broadcast = frame[:6] == b"\xff" * 6
+        # Of a frame that is shorter than an address, all there is of it.
+        broadcast = frame[:6] == b"\xff" * 6 or (len(frame) < 6 and not frame.strip(b"\xff"))
         key = (len(frame), broadcast, bool(frame[0] & 1) and not broadcast, pause)
         self._frames[key] = self._frames.get(key, 0) + 1
 
@@ -99,20 +102,34 @@ class MacTransmit:
         """Frames that a reset has cut on the wire."""
         self.busy = False
         """A frame is on the wire."""
+        self.paused = False
+        self._starting = False
+        self._waiting: deque[Outgoing] = deque()
+        self._ends = 0
         self._epoch = 0
         self.reset()
 
     def reset(self) -> None:
         self._epoch += 1
-        self.cut += self.busy
+        now = self._events.now
+        gone = self.busy and self._ends - now <= _LINE
+        self._gone_epoch = self._epoch - 1 if gone else -1
+        taken = self._starting and self._taken() and self._may_begin() and bool(self._waiting) and not self.paused
+        self.cut += taken or (self.busy and not gone)
         self.settings = MacSettings()
         self.tally.clear()
         self.enabled = False
+        self._disabled = now - _LINE
         self.paused = False
-        self._waiting: deque[Outgoing] = deque()
+        self._paused_since = now
+        self._waiting.clear()
         self.words = 0
         """Of the buffer, in use."""
-        self._free = self._events.now
+        self._free = now
+        self._start_at = now
+        self._ends = now
+        self._data_first = False
+        """A frame has been taken before the pause frame that waits."""
         self._reading_words = 0
         self._began = 0
         self.busy = False
@@ -134,6 +151,11 @@ class MacTransmit:
     def active(self) -> bool:
         """There are frames, or may be at once."""
         return self.busy or self._starting or bool(self._waiting)
+
+    @property
+    def begins(self) -> bool:
+        """What is to be sent next has been taken."""
+        return self._starting and self._events.now >= self._free
 
     @property
     def packets(self) -> int:
@@ -179,11 +201,28 @@ class MacTransmit:
     def enable(self, on: bool) -> None:
         """TCTL.EN and the link."""
         self.enabled = on
+        if not on:
+            self._disabled = self._events.now
         self.look(self._timing.mac_enable)
 
     def pause(self, on: bool) -> None:
         self.paused = on
+        self._paused_since = self._events.now
         self.look(self._timing.mac_enable)
+
+    def control_waits(self) -> None:
+        """``control`` has a frame to give."""
+        if self._starting and self._taken() and self._waiting and not self.paused:
+            self._data_first = True
+        self.look(1)
+
+    def _taken(self) -> bool:
+        """What is to begin at ``_start_at`` is on its way there."""
+        return self._start_at - self._events.now < _LINE
+
+    def _may_begin(self) -> bool:
+        """Whether the transmitter was on, or is, when a frame that begins now is taken."""
+        return self.enabled or self._disabled > self._events.now - _LINE
 
     def look(self, delay: int) -> None:
         """There may be a frame to begin."""
@@ -191,27 +230,29 @@ class MacTransmit:
             self._starting = True
             now = self._events.now
             start = now + delay
-            self._events.at(start if start > self._free else self._free, self._start, self._epoch)
+            self._start_at = start if start > self._free else self._free
+            self._events.at(self._start_at, self._start, self._epoch)
 
     def _start(self, epoch: int) -> None:
         if epoch != self._epoch:
             return
         self._starting = False
-        if not self.enabled or self.busy:
+        if self.busy or not self._may_begin():
             return
-        packet = self.control()
+        now = self._events.now
+        packet = None if self._data_first else self.control()
+        self._data_first = False
         if packet is None:
-            if not self._waiting or self.paused:
+            if not self._waiting or (self.paused and self._paused_since <= now - _LINE):
                 return
             packet = self._waiting.popleft()
             self._reading_words = len(packet.data) + 7 >> 3
         else:
             self._reading_words = 0
-        now = self._events.now
         self._began = now
         self.busy = True
         frame = self._frame(packet)
-        end = now + _LINE_PREAMBLE + len(frame)
+        self._ends = end = now + _LINE_PREAMBLE + len(frame)
         self._events.at(end, self._end, self._epoch, now, frame, packet.pause)
         self._on_room()
 
@@ -227,6 +268,8 @@ class MacTransmit:
 
     def _end(self, epoch: int, start: int, frame: bytes, pause: int | None) -> None:
         if epoch != self._epoch:
+            if epoch == self._gone_epoch:
+                self._on_frame(start, frame)
             return
         self.busy = False
         self.words -= self._reading_words

@@ -270,7 +270,6 @@ class Nic:
             window.values["RAL"][0] = words[0] | words[1] << 16
             window.values["RAH"][0] = words[2] | BY_NAME["RAH"].mask("AV")
         self.registers.set_types()
-        self.registers.set_receive()
         self.follow_link()
 
     def receive_minimum_shift(self) -> int:

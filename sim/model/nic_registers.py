@@ -13,6 +13,7 @@ from sim.model.interrupts import CAUSE
 from sim.model.mac_transmit import MacSettings, MacTransmit
 from sim.model.pause import FlowControlSettings
 from sim.model.receive import Receive
+from sim.model.receive_settings import ReceiveSettings
 from sim.model.ring import Prefetch, Ring
 from sim.model.write_back import WriteBack
 
@@ -134,16 +135,15 @@ class NicRegisters:
         )
 
     def _write_rctl(self, number: int, value: int) -> None:
-        self.set_receive()
         self.set_types()
         self._nic.follow_link()
         self._nic.receive_prefetch.enable(bool(value & _RCTL.mask("EN")))
 
     def _write_tctl(self, number: int, value: int) -> None:
-        if value & _TCTL.mask("SWXOFF"):
-            self._nic.flow_control.software()
         self._set_mac()
         self._nic.follow_link()
+        if value & _TCTL.mask("SWXOFF"):
+            self._nic.flow_control.software()
         self._nic.transmit_prefetch.enable(bool(value & _TCTL.mask("EN")))
 
     def _write_rdtr(self, number: int, value: int) -> None:
@@ -186,19 +186,24 @@ class NicRegisters:
         (self._nic.receive_write_back if receive else self._nic.transmit_write_back).look()
 
     def set_receive(self) -> None:
-        """What the receive path has to do with a frame that it keeps."""
+        """What the receive path has to do with a frame."""
         receive, window = self._nic.receive, self._window
         rctl, rxcsum = window["RCTL"], window["RXCSUM"]
-        receive.strip_crc = bool(rctl & _RCTL.mask("SECRC"))
         receive.buffer_size = buffer_bytes(bsize=_RCTL["BSIZE"].get(rctl), bsex=_RCTL["BSEX"].get(rctl))
-        receive.pcss = BY_NAME["RXCSUM"]["PCSS"].get(rxcsum)
-        receive.ip_offload = bool(rxcsum & BY_NAME["RXCSUM"].mask("IPOFL"))
-        receive.tcp_offload = bool(rxcsum & BY_NAME["RXCSUM"].mask("TUOFL"))
+        receive.set(
+            ReceiveSettings(
+                self.filter_settings(),
+                strip_tag=bool(window["CTRL"] & _CTRL.mask("VME")),
+                strip_crc=bool(rctl & _RCTL.mask("SECRC")),
+                pcss=BY_NAME["RXCSUM"]["PCSS"].get(rxcsum),
+                ip_offload=bool(rxcsum & BY_NAME["RXCSUM"].mask("IPOFL")),
+                tcp_offload=bool(rxcsum & BY_NAME["RXCSUM"].mask("TUOFL")),
+            )
+        )
 
     def set_types(self) -> None:
-        """What the filter, the MAC and flow control have to do with addresses and types."""
-        self._nic.receive.strip_tag = bool(self._window["CTRL"] & _CTRL.mask("VME"))
-        self._nic.receive.filter.set(self.filter_settings())
+        """What the receive path, the MAC and flow control have to do with addresses and types."""
+        self.set_receive()
         self._set_mac()
         self._set_flow_control()
 
@@ -217,8 +222,8 @@ class NicRegisters:
                 )
                 for low, word in zip(window.values["RAL"], window.values["RAH"], strict=True)
             ],
-            multicast=window.values["MTA"],
-            vlan=window.values["VFTA"],
+            multicast=tuple(window.values["MTA"]),
+            vlan=tuple(window.values["VFTA"]),
             vet=window["VET"],
             rfce=bool(window["CTRL"] & _CTRL.mask("RFCE")),
             fct=window["FCT"],

@@ -41,8 +41,10 @@ class FlowControl:
         self.paused = False
         self._asked: int | None = None
         self._pause_epoch = 0
-        self._wanted: int | None = None
+        self._wanted = False
         self._xon = False
+        self._taken: Outgoing | None = None
+        """A pause frame that the MAC has, and has not begun."""
         self.software_waits = False
         self._stopped = False
         self._above = False
@@ -107,20 +109,26 @@ class FlowControl:
 
     def software(self) -> None:
         """TCTL.SWXOFF."""
+        if self._wanted and self._mac.begins:
+            # The same write has enabled the MAC, and it has taken the frame that waited for that.
+            self._taken = self._take()
         self.software_waits = True
         self._want(xon=False)
 
     def _want(self, *, xon: bool) -> None:
-        self._wanted = 0 if xon else self.settings.ttv
+        self._wanted = True
         self._xon = xon
-        self._mac.look(1)
+        self._mac.control_waits()
 
     def _take(self) -> Outgoing | None:
-        if self._wanted is None:
+        if self._taken is not None:
+            taken, self._taken = self._taken, None
+            return taken
+        if not self._wanted:
             return None
         settings = self.settings
         quanta = 0 if self._xon else settings.ttv
-        self._wanted = None
+        self._wanted = False
         self.software_waits = False
         frame = pause_frame(destination=settings.destination, source=settings.source, fct=settings.fct, quanta=quanta)
         return Outgoing(frame, ifcs=True, vle=False, special=0, pause=quanta)

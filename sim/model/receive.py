@@ -14,6 +14,7 @@ from sim.model.events import Events
 from sim.model.memory_port import MemoryPort
 from sim.model.receive_checksum import checksums
 from sim.model.receive_filter import ReceiveFilter, ReceiveTally, Verdict
+from sim.model.receive_settings import Looked, ReceiveSettings, SettingsHistory
 from sim.model.ring import Prefetch
 from sim.model.timing import Timing
 from sim.model.write_back import Used, WriteBack
@@ -31,6 +32,8 @@ _WORD_CYCLES: Final = 5
 _FIRST_WORD: Final = 20
 """Cycles from the begin of the preamble to the frame's first word at the filter: preamble, word, and the FIFO between
 the clocks."""
+_ENABLED: Final = 25
+"""Cycles from the begin of the preamble to where RCTL.EN and the link count."""
 _STAGES: Final = 5
 """Words of a frame that the buffer's reader and the DMA engine hold while there is no descriptor."""
 GOOD_RESIDUE: Final = 0x2144DF1C
@@ -117,12 +120,9 @@ class Receive:
     def reset(self, settings: FilterSettings) -> None:
         self._epoch += 1
         self.filter.set(settings)
+        self.history = SettingsHistory(ReceiveSettings(settings))
         self.tally.clear()
-        self.strip_crc = False
-        self.strip_tag = False
         self.buffer_size = 2048
-        self.pcss = 0
-        self.ip_offload = self.tcp_offload = False
         self.stored_bytes = 0
         self.arrivals: deque[tuple[int, int, bytes]] = deque()
         """Frames on whose fate is to be decided: in which cycle, when the preamble began, and the frame."""
@@ -171,6 +171,12 @@ class Receive:
             self._enabled_before, self._enabled = self._enabled, on
             self._enabled_since = self._events.now
 
+    def set(self, settings: ReceiveSettings) -> None:
+        """Registers have changed, perhaps."""
+        if settings.filter is not self.filter.settings:
+            self.filter.set(settings.filter)
+        self.history.set(self._events.now, settings)
+
     # The wire
 
     def arrive(self, begin: int, frame: bytes) -> int:
@@ -212,7 +218,7 @@ class Receive:
 
     def enabled_for(self, begin: int) -> bool:
         """Whether the receiver was on at the first word of a frame that began in a cycle."""
-        return self._enabled if begin + _FIRST_WORD >= self._enabled_since else self._enabled_before
+        return self._enabled if begin + _ENABLED >= self._enabled_since else self._enabled_before
 
     def passed(self, length: int) -> None:
         """A frame has gone through in one step."""
@@ -228,11 +234,15 @@ class Receive:
     def _decide(self, begin: int, frame: bytes) -> None:
         if not frame:
             return
+        history = self.history
+        looked = history.steady
+        if begin < history.steady_from:
+            looked = history.of(begin, len(frame), self._events.now)
         # It takes room whatever is decided, its FCS too.
-        words = len(strip(frame, self.filter.settings.vet) if self.strip_tag else frame) + 7 >> 3
+        words = len(strip(frame, looked.vet) if looked.strip_tag else frame) + 7 >> 3
         self._come_in(self._epoch, words)
         self._arriving = 0
-        self._decide_on(begin, frame, words)
+        self._decide_on(begin, frame, words, looked)
         self._on_fill()
 
     def _come_in(self, epoch: int, words: int) -> None:
@@ -242,13 +252,14 @@ class Receive:
             self._arriving = max(min(words, BUFFER_WORDS - 2 - self.fill), 0)
             self._on_fill()
 
-    def _decide_on(self, begin: int, frame: bytes, words: int) -> None:
+    def _decide_on(self, begin: int, frame: bytes, words: int, looked: Looked) -> None:
         crc_error = zlib.crc32(frame) != GOOD_RESIDUE
         enabled = self.enabled_for(begin)
         self._on_decided(frame, crc_error, enabled)
         if not enabled:
             return
-        verdict = self.filter.judge(frame, crc_error=crc_error)
+        filter_ = self.filter if looked is self.history.steady else ReceiveFilter(looked.filter)
+        verdict = filter_.judge(frame, crc_error=crc_error)
         length = len(frame)
         if verdict.control in ("xon", "xoff"):
             self._on_control(verdict.quanta)
@@ -256,7 +267,7 @@ class Receive:
         if not verdict.keep:
             self.tally.add(verdict, length, lost=False, no_buffer=False)
             return
-        stored = self._store(frame, verdict)
+        stored = self._store(frame, verdict, looked)
         if self.fill + words + 1 >= BUFFER_WORDS:
             self.tally.add(verdict, length, lost=True, no_buffer=no_buffer)
             self._on_lost()
@@ -269,29 +280,30 @@ class Receive:
         if self._current is None and len(self._queue) == 1:
             self._begin(self._epoch)
 
-    def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
+    def _store(self, frame: bytes, verdict: Verdict, looked: Looked) -> _Stored:
         """The frame as the buffer holds it."""
-        settings = self.filter.settings
-        status, checksum = self.status(frame, verdict)
-        data = frame
-        if self.strip_tag and verdict.tag is not None:
-            data = strip(frame, settings.vet)
+        status, checksum = self.status(frame, verdict, looked)
+        data = strip(frame, looked.vet) if looked.strip_tag else frame
+        if looked.tell_tag and verdict.tag is not None:
             status |= _TAGGED | verdict.tag << _SPECIAL
-        if self.strip_crc:
+        if looked.strip_crc:
             data = data[: max(len(data) - FCS_BYTES, 0)]
+        if looked.swapped:
+            checksum = (checksum << 8 | checksum >> 8) & 0xFFFF
         # One word of information beside the data.
         return _Stored(data, status, checksum, (len(data) + 7 >> 3) + 1)
 
-    def status(self, frame: bytes, verdict: Verdict) -> tuple[int, int]:
+    @staticmethod
+    def status(frame: bytes, verdict: Verdict, looked: Looked) -> tuple[int, int]:
         """Bits of the upper half of a frame's last descriptor, and its packet checksum."""
         checksum, ipcs, ipe, tcpcs, tcpe = checksums(
             frame,
-            pcss=self.pcss,
-            ip_offload=self.ip_offload,
-            tcp_offload=self.tcp_offload,
-            strip_crc=self.strip_crc,
-            strip_tag=self.strip_tag,
-            vet=self.filter.settings.vet,
+            pcss=looked.pcss,
+            ip_offload=looked.ip_offload,
+            tcp_offload=looked.tcp_offload,
+            strip_crc=not looked.sum_crc,
+            strip_tag=looked.strip_tag,
+            vet=looked.vet,
         )
         bits = 0 if ipcs or tcpcs else _NOT_CHECKED
         if ipcs:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
 from sim.model.receive import GOOD_RESIDUE
+from sim.model.receive_filter import Verdict
 
 if TYPE_CHECKING:
     from sim.model.nic import Nic
@@ -23,6 +24,17 @@ _DONE: Final = 0x3 << 32
 _CHECKSUM: Final = 16
 _RXT0: Final = CAUSE["RXT0"]
 _REMEMBERED: Final = 256
+
+
+class _Kind:
+    """Frames that are received, all in the same way: the filter's verdict, and where they are counted. ``verdict`` is
+    None if they need more than this."""
+
+    __slots__ = ("counted", "verdict")
+
+    def __init__(self, verdict: Verdict | None, counted: list[int]) -> None:
+        self.verdict = verdict
+        self.counted = counted
 
 
 class Batch:
@@ -44,8 +56,8 @@ class Batch:
         self._version = -1
         self._usable = False
         self._minimum = 0
-        self._known: dict[bytes, tuple[bytes, list[int]]] = {}
-        """By frame, as long as no register changes: the upper half of its descriptor, and where it is counted."""
+        self._kinds: dict[tuple[bytes, int], _Kind] = {}
+        """By header and length, as long as no register changes."""
 
     def take(self, arrivals: deque[tuple[int, int, bytes]]) -> bool:
         nic = self._nic
@@ -55,16 +67,16 @@ class Batch:
         if not self._usable or nic.wake.armed or not (receive.idle() and write_back.idle()):
             return False
         events, port, interrupts, ring = nic.events, nic.port, nic.interrupts, nic.receive_ring
-        next_due, limit, at_hand, known = events.due, events.limit, prefetch.at_hand, self._known
+        next_due, limit, at_hand = events.due, events.limit, prefetch.at_hand
         first, status, used, report = self._first, self._status, self._used, self._report
         base, count, tail, largest, memory_end = ring.base + 8, ring.size, ring.tail, receive.buffer_size, port.size
-        latency = port.write_latency
+        latency, steady_from = port.write_latency, receive.history.steady_from
         taken = False
         while arrivals:
             decided, begin, frame = arrivals[0]
             length = len(frame)
             descriptor = at_hand(decided)
-            if descriptor is None or length > largest or not receive.enabled_for(begin):
+            if descriptor is None or length > largest or not receive.enabled_for(begin) or begin < steady_from:
                 break
             index, address = descriptor
             if not address or address % MAX_BURST_BYTES + length > MAX_BURST_BYTES or address + length > memory_end:
@@ -81,20 +93,21 @@ class Batch:
             place = base + 16 * index
             if (left if left >= 0 else left + count) == self._minimum or place + 8 > memory_end:
                 break
-            found = known.get(frame)
-            if found is None:
-                found = self._look_at_frame(frame)
-                if found is None:
-                    break
-            upper, counted = found
+            if zlib.crc32(frame) != GOOD_RESIDUE:
+                break
+            kind = self._kind_of(frame)
+            if kind.verdict is None:
+                break
+            upper, checksum = receive.status(frame, kind.verdict, receive.history.steady)
+            upper |= _DONE | length | checksum << _CHECKSUM
             arrivals.popleft()
             taken = True
             prefetch.take(decided)
-            counted[0] += 1
+            kind.counted[0] += 1
             # Memory shows it at once if neither the host nor another part of the NIC can look before its time.
             unseen = limit if due is None or due > status_last + latency else 0
             port.place(last, address, frame, unseen)
-            port.place(status_last, place, upper, unseen)
+            port.place(status_last, place, upper.to_bytes(8, "little"), unseen)
             write_back.wrote(index, done + self._idle)
             receive.passed(length)
             if done > limit:
@@ -109,30 +122,28 @@ class Batch:
         nic = self._nic
         receive = nic.receive
         self._version = nic.window.version
-        self._known.clear()
+        self._kinds.clear()
         self._minimum = nic.receive_ring.size >> nic.receive_minimum_shift()
         self._usable = (
             nic.port.full_width
             and not nic.receive_ring.wthresh_field
             and not nic.receive_delay.packet_delay
             and not nic.receive_delay.running
-            and not receive.strip_tag
-            and not receive.strip_crc
+            and not receive.history.now.strip_tag
+            and not receive.history.now.strip_crc
             and not nic.window["RSRPD"]
         )
 
-    def _look_at_frame(self, frame: bytes) -> tuple[bytes, list[int]] | None:
-        """What ``_known`` has of a good frame, or None if it needs more than this."""
+    def _kind_of(self, frame: bytes) -> _Kind:
+        """What there is to know of a good frame."""
         receive = self._nic.receive
-        if zlib.crc32(frame) != GOOD_RESIDUE:
-            return None
-        verdict = receive.filter.judge(frame, crc_error=False)
-        if not verdict.keep or verdict.control is not None:
-            return None
-        status, checksum = receive.status(frame, verdict)
-        upper = _DONE | len(frame) | checksum << _CHECKSUM | status
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        counted = receive.tally.count(verdict, len(frame), lost=False, no_buffer=False)
-        found = self._known[frame] = upper.to_bytes(8, "little"), counted
-        return found
+        key = receive.filter.header(frame), len(frame)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= _REMEMBERED:
+                self._kinds.clear()
+            verdict = receive.filter.judge(frame, crc_error=False)
+            counted = receive.tally.count(verdict, len(frame), lost=False, no_buffer=False)
+            simple = verdict.keep and verdict.control is None
+            kind = self._kinds[key] = _Kind(verdict if simple else None, counted)
+        return kind

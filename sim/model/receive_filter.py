@@ -45,12 +45,16 @@ class ReceiveFilter:
         self._controlled = settings.fct.to_bytes(2, "big")
         self._known: dict[bytes, Verdict] = {}
 
+    def header(self, frame: bytes) -> bytes:
+        """What of a good frame decides on it, beside its length."""
+        kind = frame[12:14]
+        return frame[: _LONG_HEADER if kind == self._tagged or kind == self._controlled else _HEADER]
+
     def judge(self, frame: bytes, *, crc_error: bool) -> Verdict:
         """What to do with a frame with FCS."""
         if crc_error or not SHORTEST <= len(frame) <= self._longest:
             return self._judge(frame, crc_error=crc_error)
-        kind = frame[12:14]
-        header = frame[: _LONG_HEADER if kind == self._tagged or kind == self._controlled else _HEADER]
+        header = self.header(frame)
         verdict = self._known.get(header)
         if verdict is None:
             if len(self._known) >= _REMEMBERED:

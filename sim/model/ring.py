@@ -42,6 +42,10 @@ _PERIOD: Final = 4
 """Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
 
 
+_PREPARED: Final = 3
+"""Of these, those before the last."""
+
+
 _Cached = tuple[int, bytes, int, int, int]
 """A descriptor's place in the ring, its 16 bytes, their lower and upper half, and the cycle from which the engine could
 be offered it, were it the first."""
@@ -81,6 +85,8 @@ class Prefetch:
         self._fetching = False
         self._polling = False
         self._base = 0
+        self._prepared = False
+        """The next descriptor is on offer, or about to be, though the engine has been disabled."""
 
     @property
     def active(self) -> bool:
@@ -94,8 +100,13 @@ class Prefetch:
     def enable(self, on: bool) -> None:
         if on == self.enabled:
             return
+        now = self._events.now
+        offer = self.next_offer()
+        self._prepared = not on and offer is not None and offer - _PREPARED <= now
         self.enabled = on
         if on:
+            if offer is None:
+                self._free = max(self._free, now + _PREPARED)
             self._polling = False
             self._consider(self._timing.prefetch_enable)
             if self._cache:
@@ -197,7 +208,7 @@ class Prefetch:
 
     def next_offer(self) -> int | None:
         """The cycle in which the next descriptor is offered, or None if there is none in the cache."""
-        if not self._cache or not self.enabled:
+        if not self._cache or not (self.enabled or self._prepared):
             return None
         ready = self._cache[0][4]
         return ready if ready > self._free else self._free
@@ -215,6 +226,7 @@ class Prefetch:
         """The engine takes the next descriptor in a cycle: its index, its 16 bytes, and their lower and upper half."""
         index, raw, lower, upper, _ = self._cache.popleft()
         self._free = cycle + _PERIOD
+        self._prepared = False
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
             self._consider(self._timing.prefetch_taken)

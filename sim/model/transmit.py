@@ -475,7 +475,7 @@ class Transmit:
         if self._asking is None:
             self._next_descriptor(max(now, self._requester_free))
         if self._cutting is None:
-            self._time = max(self._time, now + 1)
+            self._time = max(self._time, now - 1)
         else:
             # The segmenter goes on by itself, unless the write-back has held the gatherer up.
             self._time += now - self._complete_at

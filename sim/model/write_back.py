@@ -85,6 +85,7 @@ class WriteBack:
 
     def _restart(self, head: int) -> None:
         self._epoch += 1
+        self._restarted = self._events.now
         self.head = head
         self.following = head
         """The next descriptor to be used."""
@@ -94,6 +95,10 @@ class WriteBack:
         self._flushing = False
         self._joining = False
         self._writing = False
+        self._began = -1
+        """The cycle in which the group that is being written was begun: one more descriptor is taken in it."""
+        self._held: Used | None = None
+        """That descriptor."""
 
     def head_written(self, head: int) -> None:
         self._restart(head)
@@ -105,7 +110,9 @@ class WriteBack:
 
     def ready(self) -> bool:
         """Whether a descriptor is taken now."""
-        return not self._writing and self._events.now >= self.free
+        if self._writing:
+            return self._events.now == self._began and self._held is None
+        return self._events.now >= self.free
 
     use_cycles = _USE
 
@@ -121,6 +128,9 @@ class WriteBack:
 
     def use(self, used: Used) -> None:
         """A descriptor is taken in the present cycle."""
+        if self._writing:
+            self._held = used
+            return
         if self._rule.group and used.index != self.following:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
@@ -186,12 +196,12 @@ class WriteBack:
         """One descriptor's status alone."""
         self._writing = True
         asked = self._events.now + self._timing.write_back_request
-        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked)
-
-    def _ask_status(self, epoch: int, used: Used, asked: int) -> None:
-        if epoch != self._epoch:
-            return
         address = self._ring.base + DESCRIPTOR_BYTES * used.index + self._status.start
+        self._events.at(asked + _FETCH, self._ask_status, self._epoch, used, asked, address)
+
+    def _ask_status(self, epoch: int, used: Used, asked: int, address: int) -> None:
+        if epoch != self._epoch and self._restarted < asked:
+            return
         data = used.data[self._status.start : self._status.stop]
         done = self._port.write(asked, address, data) + self._timing.write_back_report
         self.free = done + self._timing.write_back_idle
@@ -211,6 +221,7 @@ class WriteBack:
     def _write(self, written: list[int]) -> None:
         """A group, whole."""
         self._writing = True
+        self._began = self._events.now
         cycle = self._events.now + self._timing.write_back_group + self._timing.write_back_request
         self._events.at(cycle, self._ask, self._epoch, written)
 
@@ -249,6 +260,11 @@ class WriteBack:
 
     def _end(self) -> None:
         self._end_flush()
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._joining = True
+            self._events.at(self.free + _USE, self._joined, self._epoch, held)
+            self.free += _PERIOD
         self.look()
         if not self._writing:
             self._on_ready()

@@ -8,7 +8,7 @@ from hw.mac.fcs import append_fcs
 from hw.mac.pause import pause_frame
 from sim.model.nic import MAC_ADDRESS
 from tests.hw.frames import make_packet, spoil
-from tests.system.lockstep import REST, Arrive
+from tests.system.program_steps import REST, Arrive
 
 __all__ = ["PAUSE_TYPE", "arrivals", "floods", "frames"]
 

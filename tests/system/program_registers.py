@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from hw.mdio import READ, WRITE
 from hw.phy import PHY_ADDRESS
 from hw.registers import BY_NAME, REGISTERS, WINDOW_BYTES, Register
-from tests.system.lockstep import REST, Read, Step, Write, eeprom_write, fields, microwire
+from tests.system.program_steps import REST, Read, Step, Write, eeprom_write, fields, microwire
 
 __all__ = [
     "eeprom_accesses",

@@ -5,8 +5,9 @@ from hypothesis.strategies import SearchStrategy
 
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY, DescriptorFormat
 from hw.registers import BY_NAME
-from tests.system.lockstep import MEMORY_BYTES, REST, Step, Store, Write, fields
+from tests.system.lockstep import MEMORY_BYTES
 from tests.system.program_registers import field_values
+from tests.system.program_steps import REST, Step, Store, Write, fields
 
 __all__ = ["TRANSMIT_BUFFERS", "bits", "receive_rings", "short_transmit_rings", "transmit_rings"]
 

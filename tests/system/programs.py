@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from sim.clock import CYCLE_NS
-from tests.system.lockstep import REST, Program, Step, Store, Wait, fields
 from tests.system.program_frames import PAUSE_TYPE, arrivals, floods
 from tests.system.program_registers import (
     eeprom_accesses,
@@ -20,6 +19,7 @@ from tests.system.program_registers import (
     writes_of,
 )
 from tests.system.program_rings import TRANSMIT_BUFFERS, bits, receive_rings, short_transmit_rings, transmit_rings
+from tests.system.program_steps import REST, Program, Step, Store, Wait, fields
 
 __all__ = ["descriptor_programs", "register_programs", "traffic_programs"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.fidelity.calibrate import open_checkpoints
+from sim.fidelity.calibrate import differences, open_checkpoints
 from sim.fidelity.grid import GRID
 from sim.fidelity.machines import model_outcome, rtl_outcomes
 from sim.fidelity.play import Outcome
@@ -20,11 +20,21 @@ pytestmark = pytest.mark.slow
 _PER_RUN = 10
 
 
+_FARTHEST = 5
+"""Cycles by which the model is off at any event of any probe."""
+
+
 def test_calibration_has_not_drifted(tmp_path: Path) -> None:
     """Fails when a stage of the RTL takes another time than the calibration says: run ``make calibrate``."""
     calibration = Calibration.load()
-    left = open_checkpoints(probe_rtl(tmp_path / "probes"), calibration.timing)
+    rtl = probe_rtl(tmp_path / "probes")
+    left = open_checkpoints(rtl, calibration.timing)
     assert {item.parameter: shown - wanted for item, wanted, shown in left} == calibration.open
+    far = {
+        probe: [event for event in events if abs(event[2] - event[3]) > _FARTHEST]
+        for probe, events in differences(rtl, calibration.timing).items()
+    }
+    assert not {probe: events for probe, events in far.items() if events}
 
 
 def _order(outcome: Outcome) -> dict[str, Any]:

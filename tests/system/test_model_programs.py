@@ -10,18 +10,22 @@ from cocotb.handle import HierarchyObject, LogicObject
 from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE, TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.fcs import append_fcs
 from hw.registers import BY_NAME
+from sim.clock import CYCLE_NS
 from sim.model.nic import MAC_ADDRESS
 from sim.rtl import build
 from sim.rtl.engine import RtlEngine
 from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
-from tests.system.lockstep import REST, Arrive, Program, Read, Rtl, Step, Store, Wait, Write, fields
+from tests.system.lockstep import Rtl
+from tests.system.lockstep_tally import tell
+from tests.system.program_steps import REST, Arrive, Program, Read, Step, Store, Wait, Write, fields
 from tests.system.programs import descriptor_programs, register_programs
 
 _EXAMPLES = 100
 _RING, _BUFFER = 0x10000, 0x40000
 _LINK = fields("CTRL", SLU=1, FD=1, SPEED=2)
+_LINKED = (_LINK, REST)
 _ON = fields("TCTL", EN=1)
 
 
@@ -38,12 +42,16 @@ def _rtl(dut: HierarchyObject) -> Rtl:
 
 @cocotb.test()
 async def any_registers(dut: HierarchyObject) -> None:
-    await explore(register_programs, _rtl(dut).check, examples=_EXAMPLES)
+    rtl = _rtl(dut)
+    await explore(register_programs, rtl.check, examples=_EXAMPLES)
+    rtl.tally.leave("any_registers")
 
 
 @cocotb.test()
 async def any_descriptors(dut: HierarchyObject) -> None:
-    await explore(descriptor_programs, _rtl(dut).check, examples=_EXAMPLES)
+    rtl = _rtl(dut)
+    await explore(descriptor_programs, rtl.check, examples=_EXAMPLES)
+    rtl.tally.leave("any_descriptors")
 
 
 def _queue(*descriptors: bytes) -> Iterator[Step]:
@@ -60,6 +68,16 @@ def _transmit(*buffers: tuple[int, int]) -> Iterator[Step]:
     return _queue(
         *(TRANSMIT_LEGACY.pack(address=address, length=length, eop=1, ifcs=1, rs=1) for address, length in buffers)
     )
+
+
+def _pieces(*lengths: int, **fields: int) -> Iterator[Step]:
+    """Descriptors of a packet that has no end yet."""
+    return _queue(*(TRANSMIT_LEGACY.pack(address=_BUFFER, length=length, rs=1, **fields) for length in lengths))
+
+
+def _two_frames() -> list[Step]:
+    """The transmitter is off."""
+    return [*_transmit((_BUFFER, 30), (_BUFFER + 5, 31))]
 
 
 def _segments(octets: int) -> Iterator[Step]:
@@ -83,6 +101,11 @@ def _receive(address: int, frame: bytes) -> list[Step]:
         *(Write(BY_NAME["RDLEN"].offset, 0x100), fields("RDT", TAIL=1), fields("RCTL", EN=1), REST, Arrive(frame)),
     ]
 
+
+_TAGGED = append_fcs(MAC_ADDRESS + bytes(6) + b"\x81\x00\x00\x07" + bytes(range(100)))
+
+_GROUP = append_fcs(bytes.fromhex("010000001000") + bytes(80))
+"""Its address is bit 1 of the multicast table."""
 
 _FULL = 16280
 """Bytes of a frame that takes nearly all of the transmit buffer."""
@@ -133,17 +156,104 @@ _FOUND: dict[str, list[Step]] = {
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), _ON, fields("FCRTL", XONE=1), fields("FCRTH", RTH=4), REST),
         *(Arrive(append_fcs(bytes(60))), REST),
     ],
+    "a frame that is shorter than an address is a broadcast if it is all ones": [
+        *(_LINK, _ON, REST),
+        *_queue(*(TRANSMIT_LEGACY.pack(address=1 << 32, length=length, eop=1) for length in (1, 5, 6, 7))),
+    ],
+    "what software asks for goes behind a pause frame that waits for the transmitter": [
+        *(fields("CTRL", SLU=1, FD=1, SPEED=2, TFCE=1), fields("FCRTL", RTL=130, XONE=1), fields("FCRTH", RTH=26)),
+        *(REST, Arrive(append_fcs(bytes(300))), REST, fields("TCTL", EN=1, SWXOFF=1), REST),
+    ],
+    "an address is changed behind its search": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(1_000), Write(BY_NAME["RAL"].offset, 1), REST),
+    ],
+    "an address is changed before its search": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(400), Write(BY_NAME["RAL"].offset, 1), REST),
+    ],
+    "the first byte of the checksum is changed in the midst of a frame": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
+        *(fields("RXCSUM", PCSS=20), REST, Arrive(append_fcs(MAC_ADDRESS + bytes(range(200)))), Wait(1_500)),
+        *(fields("RXCSUM", PCSS=3), REST),
+    ],
+    "the receiver is disabled while a descriptor is on offer": [
+        *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(80))), Wait(800), fields("RCTL"), REST),
+    ],
+    "a table is changed right before the decision": [
+        *(*_receive(_BUFFER, _GROUP), Wait(1_330), Write(BY_NAME["MTA"].offset, 2), REST),
+    ],
+    "descriptors of one packet follow each other": [
+        *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(240, 1, 500, 0, 180), _ON),
+        *(Wait(1_680), fields("CTRL", RST=1), REST),
+    ],
+    "a descriptor is used while others are being written": [
+        *(fields("TXDCTL", GRAN=1, WTHRESH=58), *_pieces(100, 0, 0, 180, 0, ide=1), _ON),
+        *(Wait(1_160), fields("CTRL", RST=1), REST),
+    ],
+    "a timer's flush ends with the group, whatever has been used meanwhile": [
+        fields("TXDCTL", GRAN=1, WTHRESH=58),
+        *_queue(
+            TRANSMIT_LEGACY.pack(address=_BUFFER, length=100, rs=1, ide=1),
+            *(TRANSMIT_LEGACY.pack(rs=rs) for rs in (1, 0, 1, 0)),
+        ),
+        *(_ON, REST),
+    ],
+    **{
+        f"{name}, as the MAC takes a frame": [*_LINKED, *_two_frames(), _ON, Wait(CYCLE_NS * cycle), write, REST]
+        for name, cycle, write in (
+            ("a reset", 133, fields("CTRL", RST=1)),
+            ("the transmitter is disabled", 134, fields("TCTL")),
+            ("the link is lost", 134, fields("CTRL", FD=1, SPEED=2)),
+            ("software asks for a pause frame", 133, fields("TCTL", EN=1, SWXOFF=1)),
+        )
+    },
+    "a reset comes when the last byte of a frame has left the MAC": [
+        *(*_LINKED, *_two_frames(), _ON, Wait(CYCLE_NS * 121), fields("CTRL", RST=1), REST),
+    ],
+    **{
+        f"{name} comes when a status has been asked for": [
+            *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(80)))), Wait(CYCLE_NS * 211), write, REST),
+        ]
+        for name, write in (("a reset", fields("CTRL", RST=1)), ("another head", fields("RDH", HEAD=3)))
+    },
+    "tags are to be taken out, in the midst of a frame with one": [
+        *(Write(BY_NAME["VET"].offset, 0x8100), *_receive(_BUFFER, _TAGGED), Wait(1_200)),
+        *(fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1), REST, Arrive(_TAGGED), Wait(1_200), _LINK, REST),
+    ],
 }
 """What random programs have found."""
+
+
+def _ahead_of_rest() -> Program:
+    """The handler is at work when software begins to wait."""
+    done = TRANSMIT_DATA.pack(dext=1, dtyp=1, address=_BUFFER, dtalen=100, rs=1)
+    steps = [*_queue(TRANSMIT_CONTEXT.pack(dext=1, rs=1), done, done)][:-1]
+    return Program([fields("IMS", TXDW=1, TXQE=1), _ON, REST, *steps, Wait(960), REST], True, 8, 8)
+
+
+_FOUND_ON_HOSTS = {
+    **{
+        f"the turns of a narrow bus, {apart} cycles later": Program(
+            [
+                Wait(CYCLE_NS * apart),
+                *(*_receive(_BUFFER, append_fcs(MAC_ADDRESS + bytes(range(1, 195)) * 7)), Wait(14_003 - 8 * apart)),
+                *(fields("CTRL", RST=1), REST),
+            ],
+            width=1,
+        )
+        for apart in (0, 3, 6)
+    },
+    "the handler is ahead of software": _ahead_of_rest(),
+}
+"""The same, where the host matters."""
 
 
 @cocotb.test()
 async def found_programs(dut: HierarchyObject) -> None:
     rtl = _rtl(dut)
     wrong: list[str] = []
-    for name, steps in _FOUND.items():
+    for name, program in {**{name: Program(steps) for name, steps in _FOUND.items()}, **_FOUND_ON_HOSTS}.items():
         try:
-            await rtl.check(Program(steps))
+            await rtl.check_exactly(program)
         except AssertionError as error:
             wrong.append(f"{name}: {str(error).splitlines()[0]}")
     assert not wrong, "\n".join(wrong)
@@ -151,5 +261,6 @@ async def found_programs(dut: HierarchyObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.rtl
-def test_any_program(tmp_path: Path) -> None:
+def test_any_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_module(build.bench(), __name__, tmp_path)
+    tell(tmp_path, capsys)

@@ -12,6 +12,7 @@ from sim.rtl.shared import Bench
 from sim.rtl.simulator import run_module
 from tests.hw.explore import explore
 from tests.system.lockstep import Rtl
+from tests.system.lockstep_tally import tell
 from tests.system.programs import traffic_programs
 
 _EXAMPLES = 100
@@ -21,10 +22,13 @@ _EXAMPLES = 100
 async def any_traffic(dut: HierarchyObject) -> None:
     wake = dut.wake
     assert isinstance(wake, LogicObject)
-    await explore(traffic_programs, Rtl(RtlEngine(Bench(), wake, seed=1)).check, examples=_EXAMPLES)
+    rtl = Rtl(RtlEngine(Bench(), wake, seed=1))
+    await explore(traffic_programs, rtl.check, examples=_EXAMPLES)
+    rtl.tally.leave("any_traffic")
 
 
 @pytest.mark.slow
 @pytest.mark.rtl
-def test_any_traffic(tmp_path: Path) -> None:
+def test_any_traffic(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_module(build.bench(), __name__, tmp_path)
+    tell(tmp_path, capsys)
