@@ -262,7 +262,9 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if compiled.folder() is not None:
         # Some of the algorithms put attributes in the place of others, which compiled modules do not look for.
-        parser.error(f"the tables are made with the readable modules: {compiled.INTERPRETED}=1 python -m sim.tcp_tables")
+        parser.error(
+            f"the tables are made with the readable modules: {compiled.INTERPRETED}=1 python -m sim.tcp_tables"
+        )
     DOCUMENT.write_text(document(jobs))
 
 

@@ -146,8 +146,8 @@ async def _send_file(
         size = os.fstat(file.fileno()).st_size
         await connection.sendall(protocol.send(_response(200, size, fields)), MSG_MORE if size and not head else 0)
         if not head:
-            # h11 counts what it does not carry.
-            protocol.send_with_data_passthrough(h11.Data(data=range(size)))
+            # h11 counts what it does not carry: anything that has a length.
+            protocol.send_with_data_passthrough(h11.Data(data=range(size)))  # type: ignore[arg-type]
             if await connection.sendfile(file, 0, size) < size:
                 raise error(errno.EIO)  # the file is shorter than it was: nothing can follow on this connection
         protocol.send(h11.EndOfMessage())
