@@ -23,6 +23,9 @@ class HostMemory(Protocol):
     def read(self, address: int, size: int) -> bytes:
         """A copy of ``size`` bytes."""
 
+    def read64(self, address: int) -> int:
+        """A little-endian word of 64 bits; ``address`` is a multiple of 8."""
+
     def write(self, address: int, data: bytes) -> None: ...
 
     def allocated(self) -> int:

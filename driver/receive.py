@@ -244,7 +244,6 @@ class ReceiveRing:
         behind those of the device at all times, and an old DD bit is never taken for a new one.
         """
         ring = self.ring
-        last = ring.next_to_use
-        for _ in range(ring.unused()):
-            last = ring.give(self._buffers + ring.next_to_use * self._buffer_size, 0)
-        self._bus.write32(_RDT, last)
+        first, count, size = ring.next_to_use, ring.count, self._buffer_size
+        buffers = [(self._buffers + index % count * size, 0) for index in range(first, first + ring.unused())]
+        self._bus.write32(_RDT, ring.give(buffers))

@@ -63,13 +63,19 @@ class DescriptorRing:
         """The index that follows."""
         return index + 1 if index + 1 < self.count else 0
 
-    def give(self, lower: int, upper: int) -> int:
-        """Write the descriptor at ``next_to_use``, step on, and return its index."""
+    def give(self, descriptors: list[tuple[int, int]]) -> int:
+        """Write descriptors, of which the lower and the upper half are given, from ``next_to_use`` on. Step on, and
+        return the index of the last one. There must be that many unused."""
         index = self.next_to_use
-        self.memory.write(self.address + index * DESCRIPTOR_BYTES, _DESCRIPTOR.pack(lower, upper))
-        self.next_to_use = self.after(index)
-        return index
+        data = b"".join([_DESCRIPTOR.pack(lower, upper) for lower, upper in descriptors])
+        room = (self.count - index) * DESCRIPTOR_BYTES
+        self.memory.write(self.address + index * DESCRIPTOR_BYTES, data[:room])
+        if len(data) > room:
+            self.memory.write(self.address, data[room:])
+        last = (index + len(descriptors) - 1) % self.count
+        self.next_to_use = self.after(last)
+        return last
 
     def upper(self, index: int) -> int:
         """Bits 127:64 of a descriptor, where the device writes its status."""
-        return int.from_bytes(self.memory.read(self.address + index * DESCRIPTOR_BYTES + 8, 8), "little")
+        return self.memory.read64(self.address + index * DESCRIPTOR_BYTES + 8)

@@ -1,7 +1,6 @@
 """The transmit ring: packets into descriptors, and back when the device has sent them (manual 3.3 and 3.4)."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -160,7 +159,7 @@ class TransmitRing:
         Raises ``MemoryError`` if the packet cannot be mapped.
         """
         sentinel = bool(plan.mss) or self._after_tso
-        pieces = list(self._pieces(len(plan.frame), plan.mss, sentinel=sentinel))
+        pieces = self._pieces(len(plan.frame), plan.mss, sentinel=sentinel)
         descriptors = len(pieces) + (plan.context is not None)
         ring = self.ring
         if ring.unused() < descriptors + _GAP:
@@ -187,8 +186,7 @@ class TransmitRing:
 
     def _give(self, mapping: _Mapping) -> None:
         """Write a packet's descriptors."""
-        for lower, upper in mapping.words:
-            mapping.last = self.ring.give(lower, upper)
+        mapping.last = self.ring.give(mapping.words)
         self._in_flight.append(mapping)
         self._after_tso = mapping.after_tso
 
@@ -259,7 +257,7 @@ class TransmitRing:
         self._bus.memory.free(mapping.address)
         mapping.skb.consume()
 
-    def _pieces(self, length: int, mss: int, *, sentinel: bool) -> Iterator[tuple[int, int]]:
+    def _pieces(self, length: int, mss: int, *, sentinel: bool) -> list[tuple[int, int]]:
         """Cut a packet: ``(offset, length)`` for each descriptor.
 
         With TSO a piece has at most four segments (the device's check for room in its FIFO assumes that), unless the
@@ -268,7 +266,7 @@ class TransmitRing:
         limit = min(4 * mss, _MAXIMUM_PIECE) if mss else _MAXIMUM_PIECE
         limit = max(limit, -(-2 * length // self.ring.count))
         body = length - _SENTINEL if sentinel else length
-        for offset in range(0, body, limit):
-            yield offset, min(limit, body - offset)
+        pieces = [(offset, min(limit, body - offset)) for offset in range(0, body, limit)]
         if sentinel:
-            yield body, _SENTINEL
+            pieces.append((body, _SENTINEL))
+        return pieces

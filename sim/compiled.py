@@ -25,6 +25,8 @@ _SINGLE = (
     "hw/registers.py",
     "sim/clock.py",
     "sim/engine.py",
+    "sim/fidelity/play.py",
+    "sim/fidelity/traffic.py",
     "sim/host.py",
     "sim/host_bus.py",
     "sim/memory.py",

@@ -61,6 +61,9 @@ class HostMemory:
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._view[address : address + size])
 
+    def read64(self, address: int) -> int:
+        return int.from_bytes(self.read(address, 8), "little")
+
     def write(self, address: int, data: bytes) -> None:
         self._view[address : address + len(data)] = data
 

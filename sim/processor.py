@@ -188,14 +188,16 @@ class Processor:
     def _consume(self, flow: Flow, duration: int) -> None:
         flow.pending -= duration
         self._had(flow, duration)
-        parts, start = flow.parts, self._started
+        parts, start, busy, observers = flow.parts, self._started, self.busy, self.observers
         while duration:
             cause, length = part = parts[0]
             if length > duration:
                 part[1] -= duration
                 self._done(cause, start, duration)
                 return
-            self._done(cause, start, length)
+            busy[cause] += length
+            for observer in observers:
+                observer(cause, start, length)
             start += length
             duration -= length
             parts.popleft()

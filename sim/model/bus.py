@@ -33,12 +33,21 @@ class _Memory(HostMemory):
     def __init__(self, array: npt.NDArray[np.uint8], bus: "ModelBus") -> None:
         super().__init__(array)
         self._bus = bus
+        self._words = self._view.cast("Q")
+        """Little-endian, as the processors are that this runs on."""
 
     def read(self, address: int, size: int) -> bytes:
         bus = self._bus
         if bus.env.now >= bus.stale_at:
             bus.synchronise()
         return bytes(self._view[address : address + size])
+
+    def read64(self, address: int) -> int:
+        bus = self._bus
+        if bus.env.now >= bus.stale_at:
+            bus.synchronise()
+        word: int = self._words[address >> 3]
+        return word
 
     def write(self, address: int, data: bytes) -> None:
         bus = self._bus

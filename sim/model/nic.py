@@ -294,7 +294,9 @@ class Nic:
 
     def _frame_sent(self, begin: int, frame: bytes) -> None:
         self.flow_control.frame_ended()
-        outlet = next((outlet for since, outlet in reversed(self._outlets) if since <= begin), _Outlet.NONE)
+        since, outlet = self._outlets[-1]
+        if since > begin:
+            outlet = next((outlet for since, outlet in reversed(self._outlets) if since <= begin), _Outlet.NONE)
         if outlet is _Outlet.WIRE:
             self._on_frame(begin, frame)
         elif outlet is _Outlet.LOOP:

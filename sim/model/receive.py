@@ -7,18 +7,18 @@ from typing import Final, NamedTuple, Protocol
 
 from hw.descriptors import RECEIVE
 from hw.mac.fcs import FCS_BYTES, PREAMBLE_BYTES
-from hw.receive.checksum import ChecksumResult, receive_checksum
 from hw.receive.dma import WRITTEN_BACK
 from hw.receive.filter import FilterSettings
 from hw.vlan import strip
 from sim.model.events import Events
 from sim.model.memory_port import MemoryPort
+from sim.model.receive_checksum import checksums
 from sim.model.receive_filter import ReceiveFilter, ReceiveTally, Verdict
 from sim.model.ring import Prefetch
 from sim.model.timing import Timing
 from sim.model.write_back import Used, WriteBack
 
-__all__ = ["BUFFER_WORDS", "GOOD_RESIDUE", "Receive", "ReceiveBatch", "status_bits"]
+__all__ = ["BUFFER_WORDS", "GOOD_RESIDUE", "Receive", "ReceiveBatch"]
 
 BUFFER_WORDS: Final = 6144
 """Words of 8 bytes in the packet buffer (``hw.receive.path.ReceivePath``)."""
@@ -65,21 +65,14 @@ _EOP: Final = 1 << _place("eop")
 _CHECKSUM: Final = _place("checksum")
 _SPECIAL: Final = _place("special")
 _BITS: Final = {name: 1 << _place(name) for name in ("ixsm", "ipcs", "ipe", "tcpcs", "tcpe", "ce", "pif", "vp")}
-
-
-def status_bits(sums: ChecksumResult, verdict: Verdict) -> int:
-    """Bits of the upper half of a frame's last descriptor."""
-    bits = _BITS
-    status: int = (
-        bits["ixsm"] * sums.ixsm
-        | bits["ipcs"] * sums.ipcs
-        | bits["ipe"] * sums.ipe
-        | bits["tcpcs"] * sums.tcpcs
-        | bits["tcpe"] * sums.tcpe
-        | bits["ce"] * verdict.crc_error
-        | bits["pif"] * verdict.inexact
-    )
-    return status
+_NOT_CHECKED: Final = _BITS["ixsm"]
+_IP_GOOD: Final = _BITS["ipcs"]
+_IP_BAD: Final = _BITS["ipcs"] | _BITS["ipe"]
+_TCP_GOOD: Final = _BITS["tcpcs"]
+_TCP_BAD: Final = _BITS["tcpcs"] | _BITS["tcpe"]
+_CRC_ERROR: Final = _BITS["ce"]
+_INEXACT: Final = _BITS["pif"]
+_TAGGED: Final = _BITS["vp"]
 
 
 class Receive:
@@ -279,20 +272,19 @@ class Receive:
     def _store(self, frame: bytes, verdict: Verdict) -> _Stored:
         """The frame as the buffer holds it."""
         settings = self.filter.settings
-        sums = self.checksums(frame)
-        status = status_bits(sums, verdict)
+        status, checksum = self.status(frame, verdict)
         data = frame
         if self.strip_tag and verdict.tag is not None:
             data = strip(frame, settings.vet)
-            status |= _BITS["vp"] | verdict.tag << _SPECIAL
+            status |= _TAGGED | verdict.tag << _SPECIAL
         if self.strip_crc:
             data = data[: max(len(data) - FCS_BYTES, 0)]
         # One word of information beside the data.
-        return _Stored(data, status, sums.checksum, (len(data) + 7 >> 3) + 1)
+        return _Stored(data, status, checksum, (len(data) + 7 >> 3) + 1)
 
-    def checksums(self, frame: bytes) -> ChecksumResult:
-        """What the NIC says of a frame's checksums."""
-        return receive_checksum(
+    def status(self, frame: bytes, verdict: Verdict) -> tuple[int, int]:
+        """Bits of the upper half of a frame's last descriptor, and its packet checksum."""
+        checksum, ipcs, ipe, tcpcs, tcpe = checksums(
             frame,
             pcss=self.pcss,
             ip_offload=self.ip_offload,
@@ -301,6 +293,16 @@ class Receive:
             strip_tag=self.strip_tag,
             vet=self.filter.settings.vet,
         )
+        bits = 0 if ipcs or tcpcs else _NOT_CHECKED
+        if ipcs:
+            bits |= _IP_BAD if ipe else _IP_GOOD
+        if tcpcs:
+            bits |= _TCP_BAD if tcpe else _TCP_GOOD
+        if verdict.crc_error:
+            bits |= _CRC_ERROR
+        if verdict.inexact:
+            bits |= _INEXACT
+        return bits, checksum
 
     # Memory
 

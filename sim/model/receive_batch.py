@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
-from sim.model.receive import GOOD_RESIDUE, status_bits
+from sim.model.receive import GOOD_RESIDUE
 
 if TYPE_CHECKING:
     from sim.model.nic import Nic
@@ -129,8 +129,8 @@ class Batch:
         verdict = receive.filter.judge(frame, crc_error=False)
         if not verdict.keep or verdict.control is not None:
             return None
-        sums = receive.checksums(frame)
-        upper = _DONE | len(frame) | sums.checksum << _CHECKSUM | status_bits(sums, verdict)
+        status, checksum = receive.status(frame, verdict)
+        upper = _DONE | len(frame) | checksum << _CHECKSUM | status
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         counted = receive.tally.count(verdict, len(frame), lost=False, no_buffer=False)

@@ -8,8 +8,10 @@ from hw.vlan import tag_of
 
 __all__ = ["ReceiveFilter", "ReceiveTally", "Verdict"]
 
-_HEADER: Final = 18
-"""Bytes of a good frame that the filter looks at."""
+_HEADER: Final = 14
+_LONG_HEADER: Final = 18
+"""Bytes of a good frame that the filter looks at: up to its type, or behind that if it is that of a tag or of MAC
+control frames."""
 _REMEMBERED: Final = 1024
 
 
@@ -39,13 +41,16 @@ class ReceiveFilter:
     def set(self, settings: FilterSettings) -> None:
         self.settings = settings
         self._longest = LONGEST_JUMBO if settings.rctl["lpe"] else LONGEST
+        self._tagged = settings.vet.to_bytes(2, "big")
+        self._controlled = settings.fct.to_bytes(2, "big")
         self._known: dict[bytes, Verdict] = {}
 
     def judge(self, frame: bytes, *, crc_error: bool) -> Verdict:
         """What to do with a frame with FCS."""
         if crc_error or not SHORTEST <= len(frame) <= self._longest:
             return self._judge(frame, crc_error=crc_error)
-        header = frame[:_HEADER]
+        kind = frame[12:14]
+        header = frame[: _LONG_HEADER if kind == self._tagged or kind == self._controlled else _HEADER]
         verdict = self._known.get(header)
         if verdict is None:
             if len(self._known) >= _REMEMBERED:

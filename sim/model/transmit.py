@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hw.interfaces import MAX_BURST_BYTES
-from hw.transmit.checksum import insert_checksums
-from hw.transmit.gather import Context, Packet, PacketGatherer, PacketOptions
+from hw.transmit.gather import Context, PacketOptions
 from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
-from hw.transmit.segment import segment_frame
 from sim.model.events import Events
+from sim.model.gather import Asked, Gatherer
 from sim.model.mac_transmit import MacTransmit, Outgoing
 from sim.model.memory_port import LAST_ADDRESS, MemoryPort
 from sim.model.ring import Prefetch
+from sim.model.segment import insert_checksums, segment_frame
 from sim.model.timing import Timing
 from sim.model.write_back import Used, WriteBack
 
@@ -29,9 +29,7 @@ _BEHIND: Final = 3
 (``hw.transmit.buffer``), and the one that its reader holds."""
 _BETWEEN: Final = 9
 """The same, seen from the gatherer: six are between it and the buffer."""
-_REMEMBERED: Final = 256
 
-_EOP: Final = 1 << 24
 _RS: Final = 1 << 27
 _DEXT: Final = 1 << 29
 _IDE: Final = 1 << 31
@@ -147,9 +145,7 @@ class Transmit:
         """Room that is going to be from a cycle on, in words."""
         self._taking = False
         self._requester_free = self._events.now
-        self._gatherer = PacketGatherer()
-        self._whole: dict[int, Packet | None] = {}
-        """By the upper half of its descriptor without the length, what a packet of one descriptor asks for."""
+        self._gatherer = Gatherer()
         self._inbox: deque[_Burst] = deque()
         self._ahead: deque[_Burst] = deque()
         """Bursts that are known before they come."""
@@ -163,7 +159,7 @@ class Transmit:
         self._data = bytearray()
         self._chunks = 0
         """Words of the packet at hand that have been used."""
-        self._packet: Packet | None = None
+        self._packet: Asked | None = None
         self._cutting: _Segmentation | None = None
         self._was_cut = False
         """The packet that the item at hand ends is one."""
@@ -345,27 +341,13 @@ class Transmit:
     def _begin_item(self, burst: _Burst) -> None:
         timing, item = self._timing, burst.item
         self._item_begun = True
-        begins = self._gatherer.begun is None
-        upper = item.upper
-        if begins and upper & (_DEXT | _EOP) == _EOP:
-            # A packet of one legacy descriptor, whose options its upper half alone decides.
-            options_of = upper >> 16
-            self._packet = self._whole.get(options_of)
-            if self._packet is None:
-                if len(self._whole) >= _REMEMBERED:
-                    self._whole.clear()
-                self._packet = self._whole[options_of] = self._gatherer.take(item.raw, b"")
-        else:
-            self._packet = self._gatherer.take(item.raw, b"")
+        begins = not self._gatherer.inside
+        self._packet = self._gatherer.take(item.raw, item.upper)
         if not _carries(item):
             self._time = max(self._time, burst.first)
             return
         if begins:
-            context, options = (
-                (self._packet.context, self._packet.options) if self._packet else self._gatherer.begun or (None, None)
-            )
-            assert context is not None
-            assert options is not None
+            context, options = self._packet or self._gatherer.asked(item.upper)
             self._data = bytearray()
             self._chunks = 0
             self._cutting = _Segmentation(context, options) if options.tse else None
@@ -459,7 +441,7 @@ class Transmit:
         self._was_cut = False
         self._events.at(self._complete_at, self._complete, self._epoch)
 
-    def _end_packet(self, packet: Packet) -> None:
+    def _end_packet(self, packet: Asked) -> None:
         cutting, self._cutting = self._cutting, None
         self._was_cut = cutting is not None
         if cutting is not None:
@@ -467,9 +449,8 @@ class Transmit:
                 self._on_cut_short()
             return
         if self._data:
-            frame, options = bytes(self._data), packet.options
-            if options.ic if options.legacy else options.ixsm or options.txsm:
-                frame = insert_checksums(packet.context, options, frame)
+            context, options = packet
+            frame = insert_checksums(context, options, bytes(self._data))
             self._commit(self._time + self._timing.segment_plain, frame, options)
 
     def _complete(self, epoch: int) -> None:

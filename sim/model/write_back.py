@@ -146,6 +146,12 @@ class WriteBack:
             return
         self._data.append(used.data)
         self._prompt |= used.prompt
+        if not group and self._ring.wthresh <= 1:
+            # As it is with Linux's thresholds: nothing gathers.
+            if used.event:
+                self._on_event()
+            self._write([used.index])
+            return
         written = self._rule.use(used.index, report=used.report, wthresh=self._ring.wthresh)
         if used.event:
             self._on_event()
@@ -216,14 +222,14 @@ class WriteBack:
         if written[0] >= size:
             size = _ENDLESS  # software has made the ring shorter under a running NIC
         if len(written) == 1:
-            # As it is with Linux's thresholds.
-            requests = [(self._ring.base + DESCRIPTOR_BYTES * written[0], DESCRIPTOR_BYTES)]
+            address = self._ring.base + DESCRIPTOR_BYTES * written[0]
+            handed = self._port.write(cycle, address, self._data.popleft(), step=DESCRIPTOR_BYTES)
         else:
-            requests = [*WriteBackRule.requests(written, base=self._ring.base, size=size)]
-        for address, length in requests:
-            data = b"".join(self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES))
-            cycle = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES) + _BURST
-        done = cycle - _BURST + timing.write_back_report
+            for address, length in WriteBackRule.requests(written, base=self._ring.base, size=size):
+                data = b"".join([self._data.popleft() for _ in range(length // DESCRIPTOR_BYTES)])
+                handed = self._port.write(cycle, address, data, step=DESCRIPTOR_BYTES)
+                cycle = handed + _BURST
+        done = handed + timing.write_back_report
         self.free = done + timing.write_back_idle
         self._events.at(done, self._written, epoch, written[-1])
 
