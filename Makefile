@@ -89,7 +89,7 @@ fuzz-parsers: $(FUZZ_INSTALLED) | tools
 	@$(RUN) tests.atheris_fuzz $(call quote,$(TARGET)) $(if $(SECONDS),-max_total_time=$(call quote,$(SECONDS)))
 
 tables: $(INSTALLED) | tools
-	@$(RUN) sim.tcp_tables
+	@NICLAB_INTERPRETED=1 $(RUN) sim.tcp_tables
 
 $(SYNTH_INSTALLED): requirements-synth.lock $(INSTALLED)
 	@echo "Installing Yosys and nextpnr into $(VENV)"

@@ -31,6 +31,8 @@ _SINGLE = (
     "sim/host_bus.py",
     "sim/memory.py",
     "sim/processor.py",
+    "sim/realtime/engine.py",
+    "sim/realtime/tap.py",
     "sim/wire.py",
     "sim/wire_device.py",
 )

@@ -37,9 +37,9 @@ class _Window:
         self._epoch: float | None = None
 
     def reduce(self) -> None:
-        """Sections 4.6 and 4.7. The window itself is left to PRR."""
+        """Sections 4.6 and 4.7, which compares whole segments here. The window itself is left to PRR."""
         self._cwnd_prior = self.cwnd
-        early = self._fast_convergence and self.cwnd < self._w_max
+        early = self._fast_convergence and int(self.cwnd) < int(self._w_max)
         self._w_max = self.cwnd * (1 + _BETA) / 2 if early else self.cwnd
         self.ssthresh = max(self.cwnd * _BETA, 2.0)
         self._epoch = None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from statistics import mean
+from typing import NamedTuple
 
 from sim.netsim import FAR, Netsim
 from stack.socket import AF_INET, SHUT_WR, SOCK_STREAM, StreamSocket
@@ -11,7 +12,7 @@ from stack.tcp.cubic import Cubic
 from stack.tcp.parameters import TcpParameters
 from stack.tcp.rate import RateSample
 
-__all__ = ["NETSIM", "SHARED", "Bottleneck", "average_window", "fairness", "throughput"]
+__all__ = ["NETSIM", "SHARED", "AverageWindow", "Bottleneck", "average_window", "fairness", "throughput"]
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
@@ -181,11 +182,19 @@ for _control in (Uncontrolled, Alone):
     ALGORITHMS[_control.name] = _control
 
 
+class AverageWindow(NamedTuple):
+    """In segments."""
+
+    always: float
+    avoidance: float
+    """Without fast recovery, in which PRR sets the window and not the algorithm."""
+
+
 def average_window(
     *, packets_per_loss: int, round_trip: int, skipped: int, epochs: int, control: str = "cubic"
-) -> float:
-    """Average congestion window in segments if every so many data packets one is lost: over time, after ``skipped``
-    losses and over ``epochs`` of them; the round trip in ns."""
+) -> AverageWindow:
+    """Average congestion window if every so many data packets one is lost: over time, after ``skipped`` losses and over
+    ``epochs`` of them; the round trip in ns."""
     parameters = TcpParameters(
         congestion_control=control,
         send_buffer=64 * _MEBIBYTE,
@@ -204,7 +213,8 @@ def average_window(
         return counted % packets_per_loss == 0
 
     netsim.forth.loses = loses
-    samples: list[float] = []
+    avoidance: list[float] = []
+    recovery: list[float] = []
 
     async def main() -> None:
         receiving = netsim.engine.spawn(_receive(netsim, 1 << 40))
@@ -220,9 +230,10 @@ def average_window(
         while counted < (epochs + skipped) * packets_per_loss:
             await netsim.engine.sleep(round_trip // 4)
             if counted >= skipped * packets_per_loss:
-                samples.append(socket.tcp_info().snd_cwnd / socket.tcp_info().snd_mss)
+                info = socket.tcp_info()
+                (recovery if info.in_recovery else avoidance).append(info.snd_cwnd / info.snd_mss)
         sending.cancel()
         receiving.cancel()
 
     netsim.engine.run(main())
-    return mean(samples)
+    return AverageWindow(mean(avoidance + recovery), mean(avoidance))

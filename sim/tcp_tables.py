@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.progress import track
 
-from sim import cubic_window
-from sim.tcp_runs import NETSIM, SHARED, average_window, fairness, throughput
+from sim import compiled, cubic_window
+from sim.tcp_runs import NETSIM, SHARED, AverageWindow, average_window, fairness, throughput
 
 __all__ = ["DOCUMENT", "small_section"]
 
@@ -68,8 +68,9 @@ def small_section() -> str:
         + _table(["algorithm", "buffers", *map(_per_cent, losses)], rows)
         + f"\nFour CUBIC flows, round trips of 50 to 150 ms, 200 Mbit/s, queue of 64 KiB, 1 s: {shared:,.0f} bytes/s, "
         f"{100 * dropped:.2f} % dropped, Jain's index {jain:.3f}.\n"
-        f"\nCUBIC's average window at one loss per 1000 packets and 200 ms: {window:.1f} segments, "
-        f"RFC 9438 packet by packet: {expected:.1f}, section 5.1: {formula:.1f}.\n"
+        f"\nCUBIC's average window at one loss per 1000 packets and 200 ms: {window.always:.1f} segments, "
+        f"RFC 9438 packet by packet: {expected:.1f}; in congestion avoidance {window.avoidance:.1f}, section 5.1: "
+        f"{formula:.1f}.\n"
     )
 
 
@@ -93,7 +94,7 @@ def _shared_cell(control: str, flows: int) -> tuple[float, float, float]:
     return fairness(flows, duration=20 * _SECOND, settle=5 * _SECOND, control=control, bottleneck=SHARED)
 
 
-def _window_cell(packets_per_loss: int, round_trip_ms: int, control: str) -> tuple[float, float, float]:
+def _window_cell(packets_per_loss: int, round_trip_ms: int, control: str) -> tuple[AverageWindow, float, float]:
     """(measured, RFC 9438 packet by packet, its formula)."""
     measured = average_window(
         packets_per_loss=packets_per_loss,
@@ -194,16 +195,18 @@ def document(jobs: int) -> str:
                 f"{key[0]}",
                 f"{key[1]} ms",
                 "yes" if key[2] == "cubic" else "no",
-                f"{measured:.1f}",
+                f"{measured.always:.1f}",
                 f"{expected:.1f}",
-                f"{measured / expected:.2f}",
+                f"{measured.always / expected:.2f}",
+                f"{measured.avoidance:.1f}",
                 f"{formula:.1f}",
-                f"{measured / formula:.2f}",
+                f"{measured.avoidance / formula:.2f}",
+                f"{measured.always / formula:.2f}",
             ]
         )
     return f"""# TCP in simulated time
 
-Made by `python -m sim.tcp_tables` (`make tables`); the next section is made anew and compared by `tests/sim/test_tcp_tables.py`. Every run is exact: the same code gives the same bytes.
+Made by `make tables` (`sim/tcp_tables.py`); the next section is made anew and compared by `tests/sim/test_tcp_tables.py`. Every run is exact: the same code gives the same bytes.
 
 ## Small
 
@@ -237,17 +240,18 @@ congestion control alone shares.
 {_table(["algorithm", "flows", "bytes/s together", "dropped at the queue", "Jain's index"], shared_rows)}
 ## CUBIC's window
 
-Every so many data packets one is lost; the time average of the congestion window, in segments, over {_LOSSES} losses after the first {_SKIPPED_LOSSES}. Beside it AVG_W_cubic of RFC 9438
-section 5.1, and what the rules of the RFC give when its packets travel (`sim/cubic_window.py`, which shares no code with the stack):
+Every so many data packets one is lost; averages over time of the congestion window, in segments, over {_LOSSES} losses after the first {_SKIPPED_LOSSES}. *Always* counts each
+moment, and stands beside what the rules of RFC 9438 give when its packets travel (`sim/cubic_window.py`, which shares no code with the stack). *In avoidance* leaves fast
+recovery out, in which PRR sets the window, and stands beside AVG_W_cubic of section 5.1: the formula has nothing but congestion avoidance in it, so this is what it can be
+compared with, and what "within 10 %" is about. The last column has the average with recovery over the formula, too.
 
-{_table(["packets per loss", "round trip", "fast convergence", "measured", "packet by packet", "ratio", "section 5.1", "ratio"], window_rows)}
-The stack has the window that the rules give; it is the formula that leaves things out. It lets the window fall at the moment of the loss and grow again at once, where a
-round trip goes by until the loss is known and another in recovery; it has the window on the curve at each moment, where it comes after it by ACKs, a round trip at a time;
-and it knows no fast convergence (section 4.7), which takes any window that is smaller than the one before for another flow's doing. The losses here do not come at the
-same moment of each round trip, so windows differ by a fraction of a segment and fast convergence sets in every few epochs. At 500 packets and 400 ms, in which an epoch has ten
-round trips, the integration without any of the three gives 1.04 of the formula, with the two round trips 0.98, with the window that comes after the curve 0.92, with fast
-convergence 0.85. Section 4.7 says that a flow which is always alone should do without it; hosts do not know that they are alone, and Linux has it too. After a start far above the plateau the
-window without it comes down slowly, and is still above the formula at the shorter round trips.
+{_table(["packets per loss", "round trip", "fast convergence", "always", "packet by packet", "ratio", "in avoidance", "section 5.1", "ratio", "always to 5.1"], window_rows)}
+The stack has the window that the rules give, within a tenth; what is left is what the formula leaves out. It has the window on the curve at each moment, where it comes after it by ACKs, a
+round trip at a time: at 500 packets and 400 ms an epoch has ten round trips, and the windows are under the formula even without fast convergence. And it knows no fast
+convergence (section 4.7), which takes a window that is smaller than the one before for another flow's doing. Only whole segments are compared, as in Linux, but the
+losses here do not come at the same moment of each round trip, so windows differ and it sets in every few epochs all the same. Section 4.7 says that a flow which is always
+alone should do without it; hosts do not know that they are alone, and Linux has it too. After a start far above the plateau the window without it comes down slowly, and is
+still above the formula at the shorter round trips.
 """  # noqa: E501
 
 
@@ -255,7 +259,13 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
-    DOCUMENT.write_text(document(parser.parse_args().jobs))
+    jobs = parser.parse_args().jobs
+    if compiled.folder() is not None:
+        # Some of the algorithms put attributes in the place of others, which compiled modules do not look for.
+        parser.error(
+            f"the tables are made with the readable modules: {compiled.INTERPRETED}=1 python -m sim.tcp_tables"
+        )
+    DOCUMENT.write_text(document(jobs))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ _PEER_DATAGRAMS = 1000
 _ROUNDS = 3
 """Each is measured so often; the best counts."""
 _LOSS = 0.01
+_DELAY = 0.5
+"""Milliseconds in the relay each way: more than its programs take, so that the path makes the round trip and not the
+processors."""
+_DELAYED_BYTES = 10_000_000
 _LEAST_KEPT = 0.8
 """Of the speed without loss, at one per cent."""
 
@@ -83,15 +87,20 @@ def _measured(start: Callable[[Namespace], None], sizes: dict[str, int]) -> dict
         return {kind: _client(lab, STACK, kind, size) for kind, size in sizes.items()}
 
 
-def _over_relay(loss: float) -> dict[str, float]:
-    """In and out over the relay, which loses that part of the data."""
+def _relayed(lab: Namespace, loss: float, delay: float) -> dict[str, float]:
+    """In and out over a relay that loses that part of the data and holds all back for so many milliseconds."""
+    lab.start_relay(_TAP, f"loss={loss}", f"delay={delay}", "spare=200")
+    size = _DELAYED_BYTES if delay else _LOSSY_BYTES
+    return {kind: _client(lab, STACK, kind, size) for kind in ("in", "out")}
+
+
+def _over_relay(loss: float, delay: float = 0.0) -> dict[str, float]:
     with _laboratory() as lab:
         lab.start_stack(_TAP)
-        lab.start_relay(_TAP, f"loss={loss}", "spare=200")
-        return {kind: _client(lab, STACK, kind, _LOSSY_BYTES) for kind in ("in", "out")}
+        return _relayed(lab, loss, delay)
 
 
-def _kernels_over_relay(loss: float) -> dict[str, float]:
+def _kernels_over_relay(loss: float, delay: float = 0.0) -> dict[str, float]:
     """The same with a second kernel in the stack's place."""
     with _laboratory() as lab, _laboratory() as other:
         lab.ip("link", "add", "name", _TAP, "type", "veth", "peer", "name", _TAP, "netns", other.name)
@@ -102,8 +111,7 @@ def _kernels_over_relay(loss: float) -> dict[str, float]:
             words = [sys.executable, str(_HERE / "bench_kernel.py")]
             process = other.start(*words, stdout=subprocess.PIPE, stderr=errors)
         other.await_line(process, "up", log)
-        lab.start_relay(_TAP, f"loss={loss}", "spare=200")
-        return {kind: _client(lab, STACK, kind, _LOSSY_BYTES) for kind in ("in", "out")}
+        return _relayed(lab, loss, delay)
 
 
 def _keep_best(best: dict[str, float], figures: dict[str, float]) -> None:
@@ -160,11 +168,15 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
     lossy: dict[str, float] = {}
     kernels_clean: dict[str, float] = {}
     kernels_lossy: dict[str, float] = {}
+    delayed: dict[str, float] = {}
+    kernels_delayed: dict[str, float] = {}
     for _ in range(_ROUNDS):
         _keep_best(clean, _over_relay(0))
         _keep_best(lossy, _over_relay(_LOSS))
         _keep_best(kernels_clean, _kernels_over_relay(0))
         _keep_best(kernels_lossy, _kernels_over_relay(_LOSS))
+        _keep_best(delayed, _over_relay(_LOSS, _DELAY))
+        _keep_best(kernels_delayed, _kernels_over_relay(_LOSS, _DELAY))
     for kind in ("in", "out"):
         yield Figure(
             name=f"stack.tcp.tap.loss.{kind}",
@@ -180,5 +192,20 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
                 relay="user space, between two TAPs in a bridge",
                 seed=1,
                 bytes=_LOSSY_BYTES,
+            ),
+        )
+        yield Figure(
+            name=f"stack.tcp.tap.loss.delay.{kind}",
+            value=delayed[kind],
+            unit="bit/s",
+            limit=kernels_delayed[kind],
+            conditions=conditions(
+                limit="two kernels over the same relay",
+                loss=_LOSS,
+                delay_ms=_DELAY,
+                congestion_control="cubic",
+                relay="user space, between two TAPs in a bridge",
+                seed=1,
+                bytes=_DELAYED_BYTES,
             ),
         )

@@ -35,6 +35,7 @@ from stack.socket.constants import (
     SO_BINDTODEVICE,
     SO_BINDTOIFINDEX,
     SO_BROADCAST,
+    SO_MARK,
     SO_REUSEADDR,
     SO_REUSEPORT,
     SO_TIMESTAMPNS,
@@ -60,6 +61,7 @@ _INTEGERS = {
     (IPPROTO_IPV6, IPV6_TCLASS): ("dsfield", 0, 255),
     (IPPROTO_IP, IP_MTU_DISCOVER): ("mtu_discover", 0, IP_PMTUDISC_PROBE),
     (IPPROTO_IPV6, IPV6_MTU_DISCOVER): ("mtu_discover", 0, IP_PMTUDISC_PROBE),
+    (SOL_SOCKET, SO_MARK): ("mark", 0, 0xFFFFFFFF),
 }
 _SWITCHES = {
     (SOL_SOCKET, SO_REUSEADDR): "reuse",
@@ -97,6 +99,8 @@ class IpOptions:
     v6only: bool = False
     bound: Interface | None = None
     """SO_BINDTODEVICE."""
+    mark: int = 0
+    """SO_MARK: for rules of policy routing, filters and classes, of which this host has none."""
 
     def set(self, stack: "NetworkStack", family: int, level: int, option: int, value: object) -> bool:
         """Set an option; False if it is not one of these. Raises EINVAL, ENODEV, ENOPROTOOPT."""

@@ -9,6 +9,7 @@ from stack.skbuff import TransmitStage
 from stack.socket.base import check_buffer, error
 from stack.socket.constants import (
     SO_KEEPALIVE,
+    SO_MARK,
     SO_MAX_PACING_RATE,
     SO_RCVBUF,
     SO_REUSEADDR,
@@ -69,6 +70,7 @@ def _zero(tcp: Tcp) -> int:
 
 _OPTIONS = {
     (SOL_SOCKET, SO_MAX_PACING_RATE): _Option("max_pacing_rate", 1, 1, 1 << 62, lambda tcp: (1 << 32) - 1),
+    (SOL_SOCKET, SO_MARK): _Option("mark", 1, 0, 0xFFFFFFFF, _zero),
     (IPPROTO_TCP, TCP_MAXSEG): _Option("maximum_segment_size", 1, 88, 32767, lambda tcp: 536),
     (IPPROTO_TCP, TCP_KEEPIDLE): _Option(
         "keepalive_time", _SECOND, 1, 32767, lambda tcp: tcp.parameters.keepalive_time

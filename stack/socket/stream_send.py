@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from stack.address import IN6ADDR_ANY, IN6ADDR_LOOPBACK, INADDR_ANY, INADDR_LOOPBACK, any_of, is_ipv4
 from stack.ports import Binding
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["SendingStream"]
 
 _Data = bytes | bytearray | memoryview
+_FILE_PIECE = 64 * 1024
+"""What Linux's sendfile moves at once: a pipe of 16 pages."""
 
 
 class SendingStream(Socket):
@@ -213,6 +215,32 @@ class SendingStream(Socket):
         sent = 0
         while sent < len(view):
             sent += await self.send(view[sent:], flags)
+
+    async def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
+        """Send a file from ``offset`` on, ``count`` bytes of it or all to its end, a piece at a time (sendfile(2), with
+        the signature of Python's ``socket.sendfile``). Returns how much was queued, where the file is left, too: less
+        than there is only without waiting, or if the connection broke meanwhile. EINVAL for negative numbers."""
+        if offset < 0 or (count is not None and count < 0):
+            raise error(errno.EINVAL)
+        file.seek(offset)
+        sent = 0
+        piece = file.read(_FILE_PIECE if count is None else min(_FILE_PIECE, count))
+        while piece:
+            left = None if count is None else count - sent - len(piece)
+            following = file.read(_FILE_PIECE if left is None else min(_FILE_PIECE, left))
+            try:
+                # A segment is not cut short where a piece ends.
+                taken = await self.send(piece, MSG_MORE if following else 0)
+            except OSError:
+                if not sent:
+                    raise
+                break
+            sent += taken
+            if taken < len(piece):
+                break
+            piece = following
+        file.seek(offset + sent)
+        return sent
 
     async def sendto(self, data: _Data, flags: int = 0, address: Address | tuple[()] | None = None) -> int:
         """``send``; EISCONN with an address. MSG_FASTOPEN: ``connect`` and ``send`` in one, with data in the SYN if the

@@ -46,8 +46,9 @@ class Cubic(CongestionControl):
         window = self.cwnd / self.mss
         self._before = (self._w_max, self._cwnd_prior)
         self._cwnd_prior = window
-        # A flow that lost before its old plateau makes room for others.
-        early = self.fast_convergence and window < self._w_max
+        # A flow that lost before its old plateau makes room for others. Windows are compared in whole segments, as in
+        # Linux: a part of one sends nothing, and is no other flow's doing.
+        early = self.fast_convergence and int(window) < int(self._w_max)
         self._w_max = window * (1 + _BETA) / 2 if early else window
         self._epoch = None
         self.hystart.done = True

@@ -227,5 +227,7 @@ class SocketOptions:
     hop_limit: int | None = None
     interface: "Interface | None" = None
     """SO_BINDTODEVICE."""
+    mark: int = 0
+    """SO_MARK: for rules of policy routing, filters and classes, of which this host has none."""
     max_pacing_rate: int | None = None
     """Bytes/s."""

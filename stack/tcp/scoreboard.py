@@ -14,7 +14,7 @@ __all__ = ["Scoreboard", "Sent"]
 _START: Final = attrgetter("start")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(init=False, slots=True, eq=False)
 class Sent:
     """One segment that was sent and is not acknowledged cumulatively."""
 
@@ -28,16 +28,45 @@ class Sent:
     delivered_at: int
     first_sent_at: int
     app_limited: bool
-    order: int = 0
+    order: int
     """Number of the transmission, which tells those of the same moment apart."""
-    sacked: bool = False
+    sacked: bool
     """The receiver has it (tag S)."""
-    lost: bool = False
+    lost: bool
     """Believed lost (tag L)."""
-    in_retransmission: bool = False
+    in_retransmission: bool
     """Sent again, and that copy is believed on its way (tag R)."""
-    retransmitted: bool = False
+    retransmitted: bool
     """Sent again at any time: its acknowledgment tells no round-trip time (Karn)."""
+
+    # By hand: the one that ``dataclass`` makes stays interpreted where this module is compiled.
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        sent_at: int,
+        delivered: int,
+        delivered_at: int,
+        first_sent_at: int,
+        app_limited: bool,
+        order: int = 0,
+        sacked: bool = False,
+        lost: bool = False,
+        in_retransmission: bool = False,
+        retransmitted: bool = False,
+    ) -> None:
+        self.start = start
+        self.end = end
+        self.sent_at = sent_at
+        self.delivered = delivered
+        self.delivered_at = delivered_at
+        self.first_sent_at = first_sent_at
+        self.app_limited = app_limited
+        self.order = order
+        self.sacked = sacked
+        self.lost = lost
+        self.in_retransmission = in_retransmission
+        self.retransmitted = retransmitted
 
 
 class Scoreboard:

@@ -89,7 +89,7 @@ def test_a_call_that_differs(tmp_path: Path, statement: str, said: str) -> None:
     ("statement", "said"),
     [
         ("+0 splice(4, ..., 5, ..., 10, 0) = 10", "splice()"),
-        ("+0 setsockopt(4, SOL_SOCKET, SO_MARK, [1], 4) = 0", "socket option SOL_SOCKET, SO_MARK"),
+        ("+0 setsockopt(4, SOL_SOCKET, SO_PRIORITY, [1], 4) = 0", "socket option SOL_SOCKET, SO_PRIORITY"),
         ("+0 `sysctl -q net.ipv4.tcp_pear=1`", "sysctl net.ipv4.tcp_pear=1"),
         ("+0 `tc qdisc replace dev tun0 root tbf`", "command tc"),
         ("+0 %{ assert tcpi_pear == 1 }%", "name 'tcpi_pear' is not defined"),

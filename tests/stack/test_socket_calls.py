@@ -3,6 +3,7 @@
 import errno
 import struct
 from collections.abc import Coroutine
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ from stack.socket import (
     SO_DOMAIN,
     SO_ERROR,
     SO_LINGER,
+    SO_MARK,
     SO_OOBINLINE,
     SO_PROTOCOL,
     SO_RCVTIMEO,
@@ -209,6 +211,78 @@ def test_peek_and_wait_for_all() -> None:
         assert await peer.recv(6, MSG_WAITALL) == b"rest"
         data, control, flags, address = await peer.recvmsg(10)
         assert (data, control, flags, address[0]) == (b"", [], 0, A)
+
+    run(main(), network)
+
+
+def test_a_mark_is_kept_and_handed_down() -> None:
+    """Nothing on this host looks at it (SO_MARK of socket(7))."""
+    network = Network()
+
+    async def main() -> None:
+        listener = network.b.socket(AF_INET, SOCK_STREAM)
+        listener.setsockopt(SOL_SOCKET, SO_MARK, 666)
+        await listener.bind(("", 80))
+        await listener.listen()
+        stream = network.a.socket(AF_INET, SOCK_STREAM)
+        await stream.connect((B, 80))
+        accepted, _ = await listener.accept()
+        assert accepted.getsockopt(SOL_SOCKET, SO_MARK) == 666
+        for socket in (stream, network.a.socket(AF_INET, SOCK_DGRAM), network.a.socket(AF_INET, SOCK_RAW, 200)):
+            assert socket.getsockopt(SOL_SOCKET, SO_MARK) == 0
+            socket.setsockopt(SOL_SOCKET, SO_MARK, 0xFFFFFFFF)
+            assert socket.getsockopt(SOL_SOCKET, SO_MARK) == 0xFFFFFFFF
+            for wrong in (-1, 1 << 32, b"1"):
+                with refused(errno.EINVAL):
+                    socket.setsockopt(SOL_SOCKET, SO_MARK, wrong)
+
+    run(main(), network)
+
+
+@pytest.mark.parametrize(
+    ("offset", "count"), [(0, None), (5, None), (5, 70_000), (199_999, 9), (200_000, None), (3, 0)]
+)
+def test_sendfile(offset: int, count: int | None) -> None:
+    network = Network()
+    content = network.engine.random.randbytes(200_000)
+    expected = content[offset:] if count is None else content[offset : offset + count]
+
+    async def main() -> None:
+        socket, peer, _ = await pair(network)
+        # So much that the window takes all of the file afterwards.
+        sending = network.engine.spawn(socket.sendall(bytes(1_000_000)))
+        assert len(await peer.recv(1_000_000, MSG_WAITALL)) == 1_000_000
+        await sending
+        await network.engine.sleep(100 * MS)
+        before = socket.tcp_info()
+        assert before.snd_cwnd > len(content)
+        receiving = network.engine.spawn(peer.recv(len(expected), MSG_WAITALL))
+        file = BytesIO(content)
+        assert await socket.sendfile(file, offset, count) == len(expected) == file.tell() - offset
+        assert await receiving == expected
+        await network.engine.sleep(100 * MS)  # a delayed ACK is here, too
+        # No segment is short but the last, although a piece of 64 KiB is no multiple of the segment size.
+        after = socket.tcp_info()
+        assert after.delivered_segments - before.delivered_segments == -(-len(expected) // after.snd_mss)
+
+    run(main(), network)
+
+
+def test_sendfile_where_it_would_wait() -> None:
+    network = Network()
+
+    async def main() -> None:
+        socket, _, _ = await pair(network)
+        for offset, count in ((-1, None), (0, -1)):
+            with refused(errno.EINVAL):
+                await socket.sendfile(BytesIO(b"x"), offset, count)
+        socket.setblocking(False)
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 70_000)
+        file = BytesIO(bytes(200_000))
+        assert await socket.sendfile(file, 100) == 70_000
+        assert file.tell() == 70_100
+        with refused(errno.EAGAIN):
+            await socket.sendfile(file, file.tell())
 
     run(main(), network)
 

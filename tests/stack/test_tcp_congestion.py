@@ -75,6 +75,16 @@ def test_cubic_reduces_to_seven_tenths_and_converges_fast() -> None:
     assert cubic._w_max == pytest.approx(70 * (1 + 0.7) / 2)
 
 
+@pytest.mark.parametrize(("window", "plateau"), [(50 * MSS + MSS // 4, 50.25), (50 * MSS - 1, 0.85 * 50)])
+def test_a_part_of_a_segment_is_no_smaller_window(window: int, plateau: float) -> None:
+    """As in Linux, which counts whole ones: fast convergence is for what another flow has taken."""
+    cubic = cubic_after_loss(50)
+    cubic._w_max = 50.75
+    cubic.cwnd = window
+    cubic.threshold(window, 0)
+    assert cubic._w_max == pytest.approx(plateau, abs=0.01)
+
+
 def test_cubic_follows_its_curve() -> None:
     """Where Reno would be slower: 100 ms and 400 segments. W_cubic(t) = C (t - K)^3 + W_max (figure 1)."""
     cubic = cubic_after_loss(400)
