@@ -12,6 +12,8 @@ import sys
 import time
 
 _CHUNK = 1 << 18
+_LEAST_READ = 1 << 16
+"""Bytes for which the reader is woken: of a fast stream a program takes much at a time."""
 _IN_FLIGHT = 32
 _DATAGRAM_BYTES = 64
 _PATIENCE = 60.0
@@ -56,6 +58,7 @@ def measure_out(host: str, size: int) -> float:
     connection.send(str(size).encode())
     left = size
     while left > 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(left, _LEAST_READ))
         piece = len(connection.recv(_CHUNK))
         if not piece:
             raise SystemExit("the source has ended")
