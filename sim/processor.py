@@ -188,16 +188,21 @@ class Processor:
     def _consume(self, flow: Flow, duration: int) -> None:
         flow.pending -= duration
         self._had(flow, duration)
-        parts, start, busy, observers = flow.parts, self._started, self.busy, self.observers
+        parts, busy, observers = flow.parts, self.busy, self.observers
+        if not flow.pending and not observers:
+            # Almost always: all of it, and nobody asks when.
+            for cause, length in parts:
+                busy[cause] += length
+            parts.clear()
+            return
+        start = self._started
         while duration:
             cause, length = part = parts[0]
             if length > duration:
                 part[1] -= duration
                 self._done(cause, start, duration)
                 return
-            busy[cause] += length
-            for observer in observers:
-                observer(cause, start, length)
+            self._done(cause, start, length)
             start += length
             duration -= length
             parts.popleft()

@@ -12,8 +12,8 @@ from sim.fidelity.scenario import Direction, Scenario
 from sim.fidelity.traffic import number_of, plain, segmented, udp
 from sim.host import HostCpu
 from sim.host_bus import HostBus
+from sim.wire import GAP_BYTES, PREAMBLE_BYTES, Link, fcs
 from sim.wire import Direction as Way
-from sim.wire import Link, fcs
 from stack.napi import SoftIrq
 from stack.skbuff import IpSummed, SkBuff
 
@@ -93,16 +93,15 @@ class _Player:
         self.last = env.now
         device.receive = self._deliver
         bus.rises.append(self.rises.append)
-        link.taps.append(self._tap)
+        link.a_to_b.taps = [*link.a_to_b.taps, self._tap]
 
     def _deliver(self, skb: SkBuff) -> None:
         self.last = self.env.now
         self.delivered.append((number_of(bytes(skb.data)), self.device.cpu.now))
 
     def _tap(self, direction: Way, start: int, frame: bytes) -> None:
-        if direction is self.link.a_to_b:
-            self.last = self.env.now
-            self.sent.append((number_of(frame), start))
+        self.last = self.env.now
+        self.sent.append((number_of(frame), start))
 
     async def receive(self) -> None:
         """Frames to the NIC."""
@@ -112,12 +111,14 @@ class _Player:
             if scenario.checksums
             else plain(number, scenario.size, to_station=True)
         )
-        for number in range(scenario.frames):
-            frame = make(number)
-            free_at = way.send(frame + fcs(frame))
-            self.arrived.append(free_at + LINK_DELAY - 12 * way.byte_time)
-            self.last = free_at
-            if (number + 1) % scenario.burst == 0:
+        for first in range(0, scenario.frames, scenario.burst):
+            numbers = range(first, min(first + scenario.burst, scenario.frames))
+            frames = [octets + fcs(octets) for octets in map(make, numbers)]
+            self.last = free_at = way.send_burst(frames)
+            spacing = (PREAMBLE_BYTES + len(frames[0]) + GAP_BYTES) * way.byte_time
+            last_bit = free_at + LINK_DELAY - GAP_BYTES * way.byte_time
+            self.arrived += [last_bit - spacing * behind for behind in reversed(range(len(frames)))]
+            if len(frames) == scenario.burst:
                 await self.env.sleep(free_at - self.env.now + self._rest())
 
     async def transmit(self) -> None:

@@ -60,9 +60,12 @@ class RegisterWindow:
         if found is None:
             return
         register, number = found
+        stored, value_stored = self.values[register.name], value & self._stored_mask[register.name]
+        if register.count > 1 and stored[number] == value_stored:
+            return  # a table's entry: most writes to those of addresses clear what is clear
         if register.name not in _FREQUENT:
             self.version += 1
-        self.values[register.name][number] = value & self._stored_mask[register.name]
+        stored[number] = value_stored
         told = self.on_write.get(register.name)
         if told:
             told(number, value)
