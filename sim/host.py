@@ -6,7 +6,7 @@ the one that it was pinned to. Processes do not move by themselves.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sim.costs import IDEAL, HostCosts
 from sim.engine import Scheduler, Steppable, Task
@@ -27,12 +27,21 @@ class _Settle:
         self.flow = flow
 
     def __await__(self) -> Generator["_Settle", None, None]:
-        processor = self.flow.processor
-        if not processor.holds(self.flow) and not processor.finish(self.flow):
-            yield self
+        yield self
 
     def arm(self, task: Steppable) -> Callable[[], None]:
         return self.flow.processor.wait(self.flow, task)
+
+
+class _Settled:
+    """Awaitable: all work is done."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return _NOTHING
+
+
+_NOTHING: Final = cast(Generator[None, None, None], iter(()))
+_SETTLED: Final = _Settled()
 
 
 class _Stall:
@@ -151,7 +160,9 @@ class HostCpu:
             flow.processor.charge(flow, cause, duration)
 
     def settle(self) -> Awaitable[None]:
-        return _Settle(self._flow())
+        flow = self._flow()
+        processor = flow.processor
+        return _SETTLED if processor.holds(flow) or processor.finish(flow) else _Settle(flow)
 
     def stall(self, cause: Cause, until: Event) -> Awaitable[None]:
         return _Stall(self._flow().processor, cause, until)

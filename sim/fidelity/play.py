@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from driver.bus import HostMemory
 from driver.e1000 import E1000, probe
@@ -19,11 +19,11 @@ from stack.skbuff import IpSummed, SkBuff
 
 __all__ = ["LINK_DELAY", "Outcome", "play"]
 
-LINK_DELAY = 500
-_UDP_START = 34
-_WARM_UP = 20_000
+LINK_DELAY: Final = 500
+_UDP_START: Final = 34
+_WARM_UP: Final = 20_000
 """Nanoseconds from opening the interface to the first frame: the watchdog and its interrupt are over by then."""
-_QUIET = 60_000
+_QUIET: Final = 60_000
 """Nanoseconds without a frame sent or delivered after which a scenario is over."""
 
 

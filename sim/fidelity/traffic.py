@@ -1,6 +1,7 @@
 """Frames that tell who they are: a number in their payload."""
 
 import struct
+from typing import Final
 
 from stack.checksum import checksum as internet_checksum
 from stack.checksum import fold
@@ -8,22 +9,27 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["STATION", "number_of", "plain", "segmented", "udp"]
 
-STATION = bytes.fromhex("020000000001")
-_PEER = bytes.fromhex("020000000002")
-_ETHERNET = 14
-_FCS = 4
-_EXPERIMENTAL = b"\x88\xb5"
-_IPV4 = struct.Struct(">BBHHHBBH4s4s")
-_NUMBER = struct.Struct(">I")
-_HERE, _THERE = bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2))
-_UDP, _TCP = 17, 6
-_UDP_AT = _ETHERNET + 20
-_TCP_HEADER = 20
+STATION: Final = bytes.fromhex("020000000001")
+_PEER: Final = bytes.fromhex("020000000002")
+_ETHERNET: Final = 14
+_FCS: Final = 4
+_EXPERIMENTAL: Final = b"\x88\xb5"
+_TO_STATION: Final = STATION + _PEER + _EXPERIMENTAL
+_FROM_STATION: Final = _PEER + STATION + _EXPERIMENTAL
+_IPV4: Final = struct.Struct(">BBHHHBBH4s4s")
+_NUMBER: Final = struct.Struct(">I")
+_HERE: Final = bytes((192, 0, 2, 1))
+_THERE: Final = bytes((192, 0, 2, 2))
+_UDP: Final = 17
+_TCP: Final = 6
+_UDP_AT: Final = _ETHERNET + 20
+_TCP_HEADER: Final = 20
 
 
 def plain(number: int, size: int, *, to_station: bool) -> bytes:
     """A frame of ``size`` bytes with FCS, without it here, of no protocol."""
-    return (_header(_EXPERIMENTAL, to_station=to_station) + _NUMBER.pack(number)).ljust(size - _FCS, b"\xa5")
+    header = _TO_STATION if to_station else _FROM_STATION
+    return (header + _NUMBER.pack(number)).ljust(size - _FCS, b"\xa5")
 
 
 def udp(number: int, size: int, *, to_station: bool, checksum: bool) -> bytes:
@@ -65,9 +71,9 @@ def segmented(number: int, size: int, segments: int) -> SkBuff:
 
 def number_of(frame: bytes) -> int:
     """The number of a frame, with or without FCS."""
-    kind = frame[12:14]
-    header = _TCP_HEADER if frame[23] == _TCP else 8
-    place = _ETHERNET if kind == _EXPERIMENTAL else _UDP_AT + header
+    place = _ETHERNET
+    if frame[12:14] != _EXPERIMENTAL:
+        place = _UDP_AT + (_TCP_HEADER if frame[23] == _TCP else 8)
     number: int = _NUMBER.unpack_from(frame, place)[0]
     return number
 
