@@ -1,5 +1,6 @@
 """How fast the stack is on a TAP, beside pmd-pytcp on another, in the same run and with the same client."""
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,9 @@ _DATAGRAMS = 20_000
 _PEER_DATAGRAMS = 1000
 _ROUNDS = 3
 """Each is measured so often; the best counts."""
+_LOSSY_ROUNDS = 7
+"""With loss, and what it is compared with; the median counts. A round may find the processors in a happy order, so that
+best would be held against best of unequal luck."""
 _LOSS = 0.01
 _DELAY = 0.5
 """Milliseconds in the relay each way: more than its programs take, so that the path makes the round trip and not the
@@ -164,29 +168,36 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
         limit=peer["udp"],
         conditions=conditions(limit=beside, octets=64, echoes=_DATAGRAMS, peer_echoes=_PEER_DATAGRAMS),
     )
-    clean: dict[str, float] = {}
-    lossy: dict[str, float] = {}
-    kernels_clean: dict[str, float] = {}
-    kernels_lossy: dict[str, float] = {}
-    delayed: dict[str, float] = {}
-    kernels_delayed: dict[str, float] = {}
-    for _ in range(_ROUNDS):
-        _keep_best(clean, _over_relay(0))
-        _keep_best(lossy, _over_relay(_LOSS))
-        _keep_best(kernels_clean, _kernels_over_relay(0))
-        _keep_best(kernels_lossy, _kernels_over_relay(_LOSS))
-        _keep_best(delayed, _over_relay(_LOSS, _DELAY))
-        _keep_best(kernels_delayed, _kernels_over_relay(_LOSS, _DELAY))
+    yield from _lossy(conditions)
+
+
+def _lossy(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
+    """At one per cent of loss, beside the same without and beside two kernels."""
+    setups: dict[str, Callable[[], dict[str, float]]] = {
+        "clean": lambda: _over_relay(0),
+        "lossy": lambda: _over_relay(_LOSS),
+        "kernels_clean": lambda: _kernels_over_relay(0),
+        "kernels_lossy": lambda: _kernels_over_relay(_LOSS),
+        "delayed": lambda: _over_relay(_LOSS, _DELAY),
+        "kernels_delayed": lambda: _kernels_over_relay(_LOSS, _DELAY),
+    }
+    rounds = [{name: run() for name, run in setups.items()} for _ in range(_LOSSY_ROUNDS)]
+    told = f"median of {_LOSSY_ROUNDS} rounds, in turns"
     for kind in ("in", "out"):
+        all_of = {name: sorted(taken[name][kind] for taken in rounds) for name in setups}
+        middle = {name: statistics.median(values) for name, values in all_of.items()}
         yield Figure(
             name=f"stack.tcp.tap.loss.{kind}",
-            value=lossy[kind],
+            value=middle["lossy"],
             unit="bit/s",
-            limit=clean[kind],
+            limit=min(_LEAST_KEPT * middle["clean"], middle["kernels_lossy"]),
             conditions=conditions(
-                limit=f"the same without loss; at least {_LEAST_KEPT} is wanted, or what two kernels keep",
-                kernels=kernels_lossy[kind],
-                kernels_without_loss=kernels_clean[kind],
+                limit=f"what is wanted: {_LEAST_KEPT} of the same without loss, or what two kernels reach; {told}",
+                without_loss=middle["clean"],
+                kernels=middle["kernels_lossy"],
+                kernels_without_loss=middle["kernels_clean"],
+                rounds=all_of["lossy"],
+                rounds_without_loss=all_of["clean"],
                 loss=_LOSS,
                 congestion_control="cubic",
                 relay="user space, between two TAPs in a bridge",
@@ -196,11 +207,11 @@ def measure(conditions: Callable[..., dict[str, Any]]) -> Iterator[Figure]:
         )
         yield Figure(
             name=f"stack.tcp.tap.loss.delay.{kind}",
-            value=delayed[kind],
+            value=middle["delayed"],
             unit="bit/s",
-            limit=kernels_delayed[kind],
+            limit=middle["kernels_delayed"],
             conditions=conditions(
-                limit="two kernels over the same relay",
+                limit=f"two kernels over the same relay; {told}",
                 loss=_LOSS,
                 delay_ms=_DELAY,
                 congestion_control="cubic",
