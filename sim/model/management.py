@@ -65,11 +65,15 @@ class Management:
         """CTRL.RST. EEPROM, PHY and the pins' data outlive it, not their direction; a management frame on its way is
         finished and forgotten."""
         self._show_pins()
-        self._eerd_epoch += 1
-        self._eerd = 0
+        self.forget_word()
         if not self._mdic_busy:
             self._mdic = 0
         self._mdic_epoch += 1
+
+    def forget_word(self) -> None:
+        """What EERD has read, or is reading, is forgotten: the NIC is about to read its EEPROM by itself."""
+        self._eerd_epoch += 1
+        self._eerd = 0
 
     @property
     def words(self) -> list[int]:

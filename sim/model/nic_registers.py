@@ -120,6 +120,7 @@ class NicRegisters:
     def _write_ctrl_ext(self, number: int, value: int) -> None:
         self._nic.management.write_pins("CTRL_EXT", value)
         if value & _CTRL_EXT.mask("EE_RST"):
+            self._nic.management.forget_word()
             self._nic.load_eeprom()
 
     def _write_pba(self, number: int, value: int) -> None:

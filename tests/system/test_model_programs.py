@@ -219,6 +219,9 @@ _FOUND: dict[str, list[Step]] = {
         *(Write(BY_NAME["VET"].offset, 0x8100), *_receive(_BUFFER, _TAGGED), Wait(1_200)),
         *(fields("CTRL", SLU=1, FD=1, SPEED=2, VME=1), REST, Arrive(_TAGGED), Wait(1_200), _LINK, REST),
     ],
+    "the EEPROM is loaded again behind a word that has been read": [
+        *(fields("EERD", START=1, ADDR=5), REST, fields("CTRL_EXT", EE_RST=1), REST),
+    ],
 }
 """What random programs have found."""
 
