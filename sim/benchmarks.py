@@ -6,7 +6,6 @@ Machines differ and are noisy: the figure to keep is the ratio of value to limit
 import platform
 import statistics
 import subprocess
-import sysconfig
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -43,7 +42,7 @@ def _conditions(**more: Any) -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "python_optimized": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
+        "python_build": f"{', '.join(platform.python_build())}, {platform.python_compiler()}",
         "compiled": folder() is not None,
         "amaranth": version("amaranth"),
         "cocotb": version("cocotb"),
