@@ -62,6 +62,8 @@ def build() -> Path:
             errors = [line for line in said.getvalue().splitlines() if "error:" in line] or ["it does not say why"]
             raise UserError(f"mypyc cannot compile the sources: {errors[0]}") from None
         for extension in extensions:
+            # Calls from module to module need not go through a table that others could change.
+            extension.extra_compile_args.append("-fvisibility=hidden")
             # Warnings of compilers that mypyc's makers do not have are none of the user's business.
             extension.extra_compile_args = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
         command = _BuildExtensions(Distribution({"ext_modules": extensions}))
