@@ -12,6 +12,7 @@ from sim.model.timing import Timing
 __all__ = ["Accesses"]
 
 _RDT: Final = BY_NAME["RDT"].offset
+_TDT: Final = BY_NAME["TDT"].offset
 _BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
 _Access = tuple[int, int, int, Callable[[int, int], None] | None]
@@ -31,6 +32,8 @@ class Accesses:
         """Which access that is, since an event of one that another has come before is void."""
         self.awaited = 0
         """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
+        self.doorbell_at = -1
+        """The cycle in which TDT is written, if that is what is performed now."""
         self._free = 0
         self.held_until = 0
         """None is performed before this cycle."""
@@ -65,11 +68,15 @@ class Accesses:
         if self._served is not None or not self._waiting:
             return
         self._served = self._waiting.popleft()
-        arrival, _, _, answer = self._served
+        arrival, offset, _, answer = self._served
         start = max(arrival, self._free)
         self._turn = turn = self._turn + 1
+        self.doorbell_at = -1
         if answer is None:
-            self._events.at(start + self._timing.register_access + 1, self._write, turn, start)
+            due = start + self._timing.register_access + 1
+            if offset == _TDT:
+                self.doorbell_at = due
+            self._events.at(due, self._write, turn, start)
         else:
             # What comes in the cycle of a read is read.
             self._events.at_end(start + self._timing.register_access, self._read, turn, start)

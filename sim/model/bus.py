@@ -97,6 +97,7 @@ class ModelBus(HostBus):
             on_interrupt=self._rise,
             on_frame=self._sent,
             semantics=semantics,
+            notice=min(self._read_request, self._write_latency) // CYCLE_NS - 1,
         )
         self.nic.transmit.looks_ahead = True
         self._arm()

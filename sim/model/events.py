@@ -52,6 +52,17 @@ class Events:
         """Whether no call is due up to and in a cycle."""
         return self._halves[-1] >> 1 > cycle
 
+    def next_alone(self) -> int:
+        """The cycle of the next call if no other is due in it, else -1."""
+        due = self._halves[-1] >> 1
+        return due if len(self._halves) > 1 and self._halves[-2] >> 1 > due else -1
+
+    def early(self) -> None:
+        """Make the next call now, though its cycle, in which ``now`` is left, is yet to come."""
+        self.now = self._halves.pop() >> 1
+        action, arguments = self._calls.pop()
+        action(*arguments)
+
     def due(self) -> int | None:
         """The cycle of the next call."""
         return self._halves[-1] >> 1 if len(self._halves) > 1 else None

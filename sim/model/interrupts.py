@@ -159,6 +159,17 @@ class DelayTimers:
     def running(self) -> bool:
         return self._packet_due is not None or self._absolute_due is not None
 
+    @property
+    def shortest(self) -> int:
+        """Cycles that a packet's event is from a cause at least; 0 if it is one."""
+        return CYCLES_PER_DELAY if self.packet_delay else 0
+
+    @property
+    def idle_look(self) -> int:
+        """When the packet timer is looked at in vain, if it is not set anew before; -1 if it is not."""
+        look, due = self._packet_look, self._packet_due
+        return look if look is not None and due is not None and due > look else -1
+
     def event(self) -> None:
         """A packet has been stored, or a descriptor with RS and IDE written back."""
         if not self.packet_delay:

@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from hw.frame_records import Transmitted, transmit_increments
+from hw.interfaces import MAX_BURST_BYTES
 from hw.mac.fcs import PREAMBLE_BYTES
 from hw.mac.transmit import GAP_OFFSET, MINIMUM_BYTES
 from hw.vlan import insert
@@ -13,7 +14,7 @@ from sim.model.events import Events
 from sim.model.timing import Timing
 from sim.wire import fcs
 
-__all__ = ["BUFFER_WORDS", "MacSettings", "MacTransmit", "Outgoing", "TransmitTally"]
+__all__ = ["BUFFER_WORDS", "FrameBegun", "MacSettings", "MacTransmit", "Outgoing", "TransmitTally"]
 
 _PACKETS: Final = 64
 """Packets in the queue of ``TransmitBuffer``; it offers one more to the MAC."""
@@ -22,6 +23,7 @@ BUFFER_WORDS: Final = 2048
 
 _WORDS: Final = BUFFER_WORDS - 2
 _LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
+_TWO_BURSTS: Final = 2 * (MAX_BURST_BYTES // 8 + 1)
 _LINE: Final = 4
 """Cycles from the MAC to the wire: a frame is taken, and its last byte gone, so many before that can be seen there."""
 
@@ -82,6 +84,13 @@ class TransmitTally:
         return total
 
 
+class FrameBegun(Protocol):
+    """What does what follows from the begin of a frame in one step, if it can."""
+
+    def begun(self, end: int) -> bool:
+        """A frame begins in the present cycle, and ends in another. Returns whether there is nothing left to do."""
+
+
 class MacTransmit:
     """Packets in, frames on the wire.
 
@@ -96,6 +105,7 @@ class MacTransmit:
         self._timing = timing
         self._on_frame = on_frame
         self._on_room = on_room
+        self.batch: FrameBegun | None = None
         self.settings = MacSettings()
         self.tally = TransmitTally()
         self.cut = 0
@@ -165,12 +175,28 @@ class MacTransmit:
         """The cycle in which one more packet can wait, or None if that is not known yet. The next one leaves the queue
         with the last word of that on the wire."""
         now = self._events.now
-        last_word = self._began + self._timing.mac_next + 8 * (self._reading_words - 1)
+        last_word = self.last_word
         reading = self.busy and now < last_word
         queued = len(self._waiting) - (not reading)
         if queued < _PACKETS:
             return now
         return last_word if reading and queued == _PACKETS else None
+
+    def backlogged(self) -> bool:
+        """A packet is on the wire, and all places behind it are taken, yet there is room for more words than two
+        bursts have."""
+        return len(self._waiting) == _PACKETS and self.words < _WORDS - _TWO_BURSTS and self._reading_words > 0
+
+    @property
+    def last_word(self) -> int:
+        """The cycle in which the last word of the packet on the wire makes the next one leave the queue."""
+        return self._began + self._timing.mac_next + 8 * (self._reading_words - 1)
+
+    @property
+    def gap(self) -> int:
+        """Cycles from the end of a frame to the preamble of the next one."""
+        gap: int = self.settings.gap + GAP_OFFSET
+        return gap
 
     def full(self, words: int) -> bool:
         """So many words more may have to wait for room."""
@@ -253,8 +279,10 @@ class MacTransmit:
         self.busy = True
         frame = self._frame(packet)
         self._ends = end = now + _LINE_PREAMBLE + len(frame)
+        followed = self.batch is not None and self.batch.begun(end)
         self._events.at(end, self._end, self._epoch, now, frame, packet.pause)
-        self._on_room()
+        if not followed:
+            self._on_room()
 
     def _frame(self, packet: Outgoing) -> bytes:
         """With tag, padding and FCS (``hw.mac.transmit.line_bytes``)."""
@@ -276,10 +304,10 @@ class MacTransmit:
         if self._reading_words:
             self._head_saved = self._head
             self._head = (self._head + self._reading_words) % BUFFER_WORDS
-        self._free = self._events.now + self.settings.gap + GAP_OFFSET
+        self._free = self._events.now + self.gap
         self.tally.add(frame, pause)
         self._on_frame(start, frame)
         if pause is not None:
             self.on_control_sent()
         self._on_room()
-        self.look(self.settings.gap + GAP_OFFSET)
+        self.look(self.gap)

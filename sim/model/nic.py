@@ -27,6 +27,7 @@ from sim.model.registers import RegisterWindow
 from sim.model.ring import Prefetch, Ring
 from sim.model.timing import Timing
 from sim.model.transmit import Transmit
+from sim.model.transmit_batch import TransmitBatch
 from sim.model.wake import WakeUp
 from sim.model.write_back import WriteBack
 
@@ -55,7 +56,8 @@ class Nic:
 
     Time is in cycles of ``events``. ``view`` is host memory, ``read_latency`` and ``write_latency`` of DMA are in
     cycles, ``width`` in bytes per cycle. ``on_interrupt`` is called when the pin rises, ``on_frame`` with the begin
-    and the bytes of each frame that was sent.
+    and the bytes of each frame that was sent. ``notice`` is how many cycles pass at least before what the host does
+    reaches the NIC's registers.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Nic:
         on_frame: Callable[[int, bytes], None],
         mac_address: bytes = MAC_ADDRESS,
         semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
+        notice: int = 0,
     ) -> None:
         self.events = events
         self.timing = timing
@@ -93,6 +96,7 @@ class Nic:
         batch = Batch(self)
         self.receive.batch = batch
         self.receive_lag = batch.lag
+        self.mac.batch = TransmitBatch(self, notice)
         self.registers.connect()
         self.load_eeprom()
         self.accesses.held_until = 0

@@ -222,6 +222,13 @@ class Prefetch:
             return None
         return place, address
 
+    def offered(self, cycle: int) -> _Cached | None:
+        """The descriptor that can be taken in a cycle, if that makes no difference to fetching."""
+        cache = self._cache
+        if not cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
+            return None
+        return cache[0] if cache[0][4] <= cycle and self._free <= cycle else None
+
     def take(self, cycle: int) -> tuple[int, bytes, int, int]:
         """The engine takes the next descriptor in a cycle: its index, its 16 bytes, and their lower and upper half."""
         index, raw, lower, upper, _ = self._cache.popleft()
