@@ -107,6 +107,8 @@ class Direction:
             damaged = bytearray(frame)
             damaged[bit // 8] ^= 1 << bit % 8
             frame = bytes(damaged)
+        if self.deliver is None:
+            return self._free_at
         if self.ahead:
             self._arrive(start + self.delay, frame)
             return self._free_at

@@ -31,7 +31,9 @@ class Accesses:
         self._turn = 0
         """Which access that is, since an event of one that another has come before is void."""
         self.awaited = 0
-        """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
+        """Accesses on their way of which something may be seen from outside: all but new tails of the rings."""
+        self.doorbells = 0
+        """New tails of the transmit ring on their way."""
         self.doorbell_at = -1
         """The cycle in which TDT is written, if that is what is performed now."""
         self._free = 0
@@ -40,13 +42,19 @@ class Accesses:
 
     def write(self, arrival: int, offset: int, value: int) -> None:
         """A register write reaches the NIC in a cycle."""
-        self.awaited += offset != _RDT
+        self._count(offset, 1)
         self._queue((arrival, offset, value, None))
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
         self.awaited += 1
         self._queue((arrival, offset, 0, answer))
+
+    def _count(self, offset: int, step: int) -> None:
+        if offset == _TDT:
+            self.doorbells += step
+        elif offset != _RDT:
+            self.awaited += step
 
     def _queue(self, access: _Access) -> None:
         """Accesses are performed in the order in which they arrive. Two flows of control of the processor may ask in
@@ -91,7 +99,7 @@ class Accesses:
             self._events.at(self.held_until, self._write, turn, start + held)
             return
         self._window.write(offset, value)
-        self.awaited -= offset != _RDT
+        self._count(offset, -1)
         self._free = start + self._timing.register_write_busy
         self._served = None
         self._serve()

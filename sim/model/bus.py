@@ -44,7 +44,8 @@ class _Memory(HostMemory):
 
     def read64(self, address: int) -> int:
         bus = self._bus
-        if bus.env.now >= bus.stale_at:
+        now = bus.env.now
+        if now >= bus.stale_at and not bus.nic.shows(address, cycle_at(now)):
             bus.synchronise()
         word: int = self._words[address >> 3]
         return word

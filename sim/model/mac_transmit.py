@@ -24,6 +24,8 @@ BUFFER_WORDS: Final = 2048
 _WORDS: Final = BUFFER_WORDS - 2
 _LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
 _TWO_BURSTS: Final = 2 * (MAX_BURST_BYTES // 8 + 1)
+_CONTROL: Final = 60
+"""Bytes of a pause frame, which may go first, at least."""
 _LINE: Final = 4
 """Cycles from the MAC to the wire: a frame is taken, and its last byte gone, so many before that can be seen there."""
 
@@ -161,6 +163,16 @@ class MacTransmit:
     def active(self) -> bool:
         """There are frames, or may be at once."""
         return self.busy or self._starting or bool(self._waiting)
+
+    @property
+    def ends(self) -> int | None:
+        """The cycle before which no frame's end passes, None if that is not known."""
+        if self.busy:
+            return self._ends
+        if not self._starting or not self._waiting:
+            return None
+        earliest: int = self._start_at + _LINE_PREAMBLE + min(len(self._waiting[0].data), _CONTROL)
+        return earliest
 
     @property
     def begins(self) -> bool:

@@ -116,10 +116,14 @@ class MemoryPort:
         end = address + length
         if end > self._size:
             return None
-        for _, _, start, data in self._landings:
-            if start < end and address < start + len(data):
-                return None
+        if self._landings and self.lands(address, length):
+            return None
         return bytes(self._view[address:end])
+
+    def lands(self, address: int, length: int) -> bool:
+        """Whether a write to some of these bytes is on its way."""
+        end = address + length
+        return any(start < end and address < start + len(data) for _, _, start, data in self._landings)
 
     # Writes
 

@@ -1,5 +1,5 @@
-"""What follows while a frame is on the wire, in one step: what ``MacTransmit``, ``Transmit``, ``Prefetch``, ``WriteBack``
-and ``DelayTimers`` do by events, for the case that is the most frequent with small packets, with the same times.
+"""What follows while a frame is on the wire, in one step: what ``Transmit``, ``Prefetch``, ``WriteBack`` and
+``DelayTimers`` do by events, for the case that is the most frequent with small packets, with the same times.
 
 It is: all places for packets are taken, and one more waits for that which this one leaves with its last word. It takes
 it, and the gatherer goes on to the next packet, which is one descriptor and one burst that has come; that descriptor is
