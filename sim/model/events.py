@@ -5,8 +5,8 @@ from typing import Any, Final
 
 __all__ = ["Events"]
 
-_NEVER: Final = 1 << 63
-"""Behind all."""
+_NEVER: Final = 1 << 60
+"""Behind all, and yet small enough that comparing with it is quick."""
 
 
 def _nothing() -> None:
