@@ -7,7 +7,7 @@ from driver.bus import Bus
 from driver.counters import AdapterCounters, PollTotals
 from driver.parameters import RX_BUFFER_SIZES
 from driver.ring import DescriptorRing, upper_half
-from hw.descriptors import RECEIVE
+from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.registers import BY_NAME
 from stack.environment import Cause, Cpu
 from stack.net_device import NetDeviceStats
@@ -63,6 +63,8 @@ class ReceiveRing:
     ) -> None:
         self.ring = DescriptorRing(bus.memory, count)
         self._buffers = 0
+        self._unused = b""
+        """The ring's descriptors as the device is given them, two rounds: what follows the last is the first."""
         self._buffer_size = buffer_size
         self._delays = (int_delay, abs_int_delay)
         self.checksum = checksum
@@ -90,6 +92,8 @@ class ReceiveRing:
         except MemoryError:
             self.ring.free()
             raise
+        addresses = range(self._buffers, self._buffers + size, self._buffer_size)
+        self._unused = b"".join([RECEIVE.pack(address=address) for address in addresses]) * 2
         self._start_packet()
 
     def restart(self) -> None:
@@ -244,6 +248,5 @@ class ReceiveRing:
         behind those of the device at all times, and an old DD bit is never taken for a new one.
         """
         ring = self.ring
-        first, count, size = ring.next_to_use, ring.count, self._buffer_size
-        buffers = [(self._buffers + index % count * size, 0) for index in range(first, first + ring.unused())]
-        self._bus.write32(_RDT, ring.give(buffers))
+        start = DESCRIPTOR_BYTES * ring.next_to_use
+        self._bus.write32(_RDT, ring.give_packed(self._unused[start : start + DESCRIPTOR_BYTES * ring.unused()]))

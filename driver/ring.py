@@ -66,13 +66,16 @@ class DescriptorRing:
     def give(self, descriptors: list[tuple[int, int]]) -> int:
         """Write descriptors, of which the lower and the upper half are given, from ``next_to_use`` on. Step on, and
         return the index of the last one. There must be that many unused."""
+        return self.give_packed(b"".join([_DESCRIPTOR.pack(lower, upper) for lower, upper in descriptors]))
+
+    def give_packed(self, data: bytes) -> int:
+        """The same with the bytes of descriptors."""
         index = self.next_to_use
-        data = b"".join([_DESCRIPTOR.pack(lower, upper) for lower, upper in descriptors])
         room = (self.count - index) * DESCRIPTOR_BYTES
         self.memory.write(self.address + index * DESCRIPTOR_BYTES, data[:room])
         if len(data) > room:
             self.memory.write(self.address, data[room:])
-        last = (index + len(descriptors) - 1) % self.count
+        last = (index + len(data) // DESCRIPTOR_BYTES - 1) % self.count
         self.next_to_use = self.after(last)
         return last
 

@@ -4,10 +4,10 @@ A frame here is what lies between preamble and inter-frame gap, FCS included (IE
 serialises (preamble 8 bytes, frame, gap 12 bytes), delays, and may lose or damage a frame.
 """
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
+from zlib import crc32
 
 from stack.environment import Environment
 
@@ -19,7 +19,7 @@ GAP_BYTES: Final = 12
 
 def fcs(frame: bytes) -> bytes:
     """The frame check sequence of a frame without one (802.3 clause 3.2.9), as it is sent."""
-    return zlib.crc32(frame).to_bytes(4, "little")
+    return crc32(frame).to_bytes(4, "little")
 
 
 def fcs_is_good(frame: bytes) -> bool:

@@ -32,12 +32,13 @@ def pseudo_header(source: int, destination: int, protocol: int, length: int) -> 
 
 def checksum(data: "bytes | bytearray | memoryview", initial: int = 0) -> int:
     """The checksum field for ``data`` (field itself zero): complement of its sum and of ``initial``, a folded sum."""
-    return 0xFFFF - fold(_total(data) + initial)
+    # Folded before the sum: only one operation is then on a long integer.
+    return 0xFFFF - fold(fold(_total(data)) + initial)
 
 
 def is_valid(data: "bytes | bytearray | memoryview", initial: int = 0) -> bool:
     """Whether ``data`` with its checksum field, and ``initial``, sum to 0xFFFF."""
-    return (_total(data) + initial) % 0xFFFF == 0
+    return (_total(data) % 0xFFFF + initial) % 0xFFFF == 0
 
 
 def store(header: bytes, offset: int, value: int) -> bytes:

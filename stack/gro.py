@@ -11,8 +11,14 @@ from stack.skbuff import GsoType, IpSummed, SkBuff
 __all__ = ["GenericReceiveOffload"]
 
 _IP: Final = 14
+_ETH_P_IP: Final = 0x0800
+_ETH_P_IPV6: Final = 0x86DD
+_WITHOUT_OPTIONS: Final = 0x45
+"""IPv4's version and header length."""
 _PROTOCOL_TCP: Final = 6
 _TCP_HEADER_BYTES: Final = 20
+_SHORTEST: Final = 54
+"""Ethernet, IPv4, TCP."""
 _ACK: Final = 0x10
 _PSH: Final = 0x08
 _LARGEST_PACKET: Final = 0xFFFF
@@ -24,8 +30,6 @@ class _Layout(NamedTuple):
     """Where things stand in a frame of one family, without options or extension headers."""
 
     gso_type: GsoType
-    start: bytes
-    """EtherType, and IPv4's version and header length."""
     protocol: int
     tcp: int
     addresses: int
@@ -36,8 +40,8 @@ class _Layout(NamedTuple):
     """What the length field counts from."""
 
 
-_IPV4: Final = _Layout(GsoType.TCPV4, b"\x08\x00\x45", 23, 34, 26, 16, 14)
-_IPV6: Final = _Layout(GsoType.TCPV6, b"\x86\xdd", 20, 54, 22, 18, 54)
+_IPV4: Final = _Layout(GsoType.TCPV4, 23, 34, 26, 16, 14)
+_IPV6: Final = _Layout(GsoType.TCPV6, 20, 54, 22, 18, 54)
 
 
 class _Flow:
@@ -70,15 +74,18 @@ class GenericReceiveOffload:
         """One frame as the device received it. Only TCP over IPv4 without IP options and over IPv6 without extension
         headers is put together; all else goes up at once, behind what is held of its flow. A checksum that the device
         has not checked is checked here. What has been put together already stays as it is."""
-        kind = bytes(skb.data[12:15])
-        if kind == _IPV4.start:
+        data = skb.frame()
+        if len(data) < _SHORTEST:
+            self._deliver(skb)
+            return
+        kind = data[12] << 8 | data[13]
+        if kind == _ETH_P_IP and data[14] == _WITHOUT_OPTIONS:
             layout = _IPV4
-        elif kind[:2] == _IPV6.start:
+        elif kind == _ETH_P_IPV6:
             layout = _IPV6
         else:
             self._deliver(skb)
             return
-        data = memoryview(skb.data)
         tcp = layout.tcp
         if len(data) < tcp + _TCP_HEADER_BYTES or data[layout.protocol] != _PROTOCOL_TCP:
             self._deliver(skb)
@@ -96,11 +103,11 @@ class GenericReceiveOffload:
         ):
             # ACKs most of all, which find nothing held while only their side's data comes.
             if self._flows:
-                self._finish(bytes(data[layout.addresses : tcp + 4]))
+                self._finish(data[layout.addresses : tcp + 4])
             self._deliver(skb)
             return
-        key = bytes(data[layout.addresses : tcp + 4])
-        header = bytes(data[:start])
+        key = data[layout.addresses : tcp + 4]
+        header = data[:start]
         # MAC addresses, DS byte or flow label; acknowledgment, offset; window; options.
         invariant = (
             (header[:16] + header[20:24] if layout is _IPV4 else header[:18] + header[20:22])
@@ -109,7 +116,7 @@ class GenericReceiveOffload:
             + header[tcp + 20 :]
         )
         sequence = int.from_bytes(header[tcp + 4 : tcp + 8], "big")
-        payload = data[start:end]
+        payload = memoryview(data)[start:end]
         pushed = bool(header[tcp + 13] & _PSH)
         flow = self._flows.get(key)
         if flow is not None:
@@ -133,7 +140,7 @@ class GenericReceiveOffload:
         if pushed:
             self._finish(key)
 
-    def _checked(self, skb: SkBuff, data: memoryview, address_bytes: int) -> bool:
+    def _checked(self, skb: SkBuff, data: bytes, address_bytes: int) -> bool:
         """Whether the checksum of a segment, its IP addresses before it, is good. If not, TCP will count it."""
         if skb.ip_summed is IpSummed.UNNECESSARY:
             return True
@@ -144,7 +151,7 @@ class GenericReceiveOffload:
         return True
 
     @staticmethod
-    def _whole_ipv4(data: memoryview) -> bool:
+    def _whole_ipv4(data: bytes) -> bool:
         """The header's checksum is good, and the packet no fragment."""
         return is_valid(data[_IP : _IPV4.tcp]) and not data[20] & 0x3F and not data[21]
 

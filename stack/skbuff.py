@@ -145,7 +145,10 @@ class SkBuff:
 
     def frame(self) -> bytes:
         """The whole packet as bytes, headers first."""
-        return b"".join((self.head, self.data))
+        data = self.data
+        if not self.head and isinstance(data, bytes):
+            return data
+        return b"".join((self.head, data))
 
     def clone(self) -> "SkBuff":
         """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's

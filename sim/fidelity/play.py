@@ -1,6 +1,5 @@
 """Plays a scenario on a machine, whoever plays the NIC, and tells what came of it."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -77,9 +76,12 @@ class _CauseRecorder:
 
 
 class _Player:
-    def __init__(self, env: Scheduler, bus: HostBus, link: Link, scenario: Scenario, device: E1000) -> None:
+    def __init__(
+        self, env: Scheduler, bus: HostBus, cpu: HostCpu, link: Link, scenario: Scenario, device: E1000
+    ) -> None:
         self.env = env
         self.bus = bus
+        self.cpu = cpu
         self.link = link
         self.scenario = scenario
         self.device = device
@@ -97,7 +99,7 @@ class _Player:
 
     def _deliver(self, skb: SkBuff) -> None:
         self.last = self.env.now
-        self.delivered.append((number_of(bytes(skb.data)), self.device.cpu.now))
+        self.delivered.append((number_of(skb.frame()), self.cpu.now))
 
     def _tap(self, direction: Way, start: int, frame: bytes) -> None:
         self.last = self.env.now
@@ -106,31 +108,34 @@ class _Player:
     async def receive(self) -> None:
         """Frames to the NIC."""
         scenario, way = self.scenario, self.link.b_to_a
-        make: Callable[[int], bytes] = lambda number: (  # noqa: E731
-            udp(number, scenario.size, to_station=True, checksum=True)
-            if scenario.checksums
-            else plain(number, scenario.size, to_station=True)
-        )
-        for first in range(0, scenario.frames, scenario.burst):
-            numbers = range(first, min(first + scenario.burst, scenario.frames))
-            frames = [octets + fcs(octets) for octets in map(make, numbers)]
+        size, count, burst, checksums = scenario.size, scenario.frames, scenario.burst, scenario.checksums
+        spacing = (PREAMBLE_BYTES + size + GAP_BYTES) * way.byte_time
+        for first in range(0, count, burst):
+            frames: list[bytes] = []
+            for number in range(first, min(first + burst, count)):
+                octets = (
+                    udp(number, size, to_station=True, checksum=True)
+                    if checksums
+                    else plain(number, size, to_station=True)
+                )
+                frames.append(octets + fcs(octets))
             self.last = free_at = way.send_burst(frames)
-            spacing = (PREAMBLE_BYTES + len(frames[0]) + GAP_BYTES) * way.byte_time
             last_bit = free_at + LINK_DELAY - GAP_BYTES * way.byte_time
-            self.arrived += [last_bit - spacing * behind for behind in reversed(range(len(frames)))]
-            if len(frames) == scenario.burst:
+            for behind in range(len(frames) - 1, -1, -1):
+                self.arrived.append(last_bit - spacing * behind)
+            if len(frames) == burst:
                 await self.env.sleep(free_at - self.env.now + self._rest())
 
     async def transmit(self) -> None:
         """Frames from the NIC, queued ``burst`` packets at a time."""
         scenario = self.scenario
         for count, number in enumerate(range(0, scenario.frames, scenario.segments), start=1):
-            self.queued.append(self.device.cpu.now)
+            self.queued.append(self.cpu.now)
             if not self.device.queue_xmit(self._packet(number)):
                 self.dropped += 1
             self.last = self.env.now
             if count % scenario.burst == 0:
-                await self.device.cpu.settle()
+                await self.cpu.settle()
                 await self.env.sleep(self._rest())
 
     def _packet(self, number: int) -> SkBuff:
@@ -163,7 +168,7 @@ async def play(env: Scheduler, bus: HostBus, cpu: HostCpu, link: Link, scenario:
         bus.write32(BY_NAME["TXDCTL"].offset, scenario.transmit_thresholds)
     await env.sleep(_WARM_UP)
     recorder.causes.clear()
-    player = _Player(env, bus, link, scenario, device)
+    player = _Player(env, bus, cpu, link, scenario, device)
     tasks = []
     if scenario.direction is not Direction.TRANSMIT:
         tasks.append(env.spawn(player.receive(), name="to the NIC"))

@@ -74,8 +74,7 @@ def number_of(frame: bytes) -> int:
     place = _ETHERNET
     if frame[12:14] != _EXPERIMENTAL:
         place = _UDP_AT + (_TCP_HEADER if frame[23] == _TCP else 8)
-    number: int = _NUMBER.unpack_from(frame, place)[0]
-    return number
+    return frame[place] << 24 | frame[place + 1] << 16 | frame[place + 2] << 8 | frame[place + 3]
 
 
 def _header(kind: bytes, *, to_station: bool) -> bytes:

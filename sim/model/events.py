@@ -5,8 +5,8 @@ from typing import Any, Final
 
 __all__ = ["Events"]
 
-_NEVER: Final = 1 << 63
-"""Behind all."""
+_NEVER: Final = 1 << 60
+"""Behind all, and yet small enough that comparing with it is quick."""
 
 
 def _nothing() -> None:
@@ -61,7 +61,10 @@ class Events:
         """Make the next call now, though its cycle, in which ``now`` is left, is yet to come."""
         self.now = self._halves.pop() >> 1
         action, arguments = self._calls.pop()
-        action(*arguments)
+        if len(arguments) == 2:
+            action(arguments[0], arguments[1])
+        else:
+            action(*arguments)
 
     def due(self) -> int | None:
         """The cycle of the next call."""

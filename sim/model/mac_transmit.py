@@ -22,8 +22,10 @@ BUFFER_WORDS: Final = 2048
 """Words of 8 bytes in the packet buffer (``hw.transmit.path.TransmitPath``)."""
 
 _WORDS: Final = BUFFER_WORDS - 2
-_LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
-_TWO_BURSTS: Final = 2 * (MAX_BURST_BYTES // 8 + 1)
+_LINE_PREAMBLE: Final[int] = PREAMBLE_BYTES + 1
+_GAP_OFFSET: Final[int] = GAP_OFFSET
+_MINIMUM_BYTES: Final[int] = MINIMUM_BYTES
+_TWO_BURSTS: Final[int] = 2 * (MAX_BURST_BYTES // 8 + 1)
 _CONTROL: Final = 60
 """Bytes of a pause frame, which may go first, at least."""
 _LINE: Final = 4
@@ -58,21 +60,30 @@ class TransmitTally:
     """Frames that are to be counted (``hw.frame_records``)."""
 
     def __init__(self) -> None:
+        self._unicast: dict[int, int] = {}
+        """How many to one station, by length."""
         self._frames: dict[tuple[int, bool, bool, int | None], int] = {}
+        """How many of the others, by length, whether to all or to a group, and quanta."""
 
     def add(self, frame: bytes, pause: int | None) -> None:
+        if pause is None and not frame[0] & 1:
+            length = len(frame)
+            self._unicast[length] = self._unicast.get(length, 0) + 1
+            return
         # Of a frame that is shorter than an address, all there is of it.
         broadcast = frame[:6] == b"\xff" * 6 or (len(frame) < 6 and not frame.strip(b"\xff"))
-        key = (len(frame), broadcast, bool(frame[0] & 1) and not broadcast, pause)
+        key = (len(frame), broadcast, not broadcast, pause)
         self._frames[key] = self._frames.get(key, 0) + 1
 
     def clear(self) -> None:
+        self._unicast.clear()
         self._frames.clear()
 
     def increments(self) -> dict[str, int]:
         """What they add to which counter; they are forgotten then."""
         total: dict[str, int] = {}
-        for (length, broadcast, multicast, pause), count in self._frames.items():
+        to_one = [((length, False, False, None), count) for length, count in self._unicast.items()]
+        for (length, broadcast, multicast, pause), count in [*to_one, *self._frames.items()]:
             frame = Transmitted(
                 length=length,
                 broadcast=broadcast,
@@ -82,7 +93,7 @@ class TransmitTally:
             )
             for name, amount in transmit_increments(frame).items():
                 total[name] = total.get(name, 0) + count * amount
-        self._frames.clear()
+        self.clear()
         return total
 
 
@@ -171,8 +182,7 @@ class MacTransmit:
             return self._ends
         if not self._starting or not self._waiting:
             return None
-        earliest: int = self._start_at + _LINE_PREAMBLE + min(len(self._waiting[0].data), _CONTROL)
-        return earliest
+        return self._start_at + _LINE_PREAMBLE + min(len(self._waiting[0].data), _CONTROL)
 
     @property
     def begins(self) -> bool:
@@ -207,8 +217,7 @@ class MacTransmit:
     @property
     def gap(self) -> int:
         """Cycles from the end of a frame to the preamble of the next one."""
-        gap: int = self.settings.gap + GAP_OFFSET
-        return gap
+        return self.settings.gap + _GAP_OFFSET
 
     def full(self, words: int) -> bool:
         """So many words more may have to wait for room."""
@@ -302,8 +311,8 @@ class MacTransmit:
         data, with_fcs = packet.data, packet.ifcs
         if packet.vle and settings.vme:
             data, with_fcs = insert(data, settings.vet, packet.special), True
-        if settings.pad and len(data) < MINIMUM_BYTES:
-            data = data.ljust(MINIMUM_BYTES, b"\0")
+        if settings.pad and len(data) < _MINIMUM_BYTES:
+            data = data.ljust(_MINIMUM_BYTES, b"\0")
         return data + fcs(data) if with_fcs else data
 
     def _end(self, epoch: int, start: int, frame: bytes, pause: int | None) -> None:

@@ -123,7 +123,10 @@ class MemoryPort:
     def lands(self, address: int, length: int) -> bool:
         """Whether a write to some of these bytes is on its way."""
         end = address + length
-        return any(start < end and address < start + len(data) for _, _, start, data in self._landings)
+        for landing in self._landings:  # noqa: SIM110 (any() makes a generator, which takes longer than all of this)
+            if landing[2] < end and address < landing[2] + len(landing[3]):
+                return True
+        return False
 
     # Writes
 

@@ -24,7 +24,8 @@ __all__ = ["BUFFER_WORDS", "GOOD_RESIDUE", "Receive", "ReceiveBatch"]
 BUFFER_WORDS: Final = 6144
 """Words of 8 bytes in the packet buffer (``hw.receive.path.ReceivePath``)."""
 
-_LINE_PREAMBLE: Final = PREAMBLE_BYTES + 1
+# With a type, since mypyc calls slower operators on what it knows none of.
+_LINE_PREAMBLE: Final[int] = PREAMBLE_BYTES + 1
 _GAP: Final = 12
 _WORD: Final = 8
 _WORD_CYCLES: Final = 5
@@ -59,7 +60,7 @@ def _place(name: str) -> int:
 class ReceiveBatch(Protocol):
     """What ``hw`` does with frames, one after the other, without an event for each step."""
 
-    def take(self, arrivals: deque[tuple[int, int, bytes]]) -> bool:
+    def take(self, arrivals: list[tuple[int, int, bytes]]) -> bool:
         """Take frames off the front, as many as it can. Returns whether there was one."""
 
 
@@ -124,7 +125,7 @@ class Receive:
         self.tally.clear()
         self.buffer_size = 2048
         self.stored_bytes = 0
-        self.arrivals: deque[tuple[int, int, bytes]] = deque()
+        self.arrivals: list[tuple[int, int, bytes]] = []
         """Frames on whose fate is to be decided: in which cycle, when the preamble began, and the frame."""
         self._enabled = False
         self._enabled_before = False
@@ -211,7 +212,7 @@ class Receive:
             return
         arrivals = self.arrivals
         if not (self.batch and self.batch.take(arrivals)):
-            _, begin, frame = arrivals.popleft()
+            _, begin, frame = arrivals.pop(0)
             self._decide(begin, frame)
         if arrivals:
             self._events.at(arrivals[0][0], self._next, epoch)
@@ -348,8 +349,8 @@ class Receive:
             self._events.at(offer, self._take, epoch)
             return
         self._waiting_for_descriptor = False
-        index, _, address, _ = self._prefetch.take(now)
-        self._fill_buffer(index, address)
+        taken = self._prefetch.take(now)
+        self._fill_buffer(taken.index, taken.address)
 
     def _fill_buffer(self, index: int, address: int) -> None:
         current, timing = self._current, self._timing

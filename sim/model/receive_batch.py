@@ -6,13 +6,12 @@ else going on until that is done, and nothing that is done meanwhile to be seen 
 """
 
 import zlib
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
 from sim.model.receive import GOOD_RESIDUE
-from sim.model.receive_filter import Verdict
+from sim.model.receive_filter import Counted, Verdict
 from sim.model.write_back import USE_CYCLES
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
+_LONGEST_BURST: Final[int] = MAX_BURST_BYTES
 _DONE: Final = 0x3 << 32
 """DD and EOP in a descriptor's upper half."""
 _CHECKSUM: Final = 16
@@ -28,14 +28,20 @@ _REMEMBERED: Final = 256
 
 
 class _Kind:
-    """Frames that are received, all in the same way: the filter's verdict, and where they are counted. ``verdict`` is
-    None if they need more than this."""
+    """Frames of the same header and length, which are received all in the same way: the filter's verdict, and where
+    they are counted. ``verdict`` is None if they need more than this."""
 
-    __slots__ = ("counted", "verdict")
+    __slots__ = ("counted", "header", "length", "verdict")
 
-    def __init__(self, verdict: Verdict | None, counted: list[int]) -> None:
+    def __init__(self, header: bytes, length: int, verdict: Verdict | None, counted: Counted) -> None:
+        self.header = header
+        self.length = length
         self.verdict = verdict
         self.counted = counted
+
+
+_NO_KIND: Final = _Kind(b"", -1, None, Counted())
+"""That of no frame."""
 
 
 class Batch:
@@ -61,8 +67,10 @@ class Batch:
         self._minimum = 0
         self._kinds: dict[tuple[bytes, int], _Kind] = {}
         """By header and length, as long as no register changes."""
+        self._latest = _NO_KIND
+        """The kind of the latest frame: that of the next, most often."""
 
-    def take(self, arrivals: deque[tuple[int, int, bytes]]) -> bool:
+    def take(self, arrivals: list[tuple[int, int, bytes]]) -> bool:
         nic = self._nic
         if nic.window.version != self._version:
             self._look_at_registers()
@@ -70,25 +78,23 @@ class Batch:
         if not self._usable or nic.wake.armed or not (receive.idle() and write_back.idle()):
             return False
         events, port, interrupts, ring = nic.events, nic.port, nic.interrupts, nic.receive_ring
-        next_due, limit, at_hand = events.due, events.limit, prefetch.at_hand
+        limit, steady, crc32 = events.limit, receive.history.steady, zlib.crc32
         first, status, used, report = self._first, self._status, self._used, self._report
         base, count, tail, largest, memory_end = ring.base + 8, ring.size, ring.tail, receive.buffer_size, port.size
         latency, steady_from = port.write_latency, receive.history.steady_from
-        taken = False
-        while arrivals:
-            decided, begin, frame = arrivals[0]
+        taken = 0
+        for decided, begin, frame in arrivals:
             length = len(frame)
-            descriptor = at_hand(decided)
+            descriptor = prefetch.at_hand(decided)
             if descriptor is None or length > largest or not receive.enabled_for(begin) or begin < steady_from:
                 break
-            index, address = descriptor
-            if not address or address % MAX_BURST_BYTES + length > MAX_BURST_BYTES or address + length > memory_end:
+            index, address = descriptor.index, descriptor.address
+            if not address or address % _LONGEST_BURST + length > _LONGEST_BURST or address + length > memory_end:
                 break
             last = decided + first + 2 * ((address + length + 7 >> 3) - (address >> 3) - 1)
             status_last = last + status
             done = status_last + report
-            due = next_due()
-            if decided > limit or (due is not None and due <= done):
+            if decided > limit or not events.nothing_until(done):
                 break
             if port.write_free > decided + first or write_back.free > last + used:
                 break
@@ -96,19 +102,20 @@ class Batch:
             place = base + 16 * index
             if (left if left >= 0 else left + count) == self._minimum or place + 8 > memory_end:
                 break
-            if zlib.crc32(frame) != GOOD_RESIDUE:
+            if crc32(frame) != GOOD_RESIDUE:
                 break
-            kind = self._kind_of(frame)
+            kind = self._latest
+            if length != kind.length or not frame.startswith(kind.header):
+                kind = self._latest = self._kind_of(frame)
             if kind.verdict is None:
                 break
-            upper, checksum = receive.status(frame, kind.verdict, receive.history.steady)
+            upper, checksum = receive.status(frame, kind.verdict, steady)
             upper |= _DONE | length | checksum << _CHECKSUM
-            arrivals.popleft()
-            taken = True
+            taken += 1
             prefetch.take(decided)
-            kind.counted[0] += 1
+            kind.counted.frames += 1
             # Memory shows it at once if neither the host nor another part of the NIC can look before its time.
-            unseen = limit if due is None or due > status_last + latency else 0
+            unseen = limit if events.nothing_until(status_last + latency) else 0
             port.place(last, address, frame, unseen)
             port.place(status_last, place, upper.to_bytes(8, "little"), unseen)
             write_back.wrote(index, done + self._idle)
@@ -119,13 +126,16 @@ class Batch:
             events.now = done
             if not interrupts.causes & _RXT0:
                 nic.receive_delay.event()
-        return taken
+        if taken:
+            del arrivals[:taken]
+        return taken > 0
 
     def _look_at_registers(self) -> None:
         nic = self._nic
         receive = nic.receive
         self._version = nic.window.version
         self._kinds.clear()
+        self._latest = _NO_KIND
         self._minimum = nic.receive_ring.size >> nic.receive_minimum_shift()
         self._usable = (
             nic.port.full_width
@@ -140,13 +150,14 @@ class Batch:
     def _kind_of(self, frame: bytes) -> _Kind:
         """What there is to know of a good frame."""
         receive = self._nic.receive
-        key = receive.filter.header(frame), len(frame)
+        header, length = receive.filter.header(frame), len(frame)
+        key = header, length
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= _REMEMBERED:
                 self._kinds.clear()
             verdict = receive.filter.judge(frame, crc_error=False)
-            counted = receive.tally.count(verdict, len(frame), lost=False, no_buffer=False)
+            counted = receive.tally.counted(verdict, length, lost=False, no_buffer=False)
             simple = verdict.keep and verdict.control is None
-            kind = self._kinds[key] = _Kind(verdict if simple else None, counted)
+            kind = self._kinds[key] = _Kind(header, length, verdict if simple else None, counted)
         return kind

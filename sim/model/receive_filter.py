@@ -6,7 +6,7 @@ from hw.frame_records import Received, receive_increments
 from hw.receive.filter import LONGEST, LONGEST_JUMBO, SHORTEST, FilterSettings, control_frame, drop_reason, is_inexact
 from hw.vlan import tag_of
 
-__all__ = ["ReceiveFilter", "ReceiveTally", "Verdict"]
+__all__ = ["Counted", "ReceiveFilter", "ReceiveTally", "Verdict"]
 
 _HEADER: Final = 14
 _LONG_HEADER: Final = 18
@@ -81,28 +81,41 @@ class ReceiveFilter:
         )
 
 
+class Counted:
+    """A number of frames."""
+
+    __slots__ = ("frames",)
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+
 class ReceiveTally:
     """Frames that are to be counted, by what they count as (``hw.frame_records``)."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[Verdict, int, bool, bool], list[int]] = {}
+        self._counted: dict[tuple[Verdict, int, bool, bool], Counted] = {}
 
-    def count(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> list[int]:
-        """How many frames of a kind there are to be counted: a list of one number, which stays the kind's."""
-        return self._counts.setdefault((verdict, length, lost, no_buffer), [0])
+    def counted(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> Counted:
+        """How many frames of a kind there are to be counted; it stays the kind's."""
+        key = verdict, length, lost, no_buffer
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._counted[key] = Counted()
+        return counted
 
     def add(self, verdict: Verdict, length: int, *, lost: bool, no_buffer: bool) -> None:
-        self.count(verdict, length, lost=lost, no_buffer=no_buffer)[0] += 1
+        self.counted(verdict, length, lost=lost, no_buffer=no_buffer).frames += 1
 
     def clear(self) -> None:
-        for count in self._counts.values():
-            count[0] = 0
+        for counted in self._counted.values():
+            counted.frames = 0
 
     def increments(self) -> dict[str, int]:
         """What they add to which counter; they are forgotten then."""
         total: dict[str, int] = {}
-        for (verdict, length, lost, no_buffer), counted in self._counts.items():
-            count, counted[0] = counted[0], 0
+        for (verdict, length, lost, no_buffer), counted in self._counted.items():
+            count, counted.frames = counted.frames, 0
             if not count:
                 continue
             frame = Received(

@@ -142,8 +142,7 @@ class Transmit:
             self._taking = True
             self._events.at(offer, self._take, epoch)
             return
-        index, raw, address, upper = self._prefetch.take(now)
-        item = Item(index, raw, upper, address)
+        item = Item(self._prefetch.take(now))
         self._items += 1
         timing = self._timing
         if not item.left:

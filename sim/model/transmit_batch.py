@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TransmitBatch"]
 
+_LONGEST_BURST: Final[int] = MAX_BURST_BYTES
+_DESCRIPTOR_BYTES: Final[int] = DESCRIPTOR_BYTES
 _MOST_AHEAD: Final = 40
 """Cycles: less than any frame takes from the begin of its preamble to where it makes a difference."""
 
@@ -61,7 +63,7 @@ class TransmitBatch:
         take = max(complete, transmit.requester_free)
         ask = take + timing.requester_burst
         joined = complete + USE_CYCLES
-        last = max(joined + self._written, ask, ready)
+        last = max(joined + self._written, max(ask, ready))  # of two, that is no call
         if (
             put >= end
             or ready > end + mac.gap
@@ -74,19 +76,18 @@ class TransmitBatch:
             or nic.port.observers
         ):
             return False
-        offered = nic.transmit_prefetch.offered(take)
+        offered = nic.transmit_prefetch.at_hand(take)
         if offered is None:
             return False
-        index, raw, address, upper, _ = offered
-        item = Item(index, raw, upper, address)
-        length = item.left
+        item = Item(offered)
+        address, length = item.address, item.left
         words = (address + length + 7 >> 3) - (address >> 3)
-        place = nic.transmit_ring.base + DESCRIPTOR_BYTES * used.index
+        place = nic.transmit_ring.base + _DESCRIPTOR_BYTES * used.index
         if (
-            not 0 < length <= MAX_BURST_BYTES - address % MAX_BURST_BYTES
+            not 0 < length <= _LONGEST_BURST - address % _LONGEST_BURST
             or words > transmit.room_left + burst.words
-            or place % DESCRIPTOR_BYTES
-            or place + DESCRIPTOR_BYTES > nic.port.size
+            or place % _DESCRIPTOR_BYTES
+            or place + _DESCRIPTOR_BYTES > nic.port.size
         ):
             return False
         while self._ample(used.index) and not events.nothing_until(last):
@@ -97,6 +98,7 @@ class TransmitBatch:
         events.now = begun
         if not self._ample(used.index):
             return False
+        nic.port.land(begun)
         mac.put(transmit.follow(time=max(time, complete - 1), ready=ready, asked=ask))
         nic.transmit_prefetch.take(take)
         events.now = joined

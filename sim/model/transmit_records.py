@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hw.transmit.gather import Context, PacketOptions
+from sim.model.ring import Descriptor
 
 __all__ = ["Burst", "Item", "Segmentation", "reported"]
 
@@ -22,11 +23,11 @@ class Item:
 
     __slots__ = ("address", "carries", "index", "left", "raw", "upper")
 
-    def __init__(self, index: int, raw: bytes, upper: int, address: int) -> None:
-        self.index = index
-        self.raw = raw
-        self.upper = upper
-        self.address = address
+    def __init__(self, descriptor: Descriptor) -> None:
+        self.index = descriptor.index
+        self.raw = descriptor.raw
+        self.upper = upper = descriptor.upper
+        self.address = address = descriptor.address
         length = upper & 0xFFFF
         self.carries = True
         """It is of a packet, and neither a context descriptor nor one of a type that is passed over."""
