@@ -23,6 +23,9 @@ __all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
 _NEVER: Final = 1 << 63
 _STRETCH: Final = 100_000
 """Cycles that the NIC goes on by itself before it is asked again whether anything of it can be seen."""
+_FRAME: Final = 96
+"""Cycles that a step of ``sim.model.transmit_batch`` takes, and more: where nothing is to be seen any more, nothing is
+begun that cannot be ended."""
 MEMORY_BYTES: Final = 16 << 20
 """Size of host memory, as in ``sim/rtl/bench.cpp``."""
 
@@ -176,9 +179,7 @@ class ModelBus(HostBus):
     def _bound(self) -> None:
         """Behind that: something outside may be due sooner than before."""
         if self._goes_on:
-            until = self.env.free_until() // CYCLE_NS
-            if until < self.events.limit:
-                self.events.limit = until
+            self.events.lower(self.env.free_until() // CYCLE_NS)
 
     def _arm(self) -> None:
         """Have the scheduler wake the NIC for what is next of what can be seen from outside."""
@@ -202,7 +203,7 @@ class ModelBus(HostBus):
                 break
             self._goes_on = True
             try:
-                events.go_on(min(until, due + _STRETCH))
+                events.go_on(max(due, min(until, due + _STRETCH) - _FRAME), until)
             finally:
                 self._goes_on = False
             env.jump(events.now * CYCLE_NS)
