@@ -245,5 +245,7 @@ class ReceiveRing:
         """
         ring = self.ring
         first, count, size = ring.next_to_use, ring.count, self._buffer_size
-        buffers = [(self._buffers + index % count * size, 0) for index in range(first, first + ring.unused())]
-        self._bus.write32(_RDT, ring.give(buffers))
+        words: list[int] = []
+        for index in range(first, first + ring.unused()):
+            words += (self._buffers + index % count * size, 0)
+        self._bus.write32(_RDT, ring.give(words))

@@ -145,7 +145,8 @@ class SkBuff:
 
     def frame(self) -> bytes:
         """The whole packet as bytes, headers first."""
-        return b"".join((self.head, self.data))
+        data = self.data
+        return self.head + data if isinstance(data, bytes) else b"".join((self.head, data))
 
     def clone(self) -> "SkBuff":
         """Another packet with the same bytes (skb_clone): its headers are its own, the payload is shared. The socket's
