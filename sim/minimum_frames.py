@@ -47,6 +47,7 @@ class MinimumFrames:
 
 class _Machine:
     def __init__(self) -> None:
+        gc.collect()  # what an earlier machine has left is not of this one's time
         self.env = EventEngine(seed=1)
         self.cpu = HostCpu(self.env, HostCosts())
         self.link = Link(self.env)

@@ -86,24 +86,28 @@ class _Player:
         self.scenario = scenario
         self.device = device
         self.start = env.now
+        """What the times below are told from."""
         self.delivered: list[tuple[int, int]] = []
         self.arrived: list[int] = []
         self.sent: list[tuple[int, int]] = []
         self.queued: list[int] = []
-        self.rises: list[int] = []
+        self.interrupts: list[int] = []
         self.dropped = 0
         self.last = env.now
         device.receive = self._deliver
-        bus.rises.append(self.rises.append)
+        bus.rises.append(self._rise)
         link.a_to_b.taps = [*link.a_to_b.taps, self._tap]
+
+    def _rise(self, time: int) -> None:
+        self.interrupts.append(time - self.start)
 
     def _deliver(self, skb: SkBuff) -> None:
         self.last = self.env.now
-        self.delivered.append((number_of(skb.frame()), self.cpu.now))
+        self.delivered.append((number_of(skb.frame()), self.cpu.now - self.start))
 
     def _tap(self, direction: Way, start: int, frame: bytes) -> None:
         self.last = self.env.now
-        self.sent.append((number_of(frame), start))
+        self.sent.append((number_of(frame), start - self.start))
 
     async def receive(self) -> None:
         """Frames to the NIC."""
@@ -120,7 +124,7 @@ class _Player:
                 )
                 frames.append(octets + fcs(octets))
             self.last = free_at = way.send_burst(frames)
-            last_bit = free_at + LINK_DELAY - GAP_BYTES * way.byte_time
+            last_bit = free_at + LINK_DELAY - GAP_BYTES * way.byte_time - self.start
             for behind in range(len(frames) - 1, -1, -1):
                 self.arrived.append(last_bit - spacing * behind)
             if len(frames) == burst:
@@ -130,7 +134,7 @@ class _Player:
         """Frames from the NIC, queued ``burst`` packets at a time."""
         scenario = self.scenario
         for count, number in enumerate(range(0, scenario.frames, scenario.segments), start=1):
-            self.queued.append(self.cpu.now)
+            self.queued.append(self.cpu.now - self.start)
             if not self.device.queue_xmit(self._packet(number)):
                 self.dropped += 1
             self.last = self.env.now
@@ -181,13 +185,12 @@ async def play(env: Scheduler, bus: HostBus, cpu: HostCpu, link: Link, scenario:
     for register in STATISTICS:
         if value := await bus.read32(register.offset):
             statistics[register.name] = value
-    start = player.start
     outcome = Outcome(
-        delivered=[(number, time - start) for number, time in player.delivered],
-        arrived=[time - start for time in player.arrived],
-        sent=[(number, time - start) for number, time in player.sent],
-        queued=[time - start for time in player.queued],
-        interrupts=[time - start for time in player.rises],
+        delivered=[*player.delivered],
+        arrived=[*player.arrived],
+        sent=[*player.sent],
+        queued=[*player.queued],
+        interrupts=[*player.interrupts],
         causes=recorder.causes,
         statistics=statistics,
         dropped=player.dropped,
