@@ -4,13 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.utils import checksum as reference
 
-from stack.checksum import checksum, fold, is_valid, pseudo_header, store
+from stack.checksum import checksum, fold, is_valid, pseudo_header, store, sum_of_words
 
 
 @given(st.binary(max_size=300))
 def test_like_scapy(data: bytes) -> None:
     assert checksum(data) == reference(data)
     assert checksum(memoryview(data)) == checksum(bytearray(data)) == checksum(data)
+
+
+@given(st.binary(max_size=300))
+def test_word_by_word(data: bytes) -> None:
+    assert 0xFFFF - fold(sum_of_words(data)) == checksum(data)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200).filter(lambda head: len(head) % 2 == 0))
