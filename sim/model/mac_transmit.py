@@ -37,7 +37,7 @@ class Outgoing:
 
     __slots__ = ("data", "ifcs", "pause", "special", "vle")
 
-    def __init__(self, data: bytes, *, ifcs: bool, vle: bool, special: int, pause: int | None = None) -> None:
+    def __init__(self, data: bytes, ifcs: bool, vle: bool, special: int, pause: int | None) -> None:
         self.data = data
         self.ifcs = ifcs
         self.vle = vle

@@ -154,6 +154,8 @@ class Prefetch:
     def _count(self) -> int:
         """How many to fetch now."""
         ring = self._ring
+        if self._on_chip and self._on_chip >= ring.pthresh:
+            return 0  # as ``fetch`` says, which is interpreted, and asked for each new tail
         count: int = fetch(
             on_chip=self._on_chip,
             available=self._available(),

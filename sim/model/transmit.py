@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Final
 
 from hw.interfaces import MAX_BURST_BYTES
-from hw.transmit.gather import PacketOptions
 from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
 from sim.model.events import Events
 from sim.model.gather import Asked, Gatherer
@@ -44,8 +43,12 @@ def _words(packet: Outgoing) -> int:
     return len(packet.data[:MAX_PACKET_BYTES]) + 7 >> 3
 
 
-def _outgoing(frame: bytes, options: PacketOptions) -> Outgoing:
-    return Outgoing(frame, ifcs=bool(options.ifcs), vle=bool(options.vle), special=options.special)
+def _outgoing(frame: bytes, asked: Asked) -> Outgoing:
+    return Outgoing(frame, asked.ifcs, asked.vle, asked.special, None)
+
+
+def _completed(frame: bytes, asked: Asked) -> bytes:
+    return frame if asked.plain else insert_checksums(asked.context, asked.options, frame)
 
 
 class Transmit:
@@ -92,7 +95,7 @@ class Transmit:
         self._requester_free = self._events.now
         self._gatherer = Gatherer()
         self._inbox: deque[Burst] = deque()
-        self._ahead: deque[Burst] = deque()
+        self._ahead: list[Burst] = []
         """Bursts that are known before they come."""
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
@@ -213,8 +216,13 @@ class Transmit:
     def written(self, cycle: int, address: int, end: int) -> None:
         """Memory shows something else at some addresses from a cycle on."""
         ahead, now = self._ahead, self._events.now
-        while ahead and ahead[0].last <= now:
-            ahead.popleft()
+        come = 0
+        for burst in ahead:
+            if burst.last > now:
+                break
+            come += 1
+        if come:
+            del ahead[:come]
         if not ahead:
             self._port.on_write = None
         for burst in ahead:
@@ -293,10 +301,10 @@ class Transmit:
             self._time = max(self._time, burst.first)
             return
         if begins:
-            context, options = self._packet or self._gatherer.asked(item.upper)
+            asked = self._packet or self._gatherer.asked(item.upper)
             self._data = bytearray()
             self._chunks = 0
-            self._cutting = Segmentation(context, options) if options.tse else None
+            self._cutting = Segmentation(asked) if asked.options.tse else None
             if self._cutting:
                 self._check(self._cutting)
         self._time += timing.gather_item
@@ -364,15 +372,17 @@ class Transmit:
 
     def _make_frame(self, cutting: Segmentation) -> None:
         """A frame of a segmented packet is whole."""
-        context, options = cutting.context, cutting.options
-        frame = segment_frame(context, options, bytes(cutting.header), bytes(cutting.piece), cutting.number)
+        context = cutting.context
+        frame = segment_frame(
+            context, cutting.asked.options, bytes(cutting.header), bytes(cutting.piece), cutting.number
+        )
         ready = self._time + self._timing.segment_frame
         cutting.piece.clear()
         cutting.number += 1
         if cutting.number * context.mss >= context.paylen:
             cutting.over = True
             self._on_segmented()
-        self._commit(ready, frame, options)
+        self._commit(ready, frame, cutting.asked)
         if not cutting.over:
             self._time += self._timing.segment_drain
             self._begin_frame(cutting)
@@ -395,9 +405,7 @@ class Transmit:
                 self._on_cut_short()
             return
         if self._data:
-            context, options = packet
-            frame = insert_checksums(context, options, bytes(self._data))
-            self._commit(self._time + self._timing.segment_plain, frame, options)
+            self._commit(self._time + self._timing.segment_plain, _completed(bytes(self._data), packet), packet)
 
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
@@ -490,9 +498,9 @@ class Transmit:
         come up to ``time``. For the data of another descriptor it is ``asked`` next, by ``ask_for``."""
         burst = self._inbox.popleft()
         item = burst.item
-        context, options = self._gatherer.take(item.raw, item.upper) or self._gatherer.asked(item.upper)
+        packet = self._gatherer.take(item.raw, item.upper) or self._gatherer.asked(item.upper)
         left = self._pending[0]
-        self._pending[0] = _outgoing(insert_checksums(context, options, burst.data), options)
+        self._pending[0] = _outgoing(_completed(burst.data, packet), packet)
         self._ready = ready
         self._time = time
         self._room += burst.words
@@ -501,8 +509,8 @@ class Transmit:
 
     # To the buffer
 
-    def _commit(self, ready: int, frame: bytes, options: PacketOptions) -> None:
-        self._pending.append(_outgoing(frame, options))
+    def _commit(self, ready: int, frame: bytes, asked: Asked) -> None:
+        self._pending.append(_outgoing(frame, asked))
         self._fitted = False
         self._ready = ready
         self._events.at(ready, self._put, self._epoch)

@@ -105,7 +105,10 @@ class TransmitBatch:
         delay.event()
         events.now = begun
         transmit.ask_for(item, ask, length, words)
-        nic.port.place(joined + self._taken, place, reported(used.raw), 0)
+        taken = joined + self._taken
+        # Memory shows it at once if neither the host nor another part of the NIC looks before its time.
+        unseen = events.limit if events.nothing_until(taken + nic.port.write_latency) else 0
+        nic.port.place(taken, place, reported(used.raw), unseen)
         write_back.wrote(used.index, joined + self._written + timing.write_back_idle)
         return True
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from hw.transmit.gather import Context, PacketOptions
+from hw.transmit.gather import Context
+from sim.model.gather import Asked
 from sim.model.ring import Descriptor
 
 __all__ = ["Burst", "Item", "Segmentation", "reported"]
@@ -63,14 +64,17 @@ class Burst:
 class Segmentation:
     """A packet that is being cut."""
 
-    context: Context
-    options: PacketOptions
+    asked: Asked
     header: bytearray = field(default_factory=bytearray)
     piece: bytearray = field(default_factory=bytearray)
     number: int = 0
     """Frames made."""
     over: bool = False
     """Nothing more is made of what comes."""
+
+    @property
+    def context(self) -> Context:
+        return self.asked.context
 
     def wanted(self) -> int:
         """Bytes of payload of the frame at hand."""
