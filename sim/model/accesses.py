@@ -40,6 +40,8 @@ class Accesses:
         self._served: _Access | None = None
         self._start = 0
         """The cycle in which that one is begun."""
+        self._on_write: Callable[..., None] = self._write
+        """Bound once."""
         self._turn = 0
         """Which access that is, since an event of one that another has come before is void."""
         self.awaited = 0
@@ -98,7 +100,7 @@ class Accesses:
             due = start + self._timing.register_access + 1
             if served.offset == _TDT:
                 self.doorbell_at = due
-            self._events.at(due, self._write, turn)
+            self._events.at(due, self._on_write, turn)
         else:
             # What comes in the cycle of a read is read.
             self._events.at_end(start + self._timing.register_access, self._read, turn)
@@ -110,7 +112,7 @@ class Accesses:
         held = self.held_until - self._events.now
         if held > 0:
             self._start += held
-            self._events.at(self.held_until, self._write, turn)
+            self._events.at(self.held_until, self._on_write, turn)
             return
         self._window.write(served.offset, served.value)
         if served.offset == _TDT:

@@ -97,6 +97,8 @@ class ModelBus(HostBus):
         self.frames: Callable[[int, bytes], None] = lambda begin, frame: None
         """Called with the begin, in cycles, and the bytes of each frame that the NIC has sent."""
         self._timer: Timer | None = None
+        self._on_due: Callable[[], None] = self._wake
+        """Bound once."""
         self._timer_due = 0
         self._goes_on = False
         """The NIC goes on by itself, ahead of the scheduler's time."""
@@ -199,7 +201,7 @@ class ModelBus(HostBus):
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self.env.call_at(due * CYCLE_NS, self._wake)
+        self._timer = self.env.call_at(due * CYCLE_NS, self._on_due)
 
     def _wake(self) -> None:
         """The NIC is due, and goes on by itself as long as nothing else is due."""

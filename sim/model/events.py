@@ -67,6 +67,10 @@ class Events:
         else:
             action(*arguments)
 
+    def passes(self, cycle: int) -> bool:
+        """Whether the call that is made may go on to a cycle by itself: nothing is due until then."""
+        return self._halves[-1] >> 1 > cycle and cycle <= self._last
+
     def due(self) -> int | None:
         """The cycle of the next call."""
         return self._halves[-1] >> 1 if len(self._halves) > 1 else None

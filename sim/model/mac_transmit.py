@@ -104,6 +104,17 @@ class FrameBegun(Protocol):
         """A frame begins in the present cycle, and ends in another. Returns whether there is nothing left to do."""
 
 
+class _Sent:
+    """A frame on the wire, the cycle in which its preamble began, and the quanta of a pause frame."""
+
+    __slots__ = ("frame", "pause", "start")
+
+    def __init__(self, start: int, frame: bytes, pause: int | None) -> None:
+        self.start = start
+        self.frame = frame
+        self.pause = pause
+
+
 class MacTransmit:
     """Packets in, frames on the wire.
 
@@ -159,6 +170,8 @@ class MacTransmit:
         self._starting = False
         self.control: Callable[[], Outgoing | None] = lambda: None
         """Gives a pause frame that is to go first, if there is one."""
+        self._control_waits = False
+        """There may be one."""
         self.on_control_sent: Callable[[], None] = lambda: None
         self._head = self._tail = self._head_saved = self._tail_saved = 0
 
@@ -259,6 +272,7 @@ class MacTransmit:
 
     def control_waits(self) -> None:
         """``control`` has a frame to give."""
+        self._control_waits = True
         if self._starting and self._taken() and self._waiting and not self.paused:
             self._data_first = True
         self.look(1)
@@ -281,17 +295,42 @@ class MacTransmit:
             self._events.at(self._start_at, self._start, self._epoch)
 
     def _start(self, epoch: int) -> None:
+        """Begin a frame, and end it, and so on, as long as nothing else is due."""
         if epoch != self._epoch:
             return
-        self._starting = False
+        events = self._events
+        while True:
+            self._starting = False
+            sent = self._begin()
+            if sent is None:
+                return
+            followed = self.batch is not None and self.batch.begun(self._ends)
+            if not (followed and events.passes(self._ends)):
+                events.at(self._ends, self._end, epoch, sent)
+                if not followed:
+                    self._on_room()
+                return
+            events.now = self._ends
+            self._finish(sent)
+            start = events.now + self.gap
+            if not (self.enabled and events.passes(start)):
+                self.look(self.gap)
+                return
+            events.now = start
+
+    def _begin(self) -> _Sent | None:
+        """The frame that begins in the present cycle, if there is one."""
         if self.busy or not self._may_begin():
-            return
+            return None
         now = self._events.now
-        packet = None if self._data_first else self.control()
+        packet = None
+        if self._control_waits and not self._data_first:
+            packet = self.control()
+            self._control_waits = packet is not None
         self._data_first = False
         if packet is None:
             if not self._waiting or (self.paused and self._paused_since <= now - _LINE):
-                return
+                return None
             packet = self._waiting.popleft()
             self._reading_words = len(packet.data) + 7 >> 3
         else:
@@ -299,11 +338,8 @@ class MacTransmit:
         self._began = now
         self.busy = True
         frame = self._frame(packet)
-        self._ends = end = now + _LINE_PREAMBLE + len(frame)
-        followed = self.batch is not None and self.batch.begun(end)
-        self._events.at(end, self._end, self._epoch, now, frame, packet.pause)
-        if not followed:
-            self._on_room()
+        self._ends = now + _LINE_PREAMBLE + len(frame)
+        return _Sent(now, frame, packet.pause)
 
     def _frame(self, packet: Outgoing) -> bytes:
         """With tag, padding and FCS (``hw.mac.transmit.line_bytes``)."""
@@ -315,20 +351,24 @@ class MacTransmit:
             data = data.ljust(_MINIMUM_BYTES, b"\0")
         return data + fcs(data) if with_fcs else data
 
-    def _end(self, epoch: int, start: int, frame: bytes, pause: int | None) -> None:
+    def _end(self, epoch: int, sent: _Sent) -> None:
         if epoch != self._epoch:
             if epoch == self._gone_epoch:
-                self._on_frame(start, frame)
+                self._on_frame(sent.start, sent.frame)
             return
+        self._finish(sent)
+        self._on_room()
+        self.look(self.gap)
+
+    def _finish(self, sent: _Sent) -> None:
+        """The end of a frame."""
         self.busy = False
         self.words -= self._reading_words
         if self._reading_words:
             self._head_saved = self._head
             self._head = (self._head + self._reading_words) % BUFFER_WORDS
         self._free = self._events.now + self.gap
-        self.tally.add(frame, pause)
-        self._on_frame(start, frame)
-        if pause is not None:
+        self.tally.add(sent.frame, sent.pause)
+        self._on_frame(sent.start, sent.frame)
+        if sent.pause is not None:
             self.on_control_sent()
-        self._on_room()
-        self.look(self.gap)
