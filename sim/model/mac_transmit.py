@@ -1,6 +1,5 @@
 """The transmit packet buffer and the MAC (``hw.transmit.buffer``, ``hw.mac.transmit``, ``hw.mac.pause``)."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -138,7 +137,7 @@ class MacTransmit:
         """A frame is on the wire."""
         self.paused = False
         self._starting = False
-        self._waiting: deque[Outgoing] = deque()
+        self._waiting: list[Outgoing] = []
         self._ends = 0
         self._epoch = 0
         self.reset()
@@ -331,7 +330,7 @@ class MacTransmit:
         if packet is None:
             if not self._waiting or (self.paused and self._paused_since <= now - _LINE):
                 return None
-            packet = self._waiting.popleft()
+            packet = self._waiting.pop(0)
             self._reading_words = len(packet.data) + 7 >> 3
         else:
             self._reading_words = 0

@@ -37,8 +37,16 @@ class Memory(Protocol):
     def __setitem__(self, key: slice, value: bytes, /) -> None: ...
 
 
-_Landing = tuple[int, int, int, bytes]
-"""A write on its way: the cycle in which the bus took it, that from which memory shows it, its address and bytes."""
+class _Landing:
+    """A write on its way: the cycle in which the bus took it, that from which memory shows it, address and bytes."""
+
+    __slots__ = ("address", "data", "due", "taken")
+
+    def __init__(self, taken: int, due: int, address: int, data: bytes) -> None:
+        self.taken = taken
+        self.due = due
+        self.address = address
+        self.data = data
 
 
 _Burst = tuple[int, int, int, int]
@@ -65,7 +73,7 @@ class MemoryPort:
         self._request_free = 0
         self._read_free = 0  # in eighths of a cycle
         self._write_free = 0
-        self._landings: deque[_Landing] = deque()
+        self._landings: list[_Landing] = []
         self._bursts: deque[_Burst] = deque(maxlen=_REMEMBERED_BURSTS)
         self._requests: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.on_write: Callable[[int, int, int], None] | None = None
@@ -123,8 +131,8 @@ class MemoryPort:
     def lands(self, address: int, length: int) -> bool:
         """Whether a write to some of these bytes is on its way."""
         end = address + length
-        for landing in self._landings:  # noqa: SIM110 (any() makes a generator, which takes longer than all of this)
-            if landing[2] < end and address < landing[2] + len(landing[3]):
+        for landing in self._landings:
+            if landing.address < end and address < landing.address + len(landing.data):
                 return True
         return False
 
@@ -182,7 +190,7 @@ class MemoryPort:
         if due <= limit and not self._landings:
             self._view[address : address + length] = data
         else:
-            self._landings.append((taken, due, address, data))
+            self._landings.append(_Landing(taken, due, address, data))
         for observer in self.observers:
             words = (address % _WORD + length + _WORD - 1) // _WORD
             observer("write", taken - words, words, length)
@@ -201,7 +209,7 @@ class MemoryPort:
                 piece = data[start : start + step] if step < len(data) else data
                 count = (address + start + len(piece) + _WORD - 1 >> 3) - (address + start >> 3)
                 last = self._words(last if not start else last + 2, count)
-                self._landings.append((last, last + self._write_latency, address + start, piece))
+                self._landings.append(_Landing(last, last + self._write_latency, address + start, piece))
         else:
             last = self._words(last, words)
             inside = max(0, self._size - (address & -_WORD)) // _WORD
@@ -209,7 +217,7 @@ class MemoryPort:
             self.bad_writes += bad
             if inside:
                 kept = data[: self._size - address]
-                self._landings.append((last, last + self._write_latency, address, kept))
+                self._landings.append(_Landing(last, last + self._write_latency, address, kept))
         self._write_free = done = last - self._timing.arbiter_early
         self._bursts.append((taken, done, len(data), bad))
         return done
@@ -221,16 +229,16 @@ class MemoryPort:
             self.write_bytes -= length
             self.bad_writes -= bad
             self._write_free = self._bursts[-1][1] if self._bursts else cycle
-        landings, self._landings = self._landings, deque()
+        landings, self._landings = self._landings, []
         for landing in landings:
-            taken, due, address, data = landing
+            taken, due, address, data = landing.taken, landing.due, landing.address, landing.data
             # The arbiter's register holds a word that the bus has not taken.
             behind = self._behind(taken, cycle + self._pace // _WORD + 1)
             kept = (address + len(data) + _WORD - 1 >> 3) - behind << 3
             if not behind:
                 self._landings.append(landing)
             elif kept > address:
-                self._landings.append((taken, due, address, data[: kept - address]))
+                self._landings.append(_Landing(taken, due, address, data[: kept - address]))
 
     def _behind(self, taken: int, cycle: int) -> int:
         """Words of a burst whose last one the bus takes in a cycle that it has not taken up to and in another."""
@@ -252,22 +260,27 @@ class MemoryPort:
 
     def next_landing(self) -> int | None:
         """The cycle in which memory shows the next write."""
-        return self._landings[0][1] if self._landings else None
+        return self._landings[0].due if self._landings else None
 
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""
         landings, view = self._landings, self._view
-        while landings and landings[0][1] <= cycle:
-            _, _, address, data = landings.popleft()
-            view[address : address + len(data)] = data
+        count = 0
+        for landing in landings:
+            if landing.due > cycle:
+                break
+            view[landing.address : landing.address + len(landing.data)] = landing.data
+            count += 1
+        if count:
+            del landings[:count]
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
-        for taken, due, address, data in reversed(self._landings):
-            words = (address + len(data) + _WORD - 1 >> 3) - (address >> 3)
-            behind = self._behind(taken, cycle - 1)
+        for landing in reversed(self._landings):
+            words = (landing.address + len(landing.data) + _WORD - 1 >> 3) - (landing.address >> 3)
+            behind = self._behind(landing.taken, cycle - 1)
             if behind < words:
-                return due - behind * self._pace // _WORD
+                return landing.due - behind * self._pace // _WORD
         return cycle
 
     def busy_until(self) -> int:

@@ -1,6 +1,5 @@
 """A descriptor ring's registers, and its prefetch (``hw.ring``)."""
 
-from collections import deque
 from collections.abc import Callable
 from struct import Struct
 from typing import Final
@@ -38,6 +37,7 @@ class Ring:
         self.wthresh_field = wthresh
 
 
+_BYTES: Final[int] = DESCRIPTOR_BYTES
 _PERIOD: Final = 4
 """Cycles from one descriptor to the next: states EMPTY, LOW_READ, HIGH_READ and OFFERING."""
 
@@ -90,7 +90,7 @@ class Prefetch:
         self._epoch += 1
         self._following = head
         self._on_chip = 0
-        self._cache: deque[Descriptor] = deque()
+        self._cache: list[Descriptor] = []
         self._free = 0
         self._deciding = False
         self._fetching = False
@@ -213,8 +213,8 @@ class Prefetch:
         for number, (lower, upper) in enumerate(_HALVES.iter_unpack(data)):
             # The words come evenly; a descriptor has two.
             came = self._events.now + (2 * number + 1) * step // (2 * words)
-            start = DESCRIPTOR_BYTES * number
-            raw = data[start : start + DESCRIPTOR_BYTES]
+            start = _BYTES * number
+            raw = data[start : start + _BYTES]
             self._cache.append(Descriptor((index + number) % size, raw, lower, upper, came + offer))
         if empty and self.enabled:
             self._on_offer()
@@ -235,7 +235,7 @@ class Prefetch:
 
     def take(self, cycle: int) -> Descriptor:
         """The engine takes the next descriptor in a cycle."""
-        taken = self._cache.popleft()
+        taken = self._cache.pop(0)
         self._free = cycle + _PERIOD
         self._prepared = False
         self._on_chip -= 1

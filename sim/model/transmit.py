@@ -1,6 +1,5 @@
 """The transmit path: from descriptors to packets for the MAC (``hw.transmit``)."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +19,7 @@ __all__ = ["Transmit"]
 
 _EMPTY: Final = 3
 """Cycles from a descriptor without data to the gatherer: the queue between."""
+_LONGEST_BURST: Final[int] = MAX_BURST_BYTES
 _ITEMS: Final = 32
 """Descriptors whose data has been asked for and not used (``hw.transmit.request.TransmitRequester``)."""
 _DATA_WORDS: Final = 512
@@ -89,12 +89,12 @@ class Transmit:
         self._waits_for_room = False
         self._items = 0
         self._room = _DATA_WORDS
-        self._freed: deque[tuple[int, int]] = deque()
+        self._freed: list[tuple[int, int]] = []
         """Room that is going to be from a cycle on, in words."""
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = Gatherer()
-        self._inbox: deque[Burst] = deque()
+        self._inbox: list[Burst] = []
         self._ahead: list[Burst] = []
         """Bursts that are known before they come."""
         self._time = self._events.now
@@ -111,7 +111,7 @@ class Transmit:
         self._cutting: Segmentation | None = None
         self._was_cut = False
         """The packet that the item at hand ends is one."""
-        self._pending: deque[Outgoing] = deque()
+        self._pending: list[Outgoing] = []
         self._fitted = False
         self._stalled = False
         """There is no room for what is to be used next."""
@@ -187,12 +187,12 @@ class Transmit:
         item = self._asking
         if epoch != self._epoch or item is None:
             return
-        length = min(item.left, MAX_BURST_BYTES - item.address % MAX_BURST_BYTES)
+        length = min(item.left, _LONGEST_BURST - item.address % _LONGEST_BURST)
         words = (item.address + length + 7 >> 3) - (item.address >> 3)
         now = self._events.now
         freed = self._freed
         while freed and freed[0][0] <= now:
-            self._room += freed.popleft()[1]
+            self._room += freed.pop(0)[1]
         if words > self._room:
             if freed:
                 self._events.at(freed[0][0], self._ask, epoch)
@@ -259,7 +259,7 @@ class Transmit:
                 if burst is None:
                     if not self._inbox or not self._has_come(self._inbox[0]):
                         return
-                    burst = self._burst = self._inbox.popleft()
+                    burst = self._burst = self._inbox.pop(0)
                     self._position = 0
                 if not self._item_begun:
                     self._begin_item(burst)
@@ -454,7 +454,7 @@ class Transmit:
             or self._freed
             or not (pending and self._fitted)
             or self._ready > self._events.now
-            or len(pending[0].data) > MAX_BURST_BYTES
+            or len(pending[0].data) > _LONGEST_BURST
             or len(inbox) < 2
             or not inbox[1].item.carries
         ):
@@ -496,7 +496,7 @@ class Transmit:
     def follow(self, *, time: int, ready: int, asked: int) -> Outgoing:
         """The packet that waits leaves, which is returned, and the next one waits from ``ready`` on; the gatherer has
         come up to ``time``. For the data of another descriptor it is ``asked`` next, by ``ask_for``."""
-        burst = self._inbox.popleft()
+        burst = self._inbox.pop(0)
         item = burst.item
         packet = self._gatherer.take(item.raw, item.upper) or self._gatherer.asked(item.upper)
         left = self._pending[0]
@@ -525,7 +525,7 @@ class Transmit:
         if room > now:
             self._events.at(room, self._put, epoch)
             return
-        packet = self._pending.popleft()
+        packet = self._pending.pop(0)
         if self._cutting is None or now > self._ready:
             self._time = max(self._time, now + self._timing.segment_resume)
         if len(packet.data) <= MAX_PACKET_BYTES:
