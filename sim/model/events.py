@@ -58,6 +58,11 @@ class Events:
         due = self._halves[-1] >> 1
         return due if len(self._halves) > 1 and self._halves[-2] >> 1 > due else -1
 
+    def alone_until(self, cycle: int, last: int) -> bool:
+        """Whether the only call up to and in a last cycle is one in a cycle."""
+        halves = self._halves
+        return halves[-1] >> 1 == cycle and len(halves) > 1 and halves[-2] >> 1 > last
+
     def early(self) -> None:
         """Make the next call now, though its cycle, in which ``now`` is left, is yet to come."""
         self.now = self._halves.pop() >> 1

@@ -97,7 +97,7 @@ class Nic:
         batch = Batch(self)
         self.receive.batch = batch
         self.receive_lag = batch.lag
-        self.mac.batch = TransmitBatch(self, notice)
+        self.mac.batch = self.transmit.batch = TransmitBatch(self, notice)
         self.registers.connect()
         self.load_eeprom()
         self.accesses.held_until = 0

@@ -1,7 +1,7 @@
 """The transmit path: from descriptors to packets for the MAC (``hw.transmit``)."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from hw.interfaces import MAX_BURST_BYTES
 from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
@@ -51,6 +51,13 @@ def _completed(frame: bytes, asked: Asked) -> bytes:
     return frame if asked.plain else insert_checksums(asked.context, asked.options, frame)
 
 
+class PacketPut(Protocol):
+    """What does what follows from a packet's being put in one step, if it can."""
+
+    def put(self) -> bool:
+        """The packet that waits can be put in the present cycle. Returns whether there is nothing left to do."""
+
+
 class Transmit:
     """Descriptors in, packets out.
 
@@ -78,6 +85,7 @@ class Transmit:
         self._on_segmented = on_segmented
         self._on_cut_short = on_cut_short
         self._epoch = 0
+        self.batch: PacketPut | None = None
         self.looks_ahead = False
         """What comes from memory is looked up when it is asked for, and ``written`` is to be told of every write since.
         That saves the event for its coming where the gatherer is busy until then."""
@@ -524,6 +532,8 @@ class Transmit:
             return
         if room > now:
             self._events.at(room, self._put, epoch)
+            return
+        if self.batch is not None and self.batch.put():
             return
         packet = self._pending.pop(0)
         if self._cutting is None or now > self._ready:

@@ -41,8 +41,18 @@ class TransmitBatch:
         self._usable = False
 
     def begun(self, end: int) -> bool:
-        """A packet's preamble begins in the present cycle, and the frame ends in another. Returns whether what follows
-        has been done."""
+        """A packet's preamble begins in the present cycle, and the frame ends in another."""
+        return self._follow(end, begun=True)
+
+    def put(self) -> bool:
+        """The packet that waits can be put in the present cycle."""
+        mac = self._nic.mac
+        end = mac.ends if mac.busy else None
+        return end is not None and mac.last_word == self._nic.events.now and self._follow(end, begun=False)
+
+    def _follow(self, end: int, *, begun: bool) -> bool:
+        """Do what follows, as soon as the frame has begun, whose end is not expected then, or when the packet can be
+        put. Returns whether that has been done."""
         nic = self._nic
         if nic.window.version != self._version:
             self._look_at_registers()
@@ -50,7 +60,7 @@ class TransmitBatch:
         if not self._usable or not mac.backlogged() or not transmit.backlogged() or not write_back.idle():
             return False
         events, timing, delay = nic.events, nic.timing, nic.transmit_delay
-        begun = events.now
+        now = events.now
         burst = transmit.next_burst
         used = burst.item
         # The packet that waits is put where there is room from then on; the gatherer goes on.
@@ -91,19 +101,21 @@ class TransmitBatch:
         ):
             return False
         while self._ample(used.index) and not events.nothing_until(last):
+            if not begun and events.alone_until(end, last):
+                break
             if not self._harmless():
-                events.now = begun
+                events.now = now
                 return False
             events.early()
-        events.now = begun
+        events.now = now
         if not self._ample(used.index):
             return False
-        nic.port.land(begun)
+        nic.port.land(now)
         mac.put(transmit.follow(time=max(time, complete - 1), ready=ready, asked=ask))
         nic.transmit_prefetch.take(take)
         events.now = joined
         delay.event()
-        events.now = begun
+        events.now = now
         transmit.ask_for(item, ask, length, words)
         taken = joined + self._taken
         # Memory shows it at once if neither the host nor another part of the NIC looks before its time.
