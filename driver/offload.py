@@ -115,7 +115,8 @@ def _plan_frame(skb: SkBuff, frame: bytes) -> TransmitPlan:
             tucss=skb.csum_start, tucso=skb.csum_start + skb.csum_offset, tcp=int(_is_tcp(frame)), dext=1
         )
         upper = _CHECKSUM
-    frame += bytes(max(_MINIMUM_FRAME - len(frame), 0))
+    if len(frame) < _MINIMUM_FRAME:
+        frame += bytes(_MINIMUM_FRAME - len(frame))
     return TransmitPlan(frame=frame, context=context, upper=upper, header_length=0, mss=0)
 
 

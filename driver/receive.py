@@ -7,7 +7,7 @@ from driver.bus import Bus
 from driver.counters import AdapterCounters, PollTotals
 from driver.parameters import RX_BUFFER_SIZES
 from driver.ring import DescriptorRing, upper_half
-from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
+from hw.descriptors import RECEIVE
 from hw.registers import BY_NAME
 from stack.environment import Cause, Cpu
 from stack.net_device import NetDeviceStats
@@ -63,8 +63,9 @@ class ReceiveRing:
     ) -> None:
         self.ring = DescriptorRing(bus.memory, count)
         self._buffers = 0
-        self._unused = b""
-        """The ring's descriptors as the device is given them, two rounds: what follows the last is the first."""
+        self._unused: list[int] = []
+        """The ring's descriptors as the device is given them, each in two halves, and two rounds of them: what follows
+        the last is the first."""
         self._buffer_size = buffer_size
         self._delays = (int_delay, abs_int_delay)
         self.checksum = checksum
@@ -72,6 +73,7 @@ class ReceiveRing:
         self.receive_all = False
         """Frames with errors are received too, from the next ``configure`` on (``ethtool -K ... rx-all``)."""
         self._bus = bus
+        self._memory = bus.memory
         self._cpu = cpu
         self._stats = stats
         self._counters = counters
@@ -88,12 +90,14 @@ class ReceiveRing:
         self.ring.allocate()
         try:
             size = self.ring.count * self._buffer_size
-            self._buffers = self._bus.memory.allocate(size, min(self._buffer_size, _PAGE))
+            self._buffers = self._memory.allocate(size, min(self._buffer_size, _PAGE))
         except MemoryError:
             self.ring.free()
             raise
-        addresses = range(self._buffers, self._buffers + size, self._buffer_size)
-        self._unused = b"".join([RECEIVE.pack(address=address) for address in addresses]) * 2
+        self._unused = []
+        for address in range(self._buffers, self._buffers + size, self._buffer_size):
+            self._unused += (address, 0)
+        self._unused *= 2
         self._start_packet()
 
     def restart(self) -> None:
@@ -105,7 +109,7 @@ class ReceiveRing:
         """Have a ring of ``count`` descriptors, with its buffers if there are any now. Raises ``MemoryError``, with
         nothing changed."""
         old = self.ring, self._buffers
-        self.ring = DescriptorRing(self._bus.memory, count)
+        self.ring = DescriptorRing(self._memory, count)
         if not allocated:
             return
         try:
@@ -114,11 +118,11 @@ class ReceiveRing:
             self.ring, self._buffers = old
             raise
         old[0].free()
-        self._bus.memory.free(old[1])
+        self._memory.free(old[1])
 
     def free(self) -> None:
         """Give back all memory. The device must have been stopped."""
-        self._bus.memory.free(self._buffers)
+        self._memory.free(self._buffers)
         self.ring.free()
 
     async def configure(self, itr: Callable[[], None]) -> None:
@@ -191,12 +195,12 @@ class ReceiveRing:
         length = upper & _LENGTH
         if upper & _END and not upper & _FRAME_ERRORS and not self._length and _SHORTEST <= length <= self._buffer_size:
             # Almost every packet: a good one in one buffer.
-            return self._received(self._bus.memory.read(self._buffers + index * self._buffer_size, length), upper)
+            return self._received(self._memory.read(self._buffers + index * self._buffer_size, length), upper)
         self._length += length
         if length > self._buffer_size or self._length > _MAXIMUM_FRAME:
             self._bad_length = True
         if not self._bad_length:
-            self._parts.append(self._bus.memory.read(self._buffers + index * self._buffer_size, length))
+            self._parts.append(self._memory.read(self._buffers + index * self._buffer_size, length))
         if not upper & _END:
             return None
         data = b"".join(self._parts)
@@ -248,5 +252,5 @@ class ReceiveRing:
         behind those of the device at all times, and an old DD bit is never taken for a new one.
         """
         ring = self.ring
-        start = DESCRIPTOR_BYTES * ring.next_to_use
-        self._bus.write32(_RDT, ring.give_packed(self._unused[start : start + DESCRIPTOR_BYTES * ring.unused()]))
+        first = 2 * ring.next_to_use
+        self._bus.write32(_RDT, ring.give(self._unused[first : first + 2 * ring.unused()]))

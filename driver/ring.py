@@ -1,6 +1,5 @@
 """A descriptor ring in host memory (manual 3.2.6 and 3.4)."""
 
-import struct
 from typing import Final
 
 from driver.bus import Bus, HostMemory
@@ -9,7 +8,8 @@ from hw.registers import BY_NAME
 
 __all__ = ["DescriptorRing", "upper_half"]
 
-_DESCRIPTOR: Final = struct.Struct("<QQ")
+_BYTES: Final[int] = DESCRIPTOR_BYTES
+"""Compiled code finds a constant of another module by its name, each time."""
 _PAGE: Final = 4096
 
 
@@ -63,22 +63,16 @@ class DescriptorRing:
         """The index that follows."""
         return index + 1 if index + 1 < self.count else 0
 
-    def give(self, descriptors: list[tuple[int, int]]) -> int:
-        """Write descriptors, of which the lower and the upper half are given, from ``next_to_use`` on. Step on, and
-        return the index of the last one. There must be that many unused."""
-        return self.give_packed(b"".join([_DESCRIPTOR.pack(lower, upper) for lower, upper in descriptors]))
-
-    def give_packed(self, data: bytes) -> int:
-        """The same with the bytes of descriptors."""
-        index = self.next_to_use
-        room = (self.count - index) * DESCRIPTOR_BYTES
-        self.memory.write(self.address + index * DESCRIPTOR_BYTES, data[:room])
-        if len(data) > room:
-            self.memory.write(self.address, data[room:])
-        last = (index + len(data) // DESCRIPTOR_BYTES - 1) % self.count
-        self.next_to_use = self.after(last)
+    def give(self, words: list[int]) -> int:
+        """Write descriptors, of each the lower and the upper half, from ``next_to_use`` on. Step on, and return the
+        index of the last one. There must be that many unused."""
+        last = index = self.next_to_use
+        for place in range(0, len(words), 2):
+            self.memory.write128(self.address + index * _BYTES, words[place], words[place + 1])
+            last, index = index, self.after(index)
+        self.next_to_use = index
         return last
 
     def upper(self, index: int) -> int:
         """Bits 127:64 of a descriptor, where the device writes its status."""
-        return self.memory.read64(self.address + index * DESCRIPTOR_BYTES + 8)
+        return self.memory.read64(self.address + index * _BYTES + 8)

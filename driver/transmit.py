@@ -62,19 +62,19 @@ class _Mapping:
     descriptors: int
     segments: int
     wire_bytes: int
-    words: list[tuple[int, int]]
-    """Its descriptors, to give them again after a reset."""
+    words: list[int]
+    """Its descriptors, each in two halves, to give them again after a reset."""
     after_tso: bool
     """Whether it is one that the device is to cut."""
     given: int
     """ns: when the device got it."""
 
     # By hand, as in ``SkBuff``.
-    def __init__(self, skb: SkBuff, address: int, plan: TransmitPlan, words: list[tuple[int, int]], given: int) -> None:
+    def __init__(self, skb: SkBuff, address: int, plan: TransmitPlan, words: list[int], given: int) -> None:
         self.skb = skb
         self.address = address
         self.last = 0
-        self.descriptors = len(words)
+        self.descriptors = len(words) // 2
         self.segments = plan.segments
         self.wire_bytes = plan.wire_bytes
         self.words = words
@@ -99,6 +99,7 @@ class TransmitRing:
     ) -> None:
         self.ring = DescriptorRing(bus.memory, count)
         self._bus = bus
+        self._memory = bus.memory
         self._cpu = cpu
         self._stats = stats
         self._counters = counters
@@ -158,28 +159,32 @@ class TransmitRing:
 
         Raises ``MemoryError`` if the packet cannot be mapped.
         """
-        sentinel = bool(plan.mss) or self._after_tso
-        pieces = self._pieces(len(plan.frame), plan.mss, sentinel=sentinel)
-        descriptors = len(pieces) + (plan.context is not None)
-        ring = self.ring
-        if ring.unused() < descriptors + _GAP:
+        length, context, counters = len(plan.frame), plan.context, self._counters
+        longest = self._longest_piece(length, plan.mss)
+        body = length - _SENTINEL if plan.mss or self._after_tso else length
+        descriptors = -(-body // longest) + (body < length) + (context is not None)
+        if self.ring.unused() < descriptors + _GAP:
             return False
-        address = self._bus.memory.allocate(len(plan.frame))
-        self._bus.memory.write(address, plan.frame)
-        words = []
-        if plan.context is not None:
-            words.append((int.from_bytes(plan.context[:8], "little"), int.from_bytes(plan.context[8:], "little")))
-            self._counters.tx_contexts += 1
-        words += [(address + offset, plan.upper | length) for offset, length in pieces]
-        words[-1] = (words[-1][0], words[-1][1] | self._last)
+        address = self._memory.allocate(length)
+        self._memory.write(address, plan.frame)
+        words: list[int] = []
+        if context is not None:
+            words += (int.from_bytes(context[:8], "little"), int.from_bytes(context[8:], "little"))
+            counters.tx_contexts += 1
+        start = 0
+        while start < length:
+            end = min(start + longest, body) if start < body else length
+            words.append(address + start)
+            words.append(plan.upper | end - start | (self._last if end == length else 0))
+            start = end
         mapping = _Mapping(skb, address, plan, words, self._cpu.now)
         self._give(mapping)
-        self._counters.tx_descriptors += descriptors
-        self._counters.tx_octets += plan.octets
+        counters.tx_descriptors += descriptors
+        counters.tx_octets += plan.octets
         if plan.mss:
-            self._counters.tso_packets += 1
-            self._counters.tso_segments += mapping.segments
-            self._counters.tso_descriptors += descriptors
+            counters.tso_packets += 1
+            counters.tso_segments += mapping.segments
+            counters.tso_descriptors += descriptors
         self._cpu.charge(Cause.DRIVER_TX, count=descriptors)
         self.ring_doorbell()
         return True
@@ -215,7 +220,7 @@ class TransmitRing:
         left: list[SkBuff] = []
         for mapping in pending:
             if left or self.ring.unused() < mapping.descriptors + _GAP:
-                self._bus.memory.free(mapping.address)
+                self._memory.free(mapping.address)
                 left.append(mapping.skb)
             else:
                 mapping.given = self._cpu.now
@@ -254,19 +259,15 @@ class TransmitRing:
         return packets, True
 
     def _release(self, mapping: _Mapping) -> None:
-        self._bus.memory.free(mapping.address)
+        self._memory.free(mapping.address)
         mapping.skb.consume()
 
-    def _pieces(self, length: int, mss: int, *, sentinel: bool) -> list[tuple[int, int]]:
-        """Cut a packet: ``(offset, length)`` for each descriptor.
+    def _longest_piece(self, length: int, mss: int) -> int:
+        """Bytes of a packet that one descriptor takes at most.
 
-        With TSO a piece has at most four segments (the device's check for room in its FIFO assumes that), unless the
-        packet would then take more than half of the ring and might never find the room.
+        With TSO those of four segments (the device's check for room in its FIFO assumes that), unless the packet would
+        then take more than half of the ring and might never find the room.
         """
-        limit = min(4 * mss, _MAXIMUM_PIECE) if mss else _MAXIMUM_PIECE
-        limit = max(limit, -(-2 * length // self.ring.count))
-        body = length - _SENTINEL if sentinel else length
-        pieces = [(offset, min(limit, body - offset)) for offset in range(0, body, limit)]
-        if sentinel:
-            pieces.append((body, _SENTINEL))
-        return pieces
+        if not mss:
+            return _MAXIMUM_PIECE
+        return max(min(4 * mss, _MAXIMUM_PIECE), -(-2 * length // self.ring.count))

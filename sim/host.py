@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 from sim.costs import IDEAL, HostCosts
 from sim.engine import Scheduler, Steppable, Task
 from sim.processor import CAUSES, Flow, Processor, SchedulerParameters
-from stack.environment import Cause, Context, Event
+from stack.environment import Cause, Context, Cpu, Event
 
 __all__ = ["IDEAL", "HostCosts", "HostCpu", "InterruptLine"]
 
@@ -79,7 +79,19 @@ class _Stall:
         self.processor.resume(self.task)
 
 
-class HostCpu:
+class _Price:
+    """What a cause costs: nanoseconds per operation, and per byte."""
+
+    __slots__ = ("byte", "number", "operation")
+
+    def __init__(self, number: int, operation: int, byte: float) -> None:
+        self.number = number
+        """Of the cause."""
+        self.operation = operation
+        self.byte = byte
+
+
+class HostCpu(Cpu):
     """Implements ``stack.environment.Cpu`` for a host of ``processors`` processors.
 
     Raises ``ValueError`` if ``irq_affinity`` is none of them.
@@ -98,22 +110,32 @@ class HostCpu:
             raise ValueError(f"irq_affinity is one of {processors} processors, not {irq_affinity!r}")
         self.env = env
         self.costs = costs
-        self._prices, self._byte_prices = costs.per_operation(), costs.per_byte()
+        operations, bytes_ = costs.per_operation(), costs.per_byte()
+        self._prices = {
+            cause: _Price(CAUSES[cause], operations.get(cause, 0), bytes_.get(cause, 0.0))
+            for cause in (*operations, *bytes_)
+        }
         self.processors = [
             Processor(env, switch_cost=costs.scheduler, scheduler=scheduler or SchedulerParameters())
             for _ in range(processors)
         ]
         self._irq_processor = self.processors[irq_affinity]
-        self._posted: dict[int, int] = {}
-        """By register, when its last write leaves the processor."""
+        self._posted: list[int] = []
+        """When the last write to a register leaves the processor, by number of the register."""
         self._timers = Flow(Context.SOFTIRQ, self._irq_processor)
         self._flows: dict[Task[Any] | None, Flow] = {None: self._timers}
+        self._last_task: Task[Any] | None = None
+        """The task that was asked for last, since it is asked for again and again, and its flow."""
+        self._last_flow = self._timers
 
     def _flow(self) -> Flow:
         """The flow of control that the running task is."""
         task = self.env.current
-        flow = self._flows.get(task)
-        return flow if flow is not None else self._add(task, 0)
+        if task is not self._last_task:
+            flow = self._flows.get(task)
+            self._last_flow = flow if flow is not None else self._add(task, 0)
+            self._last_task = task
+        return self._last_flow
 
     def _add(self, task: Task[Any] | None, processor: int) -> Flow:
         for ended in [known for known in self._flows if known is not None and known.done()]:
@@ -147,14 +169,23 @@ class HostCpu:
         charged so far, into which nothing cuts any more, and behind earlier writes to the same register."""
         flow = self._flow()
         flow.processor.mask(flow)
-        time = self._posted[register] = max(flow.processor.done_at(flow), self._posted.get(register, 0))
+        posted, number = self._posted, register >> 2
+        if number >= len(posted):
+            posted.extend([0] * (number + 1 - len(posted)))
+        time = posted[number] = max(flow.processor.done_at(flow), posted[number])
         return time
 
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
-        price = self._prices.get(cause)
-        self.spend(cause, round(self._byte_prices[cause] * size) if price is None else price * count)
+        price = self._prices[cause]
+        duration = price.operation * count
+        if size:
+            duration += round(price.byte * size)
+        self._spend(price.number, duration)
 
     def spend(self, cause: Cause, duration: int) -> None:
+        self._spend(CAUSES[cause], duration)
+
+    def _spend(self, cause: int, duration: int) -> None:
         if duration:
             flow = self._flow()
             flow.processor.charge(flow, cause, duration)

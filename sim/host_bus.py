@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
@@ -13,6 +14,9 @@ from sim.memory import HostMemory
 from stack.environment import Cause, Event
 
 __all__ = ["HostBus", "PendingRead"]
+
+_WINDOW: Final[int] = WINDOW_BYTES
+"""Compiled code finds a constant of another module by its name, each time."""
 
 
 class PendingRead:
@@ -104,5 +108,5 @@ class HostBus(ABC):
         self._line.free()
 
     def _check(self, offset: int) -> None:
-        if offset % 4 or not 0 <= offset < WINDOW_BYTES:
+        if offset % 4 or not 0 <= offset < _WINDOW:
             raise ValueError(f"register offset {offset:#x}: aligned to 4 bytes and below {WINDOW_BYTES:#x} is allowed")

@@ -1,11 +1,13 @@
 """Host memory: one flat numpy byte array with an allocator."""
 
-import bisect
+import struct
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from mypy_extensions import mypyc_attr
+
+from driver import bus
 
 __all__ = ["HostMemory"]
 
@@ -15,12 +17,14 @@ _RESERVED: Final = 4096
 _GRANULE: Final = 16
 """Reserved ranges end at a multiple of this: scraps between them would pile up, and every search would pass them."""
 
+_PAIR: Final = struct.Struct("<QQ")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class HostMemory:
+class HostMemory(bus.HostMemory):
     """Implements ``driver.bus.HostMemory`` on a byte array (shape ``(size,)``, dtype ``uint8``).
 
-    Allocation is first fit in a sorted list of free ranges. A bus address is the index into the array.
+    Allocation is first fit in the free ranges. A bus address is the index into the array.
     """
 
     def __init__(self, array: npt.NDArray[np.uint8]) -> None:
@@ -28,16 +32,28 @@ class HostMemory:
             raise ValueError(f"host memory is a one-dimensional array of uint8, not {array.dtype} {array.shape}")
         self.array = array
         self._view = memoryview(array.data).cast("B")
-        self._free: list[tuple[int, int]] = [(_RESERVED, len(array))]
+        self._starts = [_RESERVED]
+        """Of the free ranges, in order; none ends where the next one starts."""
+        self._ends = [len(array)]
         self._allocated: dict[int, int] = {}
 
     def allocate(self, size: int, alignment: int = 16) -> int:
+        starts, ends = self._starts, self._ends
         reserved = _reserved(size)
-        for index, (start, end) in enumerate(self._free):
-            address = -(-start // alignment) * alignment
+        for index in range(len(starts)):
+            start, end = starts[index], ends[index]
+            address = start + -start % alignment
             if address + reserved <= end:
-                rest = [(a, b) for a, b in ((start, address), (address + reserved, end)) if a < b]
-                self._free[index : index + 1] = rest
+                if address > start:
+                    # What lies in front stays free.
+                    ends[index] = address
+                    starts.insert(index + 1, address + reserved)
+                    ends.insert(index + 1, end)
+                    index += 1
+                else:
+                    starts[index] = address + reserved
+                if address + reserved == end:
+                    del starts[index], ends[index]
                 self._allocated[address] = size
                 return address
         raise MemoryError(f"no {size} bytes left in {len(self.array)} bytes of host memory")
@@ -46,14 +62,28 @@ class HostMemory:
         size = self._allocated.pop(address, None)
         if size is None:
             raise ValueError(f"{address:#x} was not allocated")
-        start, end = address, address + _reserved(size)
-        index = bisect.bisect(self._free, (start, end))
-        if index < len(self._free) and self._free[index][0] == end:
-            end = self._free.pop(index)[1]
-        if index and self._free[index - 1][1] == start:
-            index -= 1
-            start = self._free.pop(index)[0]
-        self._free.insert(index, (start, end))
+        starts, ends = self._starts, self._ends
+        end = address + _reserved(size)
+        index, high = 0, len(starts)
+        while index < high:
+            middle = index + high >> 1
+            if starts[middle] < address:
+                index = middle + 1
+            else:
+                high = middle
+        grows = index > 0 and ends[index - 1] == address
+        if index < len(starts) and starts[index] == end:
+            # It closes the gap in front of a range.
+            if grows:
+                ends[index - 1] = ends[index]
+                del starts[index], ends[index]
+            else:
+                starts[index] = address
+        elif grows:
+            ends[index - 1] = end
+        else:
+            starts.insert(index, address)
+            ends.insert(index, end)
 
     def allocated(self) -> int:
         return sum(self._allocated.values())
@@ -66,6 +96,9 @@ class HostMemory:
 
     def write(self, address: int, data: bytes) -> None:
         self._view[address : address + len(data)] = data
+
+    def write128(self, address: int, lower: int, upper: int) -> None:
+        self.write(address, _PAIR.pack(lower, upper))
 
 
 def _reserved(size: int) -> int:

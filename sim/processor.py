@@ -9,7 +9,6 @@ least time runs, for a slice.
 Python code takes no simulated time. It runs when its flow has the processor; what it charges is worked off then.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -35,13 +34,26 @@ class SchedulerParameters:
 class Flow:
     """A flow of control on one processor: a handler, a software interrupt, a process."""
 
-    __slots__ = ("context", "masked", "parts", "pending", "processor", "ready", "runtime", "slept", "waiter")
+    __slots__ = (
+        "causes",
+        "context",
+        "durations",
+        "masked",
+        "pending",
+        "processor",
+        "ready",
+        "runtime",
+        "slept",
+        "waiter",
+    )
 
     def __init__(self, context: Context, processor: "Processor") -> None:
         self.context = context
         self.processor = processor
-        self.parts: deque[list[int]] = deque()
-        """Work to be done, in order: number of the cause and nanoseconds."""
+        self.causes: list[int] = []
+        """Of the work to be done, in order, by number."""
+        self.durations: list[int] = []
+        """Nanoseconds of each."""
         self.pending = 0
         """Nanoseconds of it."""
         self.waiter: Steppable | None = None
@@ -69,8 +81,8 @@ class Processor:
         """Processes that took the processor from another one, or after sleep."""
         self._switch_cost = switch_cost
         self._scheduler = scheduler
-        self._ready: list[deque[Flow]] = [deque() for _ in Context]
-        """By context."""
+        self._ready: list[list[Flow]] = [[] for _ in Context]
+        """By context; whose turn is next is the last of them."""
         self._running: Flow | None = None
         self._in_code = False
         """The running flow's Python code runs; what comes next is decided when it waits."""
@@ -78,18 +90,20 @@ class Processor:
         self._started = 0
         """Since when the running flow's work is done, and is not in ``busy`` yet."""
         self._timer: Timer | None = None
+        self._on_worked: Callable[[], None] = self._worked
+        """Bound once."""
         self._last_process: Flow | None = None
         self._minimum_runtime = 0
         self._slice_used = 0
 
-    def charge(self, flow: Flow, cause: Cause, duration: int) -> None:
-        """Work for a flow, behind what it has."""
-        number = CAUSES[cause]
-        parts = flow.parts
-        if parts and parts[-1][0] == number:
-            parts[-1][1] += duration
+    def charge(self, flow: Flow, cause: int, duration: int) -> None:
+        """Work for a flow, behind what it has. The cause is told by its number."""
+        causes = flow.causes
+        if causes and causes[-1] == cause:
+            flow.durations[-1] += duration
         else:
-            parts.append([number, duration])
+            causes.append(cause)
+            flow.durations.append(duration)
         flow.pending += duration
         if flow is not self._running and not flow.ready:
             self._enqueue(flow)
@@ -188,24 +202,27 @@ class Processor:
     def _consume(self, flow: Flow, duration: int) -> None:
         flow.pending -= duration
         self._had(flow, duration)
-        parts, busy, observers = flow.parts, self.busy, self.observers
-        if not flow.pending and not observers:
+        causes, durations = flow.causes, flow.durations
+        if not flow.pending and not self.observers:
             # Almost always: all of it, and nobody asks when.
-            for cause, length in parts:
-                busy[cause] += length
-            parts.clear()
+            busy = self.busy
+            for place in range(len(causes)):
+                busy[causes[place]] += durations[place]
+            causes.clear()
+            durations.clear()
             return
-        start = self._started
+        start, done = self._started, 0
         while duration:
-            cause, length = part = parts[0]
+            cause, length = causes[done], durations[done]
             if length > duration:
-                part[1] -= duration
+                durations[done] -= duration
                 self._done(cause, start, duration)
-                return
+                break
             self._done(cause, start, length)
             start += length
             duration -= length
-            parts.popleft()
+            done += 1
+        del causes[:done], durations[:done]
 
     def _place(self, flow: Flow) -> None:
         """Sleep earns a process half a period at most (place_entity)."""
@@ -215,7 +232,7 @@ class Processor:
         """A flow has become ready."""
         self._place(flow)
         flow.ready = True
-        self._ready[flow.context].append(flow)
+        self._ready[flow.context].insert(0, flow)
         running = self._running
         if running is None:
             self._dispatch()
@@ -248,7 +265,7 @@ class Processor:
 
     def _put_first(self, flow: Flow) -> None:
         flow.ready = True
-        self._ready[flow.context].appendleft(flow)
+        self._ready[flow.context].append(flow)
 
     def _slice_left(self) -> int:
         """Nanoseconds that the process of the last turn may still run while others are ready; not above 0: no more."""
@@ -259,7 +276,7 @@ class Processor:
         """The process that runs on while its slice lasts, else the one that has had the least."""
         ready = self._ready[Context.PROCESS]
         last = self._last_process
-        least = ready[0] if len(ready) == 1 else min(ready, key=lambda flow: flow.runtime)
+        least = ready[-1] if len(ready) == 1 else min(reversed(ready), key=lambda flow: flow.runtime)
         chosen = least
         if last is not None and last.ready and not last.slept and not self._goes_before(least, last):
             if self._slice_left() > 0:
@@ -278,19 +295,20 @@ class Processor:
         self._last_process = process
         process.slept = False
         if self._switch_cost:
-            process.parts.appendleft([CAUSES[Cause.SCHEDULER], self._switch_cost])
+            process.causes.insert(0, CAUSES[Cause.SCHEDULER])
+            process.durations.insert(0, self._switch_cost)
             process.pending += self._switch_cost
 
     def _dispatch(self) -> None:
         """Nothing runs: start what goes first."""
-        ready = self._ready
-        if ready[Context.INTERRUPT]:
-            flow = ready[Context.INTERRUPT].popleft()
-        elif ready[Context.SOFTIRQ]:
-            flow = ready[Context.SOFTIRQ].popleft()
-        elif ready[Context.KSOFTIRQD]:
-            flow = ready[Context.KSOFTIRQD].popleft()
-        elif ready[Context.PROCESS]:
+        interrupts, softirqs, ksoftirqd, processes = self._ready
+        if interrupts:
+            flow = interrupts.pop()
+        elif softirqs:
+            flow = softirqs.pop()
+        elif ksoftirqd:
+            flow = ksoftirqd.pop()
+        elif processes:
             flow = self._pick_process()
         else:
             return
@@ -298,9 +316,9 @@ class Processor:
         flow.ready = False
         self._started = now = self.env.now
         duration = flow.pending
-        if flow.context is Context.PROCESS and ready[Context.PROCESS] and not flow.masked:
+        if flow.context is Context.PROCESS and processes and not flow.masked:
             duration = min(duration, self._slice_left())
-        self._timer = self.env.call_at(now + duration, self._worked)
+        self._timer = self.env.call_at(now + duration, self._on_worked)
 
     def _worked(self) -> None:
         """The work at hand is done, or a slice is over."""

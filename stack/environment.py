@@ -5,9 +5,12 @@ under cocotb and in real time. Protocol cores are synchronous: they are given ``
 Time is an ``int`` of nanoseconds since the start of the run.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum, IntEnum
 from typing import Any, Generic, Protocol, TypeVar
+
+from mypy_extensions import mypyc_attr
 
 __all__ = ["CancelledError", "Cause", "Context", "Cpu", "Environment", "Event", "Random", "Task", "Timer"]
 
@@ -110,7 +113,8 @@ class Context(IntEnum):
     """A program or a kernel thread; processes share what is left fairly."""
 
 
-class Cpu(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Cpu(ABC):
     """The processors of one host. Work is charged first and takes place then: ``settle`` lets the time pass.
 
     Each task is a process of its own, unless it has said what else it is (``enter``). What is charged outside of any
@@ -118,23 +122,29 @@ class Cpu(Protocol):
     """
 
     @property
+    @abstractmethod
     def now(self) -> int:
         """The time at which what is charged so far is done, never before the environment's ``now``."""
 
+    @abstractmethod
     def charge(self, cause: Cause, *, count: int = 1, size: int = 0) -> None:
         """Spend the price of ``count`` operations on ``size`` bytes altogether."""
 
+    @abstractmethod
     def spend(self, cause: Cause, duration: int) -> None:
         """Spend ``duration`` nanoseconds."""
 
+    @abstractmethod
     def settle(self) -> Awaitable[None]:
         """Wait until the running task has a processor, and all that it has charged is done. A task that was woken has
         none before that."""
 
+    @abstractmethod
     def stall(self, cause: Cause, until: Event) -> Awaitable[None]:
         """Stand still until an event (the answer of a bus, say), which nothing can cut into. For a task that has a
         processor and nothing left to do, that is, right after ``settle``."""
 
+    @abstractmethod
     def enter(self, context: Context) -> None:
         """The running task works in this context from now on."""
 

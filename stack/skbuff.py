@@ -146,8 +146,8 @@ class SkBuff:
     def frame(self) -> bytes:
         """The whole packet as bytes, headers first."""
         data = self.data
-        if not self.head and isinstance(data, bytes):
-            return data
+        if isinstance(data, bytes):
+            return self.head + data if self.head else data
         return b"".join((self.head, data))
 
     def clone(self) -> "SkBuff":

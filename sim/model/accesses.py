@@ -1,6 +1,5 @@
 """Register accesses, one after the other, when the RTL performs them (``hw.register_file``)."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -14,8 +13,18 @@ __all__ = ["Accesses"]
 _RDT: Final = BY_NAME["RDT"].offset
 _BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
-_Access = tuple[int, int, int, Callable[[int, int], None] | None]
-"""Arrival, register offset, value to be written, and who is to have the one that is read."""
+
+class _Access:
+    """An access on its way: its arrival, the register's offset, the value to be written, and who is to have the one
+    that is read."""
+
+    __slots__ = ("answer", "arrival", "offset", "value")
+
+    def __init__(self, arrival: int, offset: int, value: int, answer: Callable[[int, int], None] | None) -> None:
+        self.arrival = arrival
+        self.offset = offset
+        self.value = value
+        self.answer = answer
 
 
 class Accesses:
@@ -25,8 +34,11 @@ class Accesses:
         self._events = events
         self._timing = timing
         self._window = window
-        self._waiting: deque[_Access] = deque()
+        self._waiting: list[_Access] = []
+        """The last to arrive first: most are put there."""
         self._served: _Access | None = None
+        self._start = 0
+        """The cycle in which that one is begun."""
         self._turn = 0
         """Which access that is, since an event of one that another has come before is void."""
         self.awaited = 0
@@ -35,28 +47,32 @@ class Accesses:
         self.held_until = 0
         """None is performed before this cycle."""
 
-    def write(self, arrival: int, offset: int, value: int) -> None:
-        """A register write reaches the NIC in a cycle."""
+    def write(self, arrival: int, offset: int, value: int) -> bool:
+        """A register write reaches the NIC in a cycle. Returns whether what is next of what can be seen from outside
+        may be another now: behind an access that is awaited, one changes nothing about that."""
+        first = not self.awaited
         self.awaited += offset != _RDT
-        self._queue((arrival, offset, value, None))
+        access = _Access(arrival, offset, value, None)
+        self._queue(access)
+        return first or self._served is access
 
     def read(self, arrival: int, offset: int, answer: Callable[[int, int], None]) -> None:
         """A register read does. ``answer`` gets the value and the cycle in which it is on the bus."""
         self.awaited += 1
-        self._queue((arrival, offset, 0, answer))
+        self._queue(_Access(arrival, offset, 0, answer))
 
     def _queue(self, access: _Access) -> None:
         """Accesses are performed in the order in which they arrive. Two flows of control of the processor may ask in
         another one."""
         accesses = self._waiting
-        if self._served is not None and self._served[0] > access[0]:
+        if self._served is not None and self._served.arrival > access.arrival:
             # That one has not come yet.
-            accesses.appendleft(self._served)
+            accesses.append(self._served)
             self._served = None
             self._turn += 1
-        place = len(accesses)
-        while place and accesses[place - 1][0] > access[0]:
-            place -= 1
+        place = 0
+        while place < len(accesses) and accesses[place].arrival > access.arrival:
+            place += 1
         accesses.insert(place, access)
         self._serve()
 
@@ -64,46 +80,46 @@ class Accesses:
         """Begin the next access, if none is being performed."""
         if self._served is not None or not self._waiting:
             return
-        self._served = self._waiting.popleft()
-        arrival, _, _, answer = self._served
-        start = max(arrival, self._free)
+        self._served = served = self._waiting.pop()
+        self._start = start = max(served.arrival, self._free)
         self._turn = turn = self._turn + 1
-        if answer is None:
-            self._events.at(start + self._timing.register_access + 1, self._write, turn, start)
+        if served.answer is None:
+            self._events.at(start + self._timing.register_access + 1, self._write, turn)
         else:
             # What comes in the cycle of a read is read.
-            self._events.at_end(start + self._timing.register_access, self._read, turn, start)
+            self._events.at_end(start + self._timing.register_access, self._read, turn)
 
-    def _write(self, turn: int, start: int) -> None:
-        if turn != self._turn:
+    def _write(self, turn: int) -> None:
+        served = self._served
+        if turn != self._turn or served is None:
             return  # another came first
-        assert self._served is not None
-        _, offset, value, _ = self._served
         held = self.held_until - self._events.now
         if held > 0:
-            self._events.at(self.held_until, self._write, turn, start + held)
+            self._start += held
+            self._events.at(self.held_until, self._write, turn)
             return
-        self._window.write(offset, value)
-        self.awaited -= offset != _RDT
-        self._free = start + self._timing.register_write_busy
+        self._window.write(served.offset, served.value)
+        self.awaited -= served.offset != _RDT
+        self._free = self._start + self._timing.register_write_busy
         self._served = None
         self._serve()
 
-    def _read(self, turn: int, start: int) -> None:
-        if turn != self._turn:
+    def _read(self, turn: int) -> None:
+        served = self._served
+        if turn != self._turn or served is None:
             return
-        assert self._served is not None
-        _, offset, _, answer = self._served
+        answer = served.answer
         assert answer is not None
         held = self.held_until - self._events.now
         if held > 0:
-            self._events.at_end(self.held_until, self._read, turn, start + held)
+            self._start += held
+            self._events.at_end(self.held_until, self._read, turn)
             return
-        extra = self._timing.register_block if offset in _BLOCK else 0
-        value = self._window.read(offset)
+        extra = self._timing.register_block if served.offset in _BLOCK else 0
+        value = self._window.read(served.offset)
         # What memory is to show before the answer is known when that is on the bus.
         self._events.at_end(self._events.now + self._timing.register_answer + extra, self._answer, answer, value)
-        self._free = start + self._timing.register_read_busy + extra
+        self._free = self._start + self._timing.register_read_busy + extra
         self._served = None
         self._serve()
 

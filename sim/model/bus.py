@@ -57,6 +57,15 @@ class _Memory(HostMemory):
         # What the NIC takes from memory in the present cycle it has taken.
         bus.nic.transmit.written(cycle_at(bus.env.now) + 1, address, address + len(data))
 
+    def write128(self, address: int, lower: int, upper: int) -> None:
+        bus = self._bus
+        if bus.env.now >= bus.stale_at:
+            bus.synchronise()
+        place = address >> 3
+        self._words[place] = lower
+        self._words[place + 1] = upper
+        bus.nic.transmit.written(cycle_at(bus.env.now) + 1, address, address + 16)
+
 
 class ModelBus(HostBus):
     """Registers, host memory and the interrupt line of the NIC's model.
@@ -110,8 +119,8 @@ class ModelBus(HostBus):
         return self.nic.port.read_bytes_until(cycle_at(self.env.now))
 
     def _post_write(self, cycle: int, offset: int, value: int) -> None:
-        self.nic.accesses.write(cycle, offset, value)
-        self._arm()
+        if self.nic.accesses.write(cycle, offset, value):
+            self._arm()
 
     def _post_read(self, cycle: int, offset: int, read: PendingRead) -> None:
         def answer(value: int, cycle: int) -> None:

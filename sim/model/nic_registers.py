@@ -14,7 +14,7 @@ from sim.model.mac_transmit import MacSettings, MacTransmit
 from sim.model.pause import FlowControlSettings
 from sim.model.receive import Receive
 from sim.model.receive_settings import ReceiveSettings
-from sim.model.ring import Prefetch, Ring
+from sim.model.ring import Prefetch
 from sim.model.write_back import WriteBack
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["NicRegisters"]
 
 _BUFFER_KIB: Final = 64
+_TAIL: Final = BY_NAME["TDT"].mask("TAIL")
+"""RDT has it in the same place."""
 _RECEIVE_FIELDS: Final = tuple(name.upper() for name in ReceiveControl.members)
 _CTRL, _CTRL_EXT, _STATUS, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "CTRL_EXT", "STATUS", "RCTL", "TCTL"))
 
@@ -73,12 +75,8 @@ class NicRegisters:
             "TDH": lambda number, value: self._write_head(
                 self._nic.transmit_prefetch, self._nic.transmit_write_back, BY_NAME["TDH"]["HEAD"].get(value)
             ),
-            "RDT": lambda number, value: self._tail_written(
-                self._nic.receive_ring, self._nic.receive_prefetch, self._nic.receive_write_back, window["RDT"]
-            ),
-            "TDT": lambda number, value: self._tail_written(
-                self._nic.transmit_ring, self._nic.transmit_prefetch, self._nic.transmit_write_back, window["TDT"]
-            ),
+            "RDT": self._write_rdt,
+            "TDT": self._write_tdt,
             "RDTR": self._write_rdtr,
             "RADV": lambda number, value: setattr(self._nic.receive_delay, "absolute_delay", window["RADV"]),
             "TIDV": lambda number, value: setattr(self._nic.transmit_delay, "packet_delay", window["TIDV"]),
@@ -157,11 +155,15 @@ class NicRegisters:
         write_back.head_written(head)
         prefetch.head_written(head)
 
-    @staticmethod
-    def _tail_written(ring: Ring, prefetch: Prefetch, write_back: WriteBack, tail: int) -> None:
-        ring.tail = tail
-        prefetch.consider()
-        write_back.look()
+    def _write_rdt(self, number: int, value: int) -> None:
+        self._nic.receive_ring.tail = value & _TAIL
+        self._nic.receive_prefetch.consider()
+        self._nic.receive_write_back.look()
+
+    def _write_tdt(self, number: int, value: int) -> None:
+        self._nic.transmit_ring.tail = value & _TAIL
+        self._nic.transmit_prefetch.consider()
+        self._nic.transmit_write_back.look()
 
     def _set_ring(self, prefix: str, number: int, value: int) -> None:
         receive = prefix == "RD"

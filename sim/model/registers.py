@@ -10,6 +10,25 @@ __all__ = ["RegisterWindow"]
 _FREQUENT: Final = frozenset(("RDT", "TDT", "ITR", "ICR", "ICS", "IMS", "IMC"))
 
 
+class _Place:
+    """What lies at an offset: an element of a register."""
+
+    __slots__ = ("changes", "name", "number", "stored", "table")
+
+    def __init__(self, register: Register, number: int) -> None:
+        self.name = register.name
+        self.number = number if register.count > 1 else 0
+        self.stored = _stored_mask(register)
+        self.table = register.count > 1
+        self.changes = register.name not in _FREQUENT
+        """Writes count in ``version``."""
+
+
+def _stored_mask(register: Register) -> int:
+    """The fields that software alone changes."""
+    return sum(item.mask for item in register.fields if item.access is Access.RW and not item.updated)
+
+
 class RegisterWindow:
     """Holds the fields that software alone changes; for all else engines give functions.
 
@@ -18,14 +37,10 @@ class RegisterWindow:
     """
 
     def __init__(self) -> None:
-        self._at: dict[int, tuple[Register, int]] = {}
+        self._at: dict[int, _Place] = {}
         for register in REGISTERS:
             for number, offset in enumerate(register.offsets()):
-                self._at[offset] = (register, number if register.count > 1 else 0)
-        self._stored_mask = {
-            register.name: sum(item.mask for item in register.fields if item.access is Access.RW and not item.updated)
-            for register in REGISTERS
-        }
+                self._at[offset] = _Place(register, number)
         self.on_read: dict[str, Callable[[int], int]] = {}
         self.on_write: dict[str, Callable[[int, int], None]] = {}
         self.values: dict[str, list[int]] = {register.name: [0] * register.count for register in REGISTERS}
@@ -38,7 +53,7 @@ class RegisterWindow:
         self.version += 1
         for register in REGISTERS:
             if register.count == 1 or arrays:
-                value = register.reset & self._stored_mask[register.name]
+                value = register.reset & _stored_mask(register)
                 self.values[register.name] = [value] * register.count
 
     def __getitem__(self, name: str) -> int:
@@ -47,25 +62,24 @@ class RegisterWindow:
 
     def read(self, offset: int) -> int:
         """Software reads. A hole in the map reads 0."""
-        found = self._at.get(offset)
-        if found is None:
+        place = self._at.get(offset)
+        if place is None:
             return 0
-        register, number = found
-        live = self.on_read.get(register.name)
-        return self.values[register.name][number] | (live(number) if live else 0)
+        live = self.on_read.get(place.name)
+        return self.values[place.name][place.number] | (live(place.number) if live else 0)
 
     def write(self, offset: int, value: int) -> None:
         """Software writes."""
-        found = self._at.get(offset)
-        if found is None:
+        place = self._at.get(offset)
+        if place is None:
             return
-        register, number = found
-        stored, value_stored = self.values[register.name], value & self._stored_mask[register.name]
-        if register.count > 1 and stored[number] == value_stored:
+        name, number, value_stored = place.name, place.number, value & place.stored
+        stored = self.values[name]
+        if place.table and stored[number] == value_stored:
             return  # a table's entry: most writes to those of addresses clear what is clear
-        if register.name not in _FREQUENT:
+        if place.changes:
             self.version += 1
         stored[number] = value_stored
-        told = self.on_write.get(register.name)
-        if told:
+        told = self.on_write.get(name)
+        if told is not None:
             told(number, value)

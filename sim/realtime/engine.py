@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from sim.engine import Scheduler
-from stack.environment import CancelledError, Cause, Context, Event
+from stack.environment import CancelledError, Cause, Context, Cpu, Event
 
 __all__ = ["RealTimeCpu", "RealTimeEngine"]
 
@@ -140,7 +140,7 @@ class _Settled:
 _SETTLED = _Settled()
 
 
-class RealTimeCpu:
+class RealTimeCpu(Cpu):
     """The processor that the program runs on: its work takes the time that it takes, nothing is charged."""
 
     __slots__ = ("env",)

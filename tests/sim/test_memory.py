@@ -39,7 +39,7 @@ def test_odd_sizes_leave_no_scraps_to_search() -> None:
     memory = HostMemory(np.zeros(SIZE, np.uint8))
     for size in range(61, 161):
         memory.allocate(size)
-    assert len(memory._free) == 1
+    assert len(memory._starts) == 1
 
 
 def test_reads_see_writes_and_a_wrong_free_is_refused() -> None:
