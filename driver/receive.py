@@ -7,7 +7,7 @@ from driver.bus import Bus
 from driver.counters import AdapterCounters, PollTotals
 from driver.parameters import RX_BUFFER_SIZES
 from driver.ring import DescriptorRing, upper_half
-from hw.descriptors import RECEIVE
+from hw.descriptors import DESCRIPTOR_BYTES, RECEIVE
 from hw.registers import BY_NAME
 from stack.environment import Cause, Cpu
 from stack.net_device import NetDeviceStats
@@ -24,6 +24,7 @@ _RDT: Final = BY_NAME["RDT"].offset
 _RDTR: Final = BY_NAME["RDTR"].offset
 _RADV: Final = BY_NAME["RADV"].offset
 
+_DESCRIPTOR: Final[int] = DESCRIPTOR_BYTES
 _LENGTH: Final = (1 << RECEIVE.fields["length"][1]) - 1
 _DONE: Final = upper_half(RECEIVE, dd=1)
 _END: Final = upper_half(RECEIVE, eop=1)
@@ -63,9 +64,8 @@ class ReceiveRing:
     ) -> None:
         self.ring = DescriptorRing(bus.memory, count)
         self._buffers = 0
-        self._unused: list[int] = []
-        """The ring's descriptors as the device is given them, each in two halves, and two rounds of them: what follows
-        the last is the first."""
+        self._unused = b""
+        """The ring's descriptors as the device is given them, two rounds: what follows the last is the first."""
         self._buffer_size = buffer_size
         self._delays = (int_delay, abs_int_delay)
         self.checksum = checksum
@@ -94,10 +94,8 @@ class ReceiveRing:
         except MemoryError:
             self.ring.free()
             raise
-        self._unused = []
-        for address in range(self._buffers, self._buffers + size, self._buffer_size):
-            self._unused += (address, 0)
-        self._unused *= 2
+        addresses = range(self._buffers, self._buffers + size, self._buffer_size)
+        self._unused = b"".join([RECEIVE.pack(address=address) for address in addresses]) * 2
         self._start_packet()
 
     def restart(self) -> None:
@@ -252,5 +250,5 @@ class ReceiveRing:
         behind those of the device at all times, and an old DD bit is never taken for a new one.
         """
         ring = self.ring
-        first = 2 * ring.next_to_use
-        self._bus.write32(_RDT, ring.give(self._unused[first : first + 2 * ring.unused()]))
+        start = _DESCRIPTOR * ring.next_to_use
+        self._bus.write32(_RDT, ring.give_packed(self._unused[start : start + _DESCRIPTOR * ring.unused()]))

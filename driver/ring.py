@@ -73,6 +73,17 @@ class DescriptorRing:
         self.next_to_use = index
         return last
 
+    def give_packed(self, data: bytes) -> int:
+        """The same with the bytes of descriptors, which is quicker for many at a time if these are at hand."""
+        index = self.next_to_use
+        room = (self.count - index) * _BYTES
+        self.memory.write(self.address + index * _BYTES, data[:room])
+        if len(data) > room:
+            self.memory.write(self.address, data[room:])
+        last = (index + len(data) // _BYTES - 1) % self.count
+        self.next_to_use = self.after(last)
+        return last
+
     def upper(self, index: int) -> int:
         """Bits 127:64 of a descriptor, where the device writes its status."""
         return self.memory.read64(self.address + index * _BYTES + 8)
