@@ -1,7 +1,7 @@
 """A store-and-forward switch before host A's link: what many hosts send to A meets in one queue of bounded length."""
 
+from sim.engine import Scheduler
 from sim.wire import GAP_BYTES, Link
-from stack.environment import Environment
 
 __all__ = ["Switch"]
 
@@ -14,7 +14,7 @@ class Switch:
     ``queue`` is the number of frames that wait for A's link at most; one more is dropped, and counted in ``dropped``.
     """
 
-    def __init__(self, env: Environment, uplink: Link, stations: list[bytes], *, delay: int, queue: int) -> None:
+    def __init__(self, env: Scheduler, uplink: Link, stations: list[bytes], *, delay: int, queue: int) -> None:
         self.links = [Link(env, delay=delay) for _ in stations]
         self.dropped = 0
         self._env = env

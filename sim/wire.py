@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from zlib import crc32
 
-from stack.environment import Environment
+from sim.engine import Scheduler
 
 __all__ = ["GAP_BYTES", "PREAMBLE_BYTES", "Direction", "Faults", "Link", "Tap", "fcs", "fcs_is_good"]
 
@@ -56,7 +56,7 @@ class Direction:
     """
 
     def __init__(
-        self, env: Environment, *, name: str, bit_rate: int, delay: int, faults: Faults, taps: list[Tap]
+        self, env: Scheduler, *, name: str, bit_rate: int, delay: int, faults: Faults, taps: list[Tap]
     ) -> None:
         self.env = env
         self.name = name
@@ -107,6 +107,8 @@ class Direction:
             damaged = bytearray(frame)
             damaged[bit // 8] ^= 1 << bit % 8
             frame = bytes(damaged)
+        if self.deliver is None:
+            return self._free_at
         if self.ahead:
             self._arrive(start + self.delay, frame)
             return self._free_at
@@ -127,7 +129,7 @@ class Link:
 
     def __init__(
         self,
-        env: Environment,
+        env: Scheduler,
         *,
         bit_rate: int = 1_000_000_000,
         delay: int = 500,

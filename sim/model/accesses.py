@@ -11,6 +11,7 @@ from sim.model.timing import Timing
 __all__ = ["Accesses"]
 
 _RDT: Final = BY_NAME["RDT"].offset
+_TDT: Final = BY_NAME["TDT"].offset
 _BLOCK: Final = range(min(item.offset for item in STATISTICS), max(item.offset for item in STATISTICS) + 4)
 
 
@@ -39,19 +40,30 @@ class Accesses:
         self._served: _Access | None = None
         self._start = 0
         """The cycle in which that one is begun."""
+        self._on_write: Callable[..., None] = self._write
+        """Bound once."""
         self._turn = 0
         """Which access that is, since an event of one that another has come before is void."""
         self.awaited = 0
-        """Accesses on their way of which something may be seen from outside: all but new tails of the receive ring."""
+        """Accesses on their way of which something may be seen from outside: all but new tails of the rings."""
+        self.doorbells = 0
+        """New tails of the transmit ring on their way."""
+        self.doorbell_at = -1
+        """The cycle in which TDT is written, if that is what is performed now."""
         self._free = 0
         self.held_until = 0
         """None is performed before this cycle."""
 
     def write(self, arrival: int, offset: int, value: int) -> bool:
         """A register write reaches the NIC in a cycle. Returns whether what is next of what can be seen from outside
-        may be another now: behind an access that is awaited, one changes nothing about that."""
+        may be another now: behind an access of which something may be seen, one changes nothing about that, nor does a
+        doorbell behind another."""
         first = not self.awaited
-        self.awaited += offset != _RDT
+        if offset == _TDT:
+            first = first and not self.doorbells
+            self.doorbells += 1
+        elif offset != _RDT:
+            self.awaited += 1
         access = _Access(arrival, offset, value, None)
         self._queue(access)
         return first or self._served is access
@@ -83,8 +95,12 @@ class Accesses:
         self._served = served = self._waiting.pop()
         self._start = start = max(served.arrival, self._free)
         self._turn = turn = self._turn + 1
+        self.doorbell_at = -1
         if served.answer is None:
-            self._events.at(start + self._timing.register_access + 1, self._write, turn)
+            due = start + self._timing.register_access + 1
+            if served.offset == _TDT:
+                self.doorbell_at = due
+            self._events.at(due, self._on_write, turn)
         else:
             # What comes in the cycle of a read is read.
             self._events.at_end(start + self._timing.register_access, self._read, turn)
@@ -96,10 +112,13 @@ class Accesses:
         held = self.held_until - self._events.now
         if held > 0:
             self._start += held
-            self._events.at(self.held_until, self._write, turn)
+            self._events.at(self.held_until, self._on_write, turn)
             return
         self._window.write(served.offset, served.value)
-        self.awaited -= served.offset != _RDT
+        if served.offset == _TDT:
+            self.doorbells -= 1
+        elif served.offset != _RDT:
+            self.awaited -= 1
         self._free = self._start + self._timing.register_write_busy
         self._served = None
         self._serve()

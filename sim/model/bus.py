@@ -23,6 +23,9 @@ __all__ = ["MEMORY_BYTES", "ModelBus", "ModelPort"]
 _NEVER: Final = 1 << 63
 _STRETCH: Final = 100_000
 """Cycles that the NIC goes on by itself before it is asked again whether anything of it can be seen."""
+_FRAME: Final = 96
+"""Cycles that a step of ``sim.model.transmit_batch`` takes, and more: where nothing is to be seen any more, nothing is
+begun that cannot be ended."""
 MEMORY_BYTES: Final = 16 << 20
 """Size of host memory, as in ``sim/rtl/bench.cpp``."""
 
@@ -44,7 +47,8 @@ class _Memory(HostMemory):
 
     def read64(self, address: int) -> int:
         bus = self._bus
-        if bus.env.now >= bus.stale_at:
+        now = bus.env.now
+        if now >= bus.stale_at and not bus.nic.shows(address, cycle_at(now)):
             bus.synchronise()
         word: int = self._words[address >> 3]
         return word
@@ -93,6 +97,8 @@ class ModelBus(HostBus):
         self.frames: Callable[[int, bytes], None] = lambda begin, frame: None
         """Called with the begin, in cycles, and the bytes of each frame that the NIC has sent."""
         self._timer: Timer | None = None
+        self._on_due: Callable[[], None] = self._wake
+        """Bound once."""
         self._timer_due = 0
         self._goes_on = False
         """The NIC goes on by itself, ahead of the scheduler's time."""
@@ -106,6 +112,7 @@ class ModelBus(HostBus):
             on_interrupt=self._rise,
             on_frame=self._sent,
             semantics=semantics,
+            notice=min(self._read_request, self._write_latency) // CYCLE_NS - 1,
         )
         self.nic.transmit.looks_ahead = True
         self._arm()
@@ -183,9 +190,7 @@ class ModelBus(HostBus):
     def _bound(self) -> None:
         """Behind that: something outside may be due sooner than before."""
         if self._goes_on:
-            until = self.env.free_until() // CYCLE_NS
-            if until < self.events.limit:
-                self.events.limit = until
+            self.events.lower(self.env.free_until() // CYCLE_NS)
 
     def _arm(self) -> None:
         """Have the scheduler wake the NIC for what is next of what can be seen from outside."""
@@ -196,7 +201,7 @@ class ModelBus(HostBus):
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self.env.call_at(due * CYCLE_NS, self._wake)
+        self._timer = self.env.call_at(due * CYCLE_NS, self._on_due)
 
     def _wake(self) -> None:
         """The NIC is due, and goes on by itself as long as nothing else is due."""
@@ -209,7 +214,7 @@ class ModelBus(HostBus):
                 break
             self._goes_on = True
             try:
-                events.go_on(min(until, due + _STRETCH))
+                events.go_on(max(due, min(until, due + _STRETCH) - _FRAME), until)
             finally:
                 self._goes_on = False
             env.jump(events.now * CYCLE_NS)

@@ -20,13 +20,14 @@ class Events:
     are put near the end, since they are due soon.
     """
 
-    __slots__ = ("_calls", "_halves", "_running", "limit", "now")
+    __slots__ = ("_calls", "_halves", "_last", "_running", "limit", "now")
 
     def __init__(self) -> None:
         self.now = 0
         self.limit = 0
-        """The cycle up to which calls are being made: nothing that comes from outside changes what happens until then.
-        A call that lets something come sooner lowers it."""
+        """Up to and in this cycle nothing that comes from outside changes what happens."""
+        self._last = 0
+        """The cycle up to which calls are being made."""
         self._halves: list[int] = [_NEVER]
         """In which half of which cycle the calls are due, the last first: twice the cycle, and 1 more at its end."""
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(_nothing, ())]
@@ -52,6 +53,24 @@ class Events:
         """Whether no call is due up to and in a cycle."""
         return self._halves[-1] >> 1 > cycle
 
+    def next_alone(self) -> int:
+        """The cycle of the next call if no other is due in it, else -1."""
+        due = self._halves[-1] >> 1
+        return due if len(self._halves) > 1 and self._halves[-2] >> 1 > due else -1
+
+    def early(self) -> None:
+        """Make the next call now, though its cycle, in which ``now`` is left, is yet to come."""
+        self.now = self._halves.pop() >> 1
+        action, arguments = self._calls.pop()
+        if len(arguments) == 2:
+            action(arguments[0], arguments[1])
+        else:
+            action(*arguments)
+
+    def passes(self, cycle: int) -> bool:
+        """Whether the call that is made may go on to a cycle by itself: nothing is due until then."""
+        return self._halves[-1] >> 1 > cycle and cycle <= self._last
+
     def due(self) -> int | None:
         """The cycle of the next call."""
         return self._halves[-1] >> 1 if len(self._halves) > 1 else None
@@ -59,17 +78,25 @@ class Events:
     def advance(self, cycle: int) -> None:
         """Make all calls up to and in a cycle. No effect from within a call."""
         if not self._running:
-            self.go_on(cycle)
+            self.go_on(cycle, cycle)
             if cycle > self.now:
                 self.now = cycle
 
-    def go_on(self, cycle: int) -> None:
-        """Make all calls up to and in a cycle, or as far as ``limit`` is lowered; it is then that of the last one."""
+    def lower(self, limit: int) -> None:
+        """What is being called lets something come from outside sooner."""
+        if limit < self.limit:
+            self.limit = limit
+            if limit < self._last:
+                self._last = limit
+
+    def go_on(self, cycle: int, limit: int) -> None:
+        """Make all calls up to and in a cycle, or as far as the limit is lowered; it is then that of the last one."""
         self._running = True
-        self.limit = cycle
+        self.limit = limit
+        self._last = cycle
         halves, calls = self._halves, self._calls
         try:
-            while halves[-1] >> 1 <= self.limit:
+            while halves[-1] >> 1 <= self._last:
                 self.now = halves.pop() >> 1
                 action, arguments = calls.pop()
                 # Written out: to unpack arguments takes as long as the rest, compiled.

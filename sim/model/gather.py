@@ -7,9 +7,6 @@ from hw.transmit.gather import Context, PacketOptions
 
 __all__ = ["Asked", "Gatherer"]
 
-Asked = tuple[Context, PacketOptions]
-"""What a packet's descriptors ask for."""
-
 _EOP: Final = 1 << TRANSMIT_LEGACY.fields["eop"][0] - 64
 _DEXT: Final = 1 << TRANSMIT_LEGACY.fields["dext"][0] - 64
 _IC: Final = 1 << TRANSMIT_LEGACY.fields["ic"][0] - 64
@@ -30,6 +27,24 @@ _REMEMBERED: Final = 256
 _NO_CONTEXT: Final = Context()
 
 
+class Asked:
+    """What a packet's descriptors ask for: ``options``, and what is read of them for each packet."""
+
+    __slots__ = ("context", "ifcs", "options", "plain", "special", "vle")
+
+    def __init__(self, context: Context, options: PacketOptions) -> None:
+        self.context = context
+        self.options = options
+        self.ifcs = bool(options.ifcs)
+        self.vle = bool(options.vle)
+        self.special: int = options.special
+        self.plain = not (options.ic or options.ixsm or options.txsm)
+        """No checksum is to be inserted."""
+
+
+_NOTHING: Final = Asked(_NO_CONTEXT, PacketOptions())
+
+
 class Gatherer:
     """Takes descriptors in order."""
 
@@ -45,6 +60,9 @@ class Gatherer:
         """By the descriptor."""
         self._known_options: dict[tuple[int, int, bool], PacketOptions] = {}
         """By what decides of the first and the last descriptor, and whether there is a context."""
+        self._latest = _NOTHING
+        """What the latest packet asked for: the next one asks for the same, most often. Of what kind of descriptors:"""
+        self._latest_first = self._latest_last = -1
 
     def take(self, raw: bytes, upper: int) -> Asked | None:
         """A descriptor of 16 bytes, whose upper half is ``upper``. Returns what the packet that it ends asks for."""
@@ -67,14 +85,22 @@ class Gatherer:
     def asked(self, last: int) -> Asked:
         """What the packet that has begun asks for, if its last descriptor has this upper half. Of one that is to be cut
         the first descriptor alone decides."""
-        first, context = self._first, self._its_context
-        key = first >> _TYPE, last >> _DECIDES, context is not None
+        first, context = self._first, self._its_context or _NO_CONTEXT
+        if (
+            first >> _TYPE == self._latest_first
+            and last >> _DECIDES == self._latest_last
+            and context is self._latest.context
+        ):
+            return self._latest
+        self._latest_first, self._latest_last = first >> _TYPE, last >> _DECIDES
+        key = first >> _TYPE, last >> _DECIDES, context is not _NO_CONTEXT
         options = self._known_options.get(key)
         if options is None:
             if len(self._known_options) >= _REMEMBERED:
                 self._known_options.clear()
-            options = self._known_options[key] = _options(first, last, context is not None)
-        return context or _NO_CONTEXT, options
+            options = self._known_options[key] = _options(first, last, context is not _NO_CONTEXT)
+        self._latest = Asked(context, options)
+        return self._latest
 
     def _context(self, raw: bytes) -> Context:
         context = self._known_contexts.get(raw)

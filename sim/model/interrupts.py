@@ -13,10 +13,13 @@ __all__ = ["CAUSE", "DelayTimers", "Interrupts"]
 CAUSE: Final = {field.name: field.mask for field in BY_NAME["ICR"].fields}
 """Bits of ICR by name."""
 
+_PER_DELAY: Final[int] = CYCLES_PER_DELAY
 _ALL: Final = (1 << CAUSES) - 1
 _UNIT: Final[int] = CYCLES_PER_UNIT
 """Cycles of ITR's unit."""
 
+_NEVER: Final = 1 << 61
+"""Later than any cycle."""
 _SEEN: Final = 1
 """Cycles from a change of the pin to the edge of the clock at which the host sees it."""
 
@@ -153,14 +156,24 @@ class DelayTimers:
 
     def reset(self) -> None:
         self.packet_delay = self.absolute_delay = 0
-        self._packet_due: int | None = None
-        self._packet_look: int | None = None
+        self._packet_due = _NEVER
+        self._packet_look = _NEVER
         """When it is looked at whether the packet timer has run out: at its time, or before if it was set anew."""
-        self._absolute_due: int | None = None
+        self._absolute_due = _NEVER
 
     @property
     def running(self) -> bool:
-        return self._packet_due is not None or self._absolute_due is not None
+        return self._packet_due != _NEVER or self._absolute_due != _NEVER
+
+    @property
+    def shortest(self) -> int:
+        """Cycles that a packet's event is from a cause at least; 0 if it is one."""
+        return _PER_DELAY if self.packet_delay else 0
+
+    @property
+    def idle_look(self) -> int:
+        """When the packet timer is looked at in vain, if it is not set anew before; -1 if it is not."""
+        return self._packet_look if self._packet_look < self._packet_due < _NEVER else -1
 
     def event(self) -> None:
         """A packet has been stored, or a descriptor with RS and IDE written back."""
@@ -168,29 +181,29 @@ class DelayTimers:
             self.expire()
             return
         now = self._events.now
-        due = self._packet_due = now + CYCLES_PER_DELAY * self.packet_delay
-        if self._packet_look is None or due < self._packet_look:
+        due = self._packet_due = now + _PER_DELAY * self.packet_delay
+        if due < self._packet_look:
             self._packet_look = due
             self._events.at(due, self._packet_over, due)
-        if self.absolute_delay and self._absolute_due is None:
-            self._absolute_due = now + CYCLES_PER_DELAY * self.absolute_delay
+        if self.absolute_delay and self._absolute_due == _NEVER:
+            self._absolute_due = now + _PER_DELAY * self.absolute_delay
             self._events.at(self._absolute_due, self._absolute_over, self._absolute_due)
 
     def expire(self) -> None:
         """The cause is due at once."""
-        self._packet_due = self._absolute_due = None
+        self._packet_due = self._absolute_due = _NEVER
         self._on_expired()
 
     def _packet_over(self, look: int) -> None:
         if look != self._packet_look:
             return
         due = self._packet_look = self._packet_due
-        if due is None:
+        if due == _NEVER:
             return
         if due > look:
             self._events.at(due, self._packet_over, due)
         else:
-            self._packet_look = None
+            self._packet_look = _NEVER
             self.expire()
 
     def _absolute_over(self, due: int) -> None:

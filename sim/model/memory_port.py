@@ -116,10 +116,17 @@ class MemoryPort:
         end = address + length
         if end > self._size:
             return None
-        for _, _, start, data in self._landings:
-            if start < end and address < start + len(data):
-                return None
+        if self._landings and self.lands(address, length):
+            return None
         return bytes(self._view[address:end])
+
+    def lands(self, address: int, length: int) -> bool:
+        """Whether a write to some of these bytes is on its way."""
+        end = address + length
+        for landing in self._landings:  # noqa: SIM110 (any() makes a generator, which takes longer than all of this)
+            if landing[2] < end and address < landing[2] + len(landing[3]):
+                return True
+        return False
 
     # Writes
 

@@ -27,6 +27,7 @@ from sim.model.registers import RegisterWindow
 from sim.model.ring import Prefetch, Ring
 from sim.model.timing import Timing
 from sim.model.transmit import Transmit
+from sim.model.transmit_batch import TransmitBatch
 from sim.model.wake import WakeUp
 from sim.model.write_back import WriteBack
 
@@ -37,6 +38,7 @@ MAC_ADDRESS: Final = bytes.fromhex("020000000001")
 _MAC_LOOPBACK: Final = 0b01
 _REMEMBERED: Final = 16
 """Changes of the way out that may come while a frame is sent: more than software gets through with."""
+_DESCRIPTOR_SHIFT: Final = DESCRIPTOR_BYTES.bit_length() - 1
 _DD_BYTE: Final = TRANSMIT_LEGACY.fields["dd"][0] // 8
 _RECEIVE_MINIMUM: Final = "RXDMT0"
 _CTRL, _RCTL, _TCTL = (BY_NAME[name] for name in ("CTRL", "RCTL", "TCTL"))
@@ -55,7 +57,8 @@ class Nic:
 
     Time is in cycles of ``events``. ``view`` is host memory, ``read_latency`` and ``write_latency`` of DMA are in
     cycles, ``width`` in bytes per cycle. ``on_interrupt`` is called when the pin rises, ``on_frame`` with the begin
-    and the bytes of each frame that was sent.
+    and the bytes of each frame that was sent. ``notice`` is how many cycles pass at least before what the host does
+    reaches the NIC's registers.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Nic:
         on_frame: Callable[[int, bytes], None],
         mac_address: bytes = MAC_ADDRESS,
         semantics: Semantics = Semantics.SINCE_LAST_INTERRUPT,
+        notice: int = 0,
     ) -> None:
         self.events = events
         self.timing = timing
@@ -93,6 +97,7 @@ class Nic:
         batch = Batch(self)
         self.receive.batch = batch
         self.receive_lag = batch.lag
+        self.mac.batch = TransmitBatch(self, notice)
         self.registers.connect()
         self.load_eeprom()
         self.accesses.held_until = 0
@@ -178,17 +183,34 @@ class Nic:
     def visible(self) -> int | None:
         """The cycle before which nothing happens by itself that can be seen from outside but in memory."""
         due = self.events.due()
-        if (
-            due is None
-            or self.accesses.awaited
-            or self.transmit_prefetch.active
-            or self.transmit.active
-            or self.mac.active
-            or self.flow_control.settings.tfce
-        ):
+        if due is None or self.accesses.awaited or self.flow_control.settings.tfce:
             return due
-        opens = self.interrupts.opens()
-        return None if opens is None else max(due, opens)
+        seen = self.interrupts.opens()
+        if self.transmit_prefetch.active or self.transmit.active or self.mac.active or self.accesses.doorbells:
+            ends = self.mac.ends
+            if ends is None:
+                return due
+            if seen is None or ends < seen:
+                seen = ends
+        return None if seen is None else max(due, seen)
+
+    def shows(self, address: int, cycle: int) -> bool:
+        """Whether memory shows at an address, where 8 bytes are, what it does in a cycle to which events have not come:
+        that of a transmit descriptor whose turn to be written back is not near, while nothing is received."""
+        ring, receive = self.transmit_ring, self.receive
+        index = address - ring.base >> _DESCRIPTOR_SHIFT
+        if not 0 <= index < ring.size or self.accesses.awaited:
+            return False
+        turn = index - self.transmit_write_back.head
+        if turn < 0:
+            turn += ring.size
+        return (
+            turn > cycle - self.events.now
+            and not receive.arrivals
+            and receive.idle()
+            and self.receive_write_back.idle()
+            and not self.port.lands(address, 8)
+        )
 
     # Link
 

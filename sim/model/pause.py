@@ -131,7 +131,7 @@ class FlowControl:
         self._wanted = False
         self.software_waits = False
         frame = pause_frame(destination=settings.destination, source=settings.source, fct=settings.fct, quanta=quanta)
-        return Outgoing(frame, ifcs=True, vle=False, special=0, pause=quanta)
+        return Outgoing(frame, True, False, 0, quanta)
 
     def sent(self) -> None:
         """The end of a pause frame: one that is not XON is sent again when half of its time is over."""

@@ -349,8 +349,8 @@ class Receive:
             self._events.at(offer, self._take, epoch)
             return
         self._waiting_for_descriptor = False
-        index, _, address, _ = self._prefetch.take(now)
-        self._fill_buffer(index, address)
+        taken = self._prefetch.take(now)
+        self._fill_buffer(taken.index, taken.address)
 
     def _fill_buffer(self, index: int, address: int) -> None:
         current, timing = self._current, self._timing

@@ -12,6 +12,7 @@ from hw.interfaces import MAX_BURST_BYTES
 from sim.model.interrupts import CAUSE
 from sim.model.receive import GOOD_RESIDUE
 from sim.model.receive_filter import Counted, Verdict
+from sim.model.write_back import USE_CYCLES
 
 if TYPE_CHECKING:
     from sim.model.nic import Nic
@@ -51,9 +52,11 @@ class Batch:
         timing = nic.timing
         # From the descriptor to the first word on the bus; from the last word to the status's request, to its word, and
         # to the events.
-        write, use = nic.port.first_word, nic.receive_write_back.use_cycles
+        write = nic.port.first_word
         self._first = timing.receive_dma_request + write
-        self._status = -timing.arbiter_early + timing.receive_dma_status + use + timing.write_back_request + write
+        self._status = (
+            -timing.arbiter_early + timing.receive_dma_status + USE_CYCLES + timing.write_back_request + write
+        )
         self._used = -timing.arbiter_early + timing.receive_dma_status
         self._report = -timing.arbiter_early + timing.write_back_report
         self.lag = self._first + nic.port.write_latency
@@ -85,7 +88,7 @@ class Batch:
             descriptor = prefetch.at_hand(decided)
             if descriptor is None or length > largest or not receive.enabled_for(begin) or begin < steady_from:
                 break
-            index, address = descriptor
+            index, address = descriptor.index, descriptor.address
             if not address or address % _LONGEST_BURST + length > _LONGEST_BURST or address + length > memory_end:
                 break
             last = decided + first + 2 * ((address + length + 7 >> 3) - (address >> 3) - 1)

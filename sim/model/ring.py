@@ -12,7 +12,7 @@ from sim.model.events import Events
 from sim.model.memory_port import LAST_ADDRESS, MemoryPort
 from sim.model.timing import Timing
 
-__all__ = ["Prefetch", "Ring"]
+__all__ = ["Descriptor", "Prefetch", "Ring"]
 
 
 class Ring:
@@ -46,9 +46,20 @@ _PREPARED: Final = 3
 """Of these, those before the last."""
 
 
-_Cached = tuple[int, bytes, int, int, int]
-"""A descriptor's place in the ring, its 16 bytes, their lower and upper half, and the cycle from which the engine could
-be offered it, were it the first."""
+class Descriptor:
+    """One that has been fetched: its place in the ring, its 16 bytes, the address in their lower half, the upper half,
+    and the cycle from which the engine could be offered it, were it the first."""
+
+    __slots__ = ("address", "index", "raw", "ready", "upper")
+
+    def __init__(self, index: int, raw: bytes, address: int, upper: int, ready: int) -> None:
+        self.index = index
+        self.raw = raw
+        self.address = address
+        self.upper = upper
+        self.ready = ready
+
+
 _HALVES: Final = Struct("<QQ")
 
 
@@ -79,7 +90,7 @@ class Prefetch:
         self._epoch += 1
         self._following = head
         self._on_chip = 0
-        self._cache: deque[_Cached] = deque()
+        self._cache: deque[Descriptor] = deque()
         self._free = 0
         self._deciding = False
         self._fetching = False
@@ -143,6 +154,8 @@ class Prefetch:
     def _count(self) -> int:
         """How many to fetch now."""
         ring = self._ring
+        if self._on_chip and self._on_chip >= ring.pthresh:
+            return 0  # as ``fetch`` says, which is interpreted, and asked for each new tail
         count: int = fetch(
             on_chip=self._on_chip,
             available=self._available(),
@@ -202,7 +215,7 @@ class Prefetch:
             came = self._events.now + (2 * number + 1) * step // (2 * words)
             start = DESCRIPTOR_BYTES * number
             raw = data[start : start + DESCRIPTOR_BYTES]
-            self._cache.append(((index + number) % size, raw, lower, upper, came + offer))
+            self._cache.append(Descriptor((index + number) % size, raw, lower, upper, came + offer))
         if empty and self.enabled:
             self._on_offer()
 
@@ -210,24 +223,22 @@ class Prefetch:
         """The cycle in which the next descriptor is offered, or None if there is none in the cache."""
         if not self._cache or not (self.enabled or self._prepared):
             return None
-        ready = self._cache[0][4]
+        ready = self._cache[0].ready
         return ready if ready > self._free else self._free
 
-    def at_hand(self, cycle: int) -> tuple[int, int] | None:
-        """Index and address of the descriptor that can be taken in a cycle, if that makes no difference to fetching."""
+    def at_hand(self, cycle: int) -> Descriptor | None:
+        """The descriptor that can be taken in a cycle, if that makes no difference to fetching."""
         if not self._cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
             return None
-        place, _, address, _, ready = self._cache[0]
-        if ready > cycle or self._free > cycle:
-            return None
-        return place, address
+        first = self._cache[0]
+        return first if first.ready <= cycle and self._free <= cycle else None
 
-    def take(self, cycle: int) -> tuple[int, bytes, int, int]:
-        """The engine takes the next descriptor in a cycle: its index, its 16 bytes, and their lower and upper half."""
-        index, raw, lower, upper, _ = self._cache.popleft()
+    def take(self, cycle: int) -> Descriptor:
+        """The engine takes the next descriptor in a cycle."""
+        taken = self._cache.popleft()
         self._free = cycle + _PERIOD
         self._prepared = False
         self._on_chip -= 1
         if not self._on_chip or self._on_chip < self._ring.pthresh:
             self._consider(self._timing.prefetch_taken)
-        return index, raw, lower, upper
+        return taken

@@ -2,11 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from hw.interfaces import MAX_BURST_BYTES
-from hw.transmit.gather import Context, PacketOptions
 from hw.transmit.layouts import MAX_HEADER_BYTES, MAX_PACKET_BYTES
 from sim.model.events import Events
 from sim.model.gather import Asked, Gatherer
@@ -15,6 +13,7 @@ from sim.model.memory_port import LAST_ADDRESS, MemoryPort
 from sim.model.ring import Prefetch
 from sim.model.segment import insert_checksums, segment_frame
 from sim.model.timing import Timing
+from sim.model.transmit_records import Burst, Item, Segmentation, reported
 from sim.model.write_back import Used, WriteBack
 
 __all__ = ["Transmit"]
@@ -31,10 +30,12 @@ _BETWEEN: Final = 9
 """The same, seen from the gatherer: six are between it and the buffer."""
 
 _RS: Final = 1 << 27
-_DEXT: Final = 1 << 29
 _IDE: Final = 1 << 31
+_EOP: Final = 1 << 24
+_REPORTED_LATER: Final = _EOP | _RS | _IDE
+_CUT: Final = 1 << 29 | 1 << 26
+"""DEXT and TSE."""
 """Of a descriptor's upper half."""
-_DD_BYTE: Final = 12
 
 
 def _words(packet: Outgoing) -> int:
@@ -42,65 +43,12 @@ def _words(packet: Outgoing) -> int:
     return len(packet.data[:MAX_PACKET_BYTES]) + 7 >> 3
 
 
-class _Item:
-    """A descriptor between the requester and the gatherer."""
-
-    __slots__ = ("address", "index", "left", "raw", "upper")
-
-    def __init__(self, index: int, raw: bytes, upper: int, address: int, left: int) -> None:
-        self.index = index
-        self.raw = raw
-        self.upper = upper
-        self.address = address
-        self.left = left
-        """Bytes that have not been asked for."""
+def _outgoing(frame: bytes, asked: Asked) -> Outgoing:
+    return Outgoing(frame, asked.ifcs, asked.vle, asked.special, None)
 
 
-def _carries(item: _Item) -> bool:
-    """It is of a packet, and neither a context descriptor nor one of a type that is passed over."""
-    return not item.upper & _DEXT or item.upper >> 20 & 0xF == 1
-
-
-class _Burst:
-    """Bytes of an item that have been asked for, or the news that it has none."""
-
-    __slots__ = ("address", "awaited", "come", "data", "final", "first", "item", "known", "last", "length", "words")
-
-    def __init__(
-        self, item: _Item, first: int, last: int, *, final: bool, words: int, address: int = 0, length: int = 0
-    ) -> None:
-        self.item = item
-        self.first = first
-        self.last = last
-        self.final = final
-        self.words = words
-        self.address = address
-        self.length = length
-        self.data = b""
-        self.known = False
-        """What comes is known before it does, if nobody writes there meanwhile."""
-        self.awaited = False
-        """There is an event for when it comes."""
-        self.come = False
-
-
-@dataclass(slots=True)
-class _Segmentation:
-    """A packet that is being cut."""
-
-    context: Context
-    options: PacketOptions
-    header: bytearray = field(default_factory=bytearray)
-    piece: bytearray = field(default_factory=bytearray)
-    number: int = 0
-    """Frames made."""
-    over: bool = False
-    """Nothing more is made of what comes."""
-
-    def wanted(self) -> int:
-        """Bytes of payload of the frame at hand."""
-        wanted: int = min(self.context.mss, self.context.paylen - self.number * self.context.mss)
-        return wanted
+def _completed(frame: bytes, asked: Asked) -> bytes:
+    return frame if asked.plain else insert_checksums(asked.context, asked.options, frame)
 
 
 class Transmit:
@@ -137,7 +85,7 @@ class Transmit:
 
     def reset(self) -> None:
         self._epoch += 1
-        self._asking: _Item | None = None
+        self._asking: Item | None = None
         self._waits_for_room = False
         self._items = 0
         self._room = _DATA_WORDS
@@ -146,21 +94,21 @@ class Transmit:
         self._taking = False
         self._requester_free = self._events.now
         self._gatherer = Gatherer()
-        self._inbox: deque[_Burst] = deque()
-        self._ahead: deque[_Burst] = deque()
+        self._inbox: deque[Burst] = deque()
+        self._ahead: list[Burst] = []
         """Bursts that are known before they come."""
         self._time = self._events.now
         """How far gatherer and segmenter have come."""
         self._item_begun = False
-        self._completing: _Item | None = None
+        self._completing: Item | None = None
         self._complete_at = 0
-        self._burst: _Burst | None = None
+        self._burst: Burst | None = None
         self._position = 0
         self._data = bytearray()
         self._chunks = 0
         """Words of the packet at hand that have been used."""
         self._packet: Asked | None = None
-        self._cutting: _Segmentation | None = None
+        self._cutting: Segmentation | None = None
         self._was_cut = False
         """The packet that the item at hand ends is one."""
         self._pending: deque[Outgoing] = deque()
@@ -197,16 +145,12 @@ class Transmit:
             self._taking = True
             self._events.at(offer, self._take, epoch)
             return
-        index, raw, address, upper = self._prefetch.take(now)
-        length = upper & 0xFFFF
-        if upper & _DEXT:
-            length = upper & 0xFFFFF if upper >> 20 & 0xF == 1 else 0
-        item = _Item(index, raw, upper, address, length if address else 0)
+        item = Item(self._prefetch.take(now))
         self._items += 1
         timing = self._timing
         if not item.left:
             came = now + _EMPTY
-            burst = _Burst(item, came, came, final=True, words=0)
+            burst = Burst(item, came, came, True, 0, 0, 0)
             burst.known = True
             self._inbox.append(burst)
             self._await(burst)
@@ -214,6 +158,23 @@ class Transmit:
             return
         self._asking = item
         self._events.at(now + timing.requester_burst, self._ask, epoch)
+
+    def ask_for(self, item: Item, now: int, length: int, words: int) -> None:
+        """Ask for a burst of an item, for whose words there is room, in a cycle."""
+        self._room -= words
+        first, last = self._port.request(now, item.address, length)
+        item.left -= length
+        burst = Burst(item, first, last, item.left == 0, words, item.address, length)
+        self._inbox.append(burst)
+        if self.looks_ahead:
+            data = self._port.peek(item.address, length)
+            if data is not None:
+                burst.data, burst.known = data, True
+                self._ahead.append(burst)
+                if self._port.on_write is None:
+                    self._port.on_write = self.written
+        if not burst.known or len(self._inbox) == 1:
+            self._await(burst)
 
     def _next_descriptor(self, cycle: int) -> None:
         self._requester_free = cycle
@@ -238,19 +199,7 @@ class Transmit:
             else:
                 self._waits_for_room = True
             return
-        self._room -= words
-        first, last = self._port.request(now, item.address, length)
-        item.left -= length
-        burst = _Burst(item, first, last, final=item.left == 0, words=words, address=item.address, length=length)
-        self._inbox.append(burst)
-        if self.looks_ahead:
-            data = self._port.peek(item.address, length)
-            if data is not None:
-                burst.data, burst.known = data, True
-                self._ahead.append(burst)
-                self._port.on_write = self.written
-        if not burst.known or len(self._inbox) == 1:
-            self._await(burst)
+        self.ask_for(item, now, length, words)
         item.address = item.address + length & LAST_ADDRESS
         if item.left:
             self._events.at(now + self._timing.requester_burst, self._ask, epoch)
@@ -258,7 +207,7 @@ class Transmit:
             self._asking = None
             self._next_descriptor(now + self._timing.requester_next)
 
-    def _await(self, burst: _Burst) -> None:
+    def _await(self, burst: Burst) -> None:
         """Have an event for when a burst comes."""
         if not burst.awaited:
             burst.awaited = True
@@ -267,8 +216,13 @@ class Transmit:
     def written(self, cycle: int, address: int, end: int) -> None:
         """Memory shows something else at some addresses from a cycle on."""
         ahead, now = self._ahead, self._events.now
-        while ahead and ahead[0].last <= now:
-            ahead.popleft()
+        come = 0
+        for burst in ahead:
+            if burst.last > now:
+                break
+            come += 1
+        if come:
+            del ahead[:come]
         if not ahead:
             self._port.on_write = None
         for burst in ahead:
@@ -278,7 +232,7 @@ class Transmit:
 
     # Gatherer and segmenter
 
-    def _come(self, epoch: int, burst: _Burst) -> None:
+    def _come(self, epoch: int, burst: Burst) -> None:
         """Bytes of an item have come, or an item without any."""
         if not burst.known:
             burst.data = self._port.load(self._events.now, burst.address, burst.length)
@@ -286,7 +240,7 @@ class Transmit:
             burst.come = True
             self._go_on()
 
-    def _has_come(self, burst: _Burst) -> bool:
+    def _has_come(self, burst: Burst) -> bool:
         """Whether the next burst is there; if not, it is awaited."""
         if not burst.awaited:
             if burst.last <= self._events.now:
@@ -325,7 +279,7 @@ class Transmit:
 
     def _begins(self) -> bool:
         """Whether the next descriptor, if there is one, is of a packet: the others do not wait for the one before."""
-        return not self._inbox or self._item_begun or _carries(self._inbox[0].item)
+        return not self._inbox or self._item_begun or self._inbox[0].item.carries
 
     def _fits(self) -> bool:
         """Whether a frame that has been made has left the gatherer: all of it but what the stages between hold."""
@@ -338,30 +292,30 @@ class Transmit:
         self._fitted = True
         return True
 
-    def _begin_item(self, burst: _Burst) -> None:
+    def _begin_item(self, burst: Burst) -> None:
         timing, item = self._timing, burst.item
         self._item_begun = True
         begins = not self._gatherer.inside
         self._packet = self._gatherer.take(item.raw, item.upper)
-        if not _carries(item):
+        if not item.carries:
             self._time = max(self._time, burst.first)
             return
         if begins:
-            context, options = self._packet or self._gatherer.asked(item.upper)
+            asked = self._packet or self._gatherer.asked(item.upper)
             self._data = bytearray()
             self._chunks = 0
-            self._cutting = _Segmentation(context, options) if options.tse else None
+            self._cutting = Segmentation(asked) if asked.options.tse else None
             if self._cutting:
                 self._check(self._cutting)
         self._time += timing.gather_item
 
-    def _check(self, cutting: _Segmentation) -> None:
+    def _check(self, cutting: Segmentation) -> None:
         context = cutting.context
         if not context.mss or not 0 < context.hdrlen <= MAX_HEADER_BYTES:
             cutting.over = True
             self._on_cut_short()
 
-    def _use(self, burst: _Burst) -> bool:
+    def _use(self, burst: Burst) -> bool:
         """Use a burst's bytes, all or up to the end of a frame. Returns whether some are left."""
         rest = len(burst.data) - self._position
         if rest:
@@ -391,7 +345,7 @@ class Transmit:
                 return self._use_payload(burst, cutting)
         return False
 
-    def _use_header(self, burst: _Burst, cutting: _Segmentation) -> None:
+    def _use_header(self, burst: Burst, cutting: Segmentation) -> None:
         """Header bytes go one per cycle."""
         count = min(cutting.context.hdrlen - len(cutting.header), len(burst.data) - self._position)
         cutting.header += burst.data[self._position : self._position + count]
@@ -402,10 +356,10 @@ class Transmit:
             if not cutting.wanted():
                 self._make_frame(cutting)
 
-    def _begin_frame(self, cutting: _Segmentation) -> None:
+    def _begin_frame(self, cutting: Segmentation) -> None:
         self._time += cutting.context.hdrlen
 
-    def _use_payload(self, burst: _Burst, cutting: _Segmentation) -> bool:
+    def _use_payload(self, burst: Burst, cutting: Segmentation) -> bool:
         wanted = cutting.wanted() - len(cutting.piece)
         piece = burst.data[self._position : self._position + wanted]
         cutting.piece += piece
@@ -416,22 +370,24 @@ class Transmit:
             self._make_frame(cutting)
         return self._position < len(burst.data)
 
-    def _make_frame(self, cutting: _Segmentation) -> None:
+    def _make_frame(self, cutting: Segmentation) -> None:
         """A frame of a segmented packet is whole."""
-        context, options = cutting.context, cutting.options
-        frame = segment_frame(context, options, bytes(cutting.header), bytes(cutting.piece), cutting.number)
+        context = cutting.context
+        frame = segment_frame(
+            context, cutting.asked.options, bytes(cutting.header), bytes(cutting.piece), cutting.number
+        )
         ready = self._time + self._timing.segment_frame
         cutting.piece.clear()
         cutting.number += 1
         if cutting.number * context.mss >= context.paylen:
             cutting.over = True
             self._on_segmented()
-        self._commit(ready, frame, options)
+        self._commit(ready, frame, cutting.asked)
         if not cutting.over:
             self._time += self._timing.segment_drain
             self._begin_frame(cutting)
 
-    def _end_item(self, item: _Item) -> None:
+    def _end_item(self, item: Item) -> None:
         """The last byte of a descriptor has been used."""
         self._packet = None
         self._completing = item
@@ -449,9 +405,7 @@ class Transmit:
                 self._on_cut_short()
             return
         if self._data:
-            context, options = packet
-            frame = insert_checksums(context, options, bytes(self._data))
-            self._commit(self._time + self._timing.segment_plain, frame, options)
+            self._commit(self._time + self._timing.segment_plain, _completed(bytes(self._data), packet), packet)
 
     def _complete(self, epoch: int) -> None:
         """Hand a descriptor to the write-back."""
@@ -465,10 +419,8 @@ class Transmit:
                 self._events.at(write_back.free, self._complete, epoch)
             return
         report = bool(item.upper & _RS)
-        data = item.raw
-        if report:
-            data = data[:_DD_BYTE] + b"\x01" + data[_DD_BYTE + 1 :]
         delayed = bool(item.upper & _IDE)
+        data = reported(item.raw) if report else item.raw
         write_back.use(Used(item.index, data, report=report, event=report and delayed, prompt=report and not delayed))
         self._completing = None
         self._items -= 1
@@ -486,11 +438,79 @@ class Transmit:
         if self._completing is not None:
             self._events.at(self._write_back.free, self._complete, self._epoch)
 
+    # In one step (``sim.model.transmit_batch``)
+
+    def backlogged(self) -> bool:
+        """A packet waits for its place, all descriptors are taken that can be, and that of the next packet and all its
+        bytes are known: one burst of one descriptor, to be reported by a delay timer, and not to be cut."""
+        inbox, pending = self._inbox, self._pending
+        if (
+            self._items != _ITEMS
+            or self._taking
+            or self._asking is not None
+            or self._completing is not None
+            or self._burst is not None
+            or self._cutting is not None
+            or self._freed
+            or not (pending and self._fitted)
+            or self._ready > self._events.now
+            or len(pending[0].data) > MAX_BURST_BYTES
+            or len(inbox) < 2
+            or not inbox[1].item.carries
+        ):
+            return False
+        burst = inbox[0]
+        item = burst.item
+        return (
+            burst.final
+            and burst.length > 0
+            and not self._item_begun
+            and not self._gatherer.inside
+            and burst.last <= self._events.now
+            and (burst.come if burst.awaited else burst.known)
+            and item.carries
+            and item.upper & _REPORTED_LATER == _REPORTED_LATER
+            and item.upper & _CUT != _CUT
+        )
+
+    @property
+    def next_burst(self) -> Burst:
+        """The bytes of the next packet."""
+        return self._inbox[0]
+
+    @property
+    def time(self) -> int:
+        """The cycle up to which the gatherer has come."""
+        return self._time
+
+    @property
+    def room_left(self) -> int:
+        """Words that can be asked for."""
+        return self._room
+
+    @property
+    def requester_free(self) -> int:
+        """The cycle from which the requester takes a descriptor."""
+        return self._requester_free
+
+    def follow(self, *, time: int, ready: int, asked: int) -> Outgoing:
+        """The packet that waits leaves, which is returned, and the next one waits from ``ready`` on; the gatherer has
+        come up to ``time``. For the data of another descriptor it is ``asked`` next, by ``ask_for``."""
+        burst = self._inbox.popleft()
+        item = burst.item
+        packet = self._gatherer.take(item.raw, item.upper) or self._gatherer.asked(item.upper)
+        left = self._pending[0]
+        self._pending[0] = _outgoing(_completed(burst.data, packet), packet)
+        self._ready = ready
+        self._time = time
+        self._room += burst.words
+        self._requester_free = asked + self._timing.requester_next
+        return left
+
     # To the buffer
 
-    def _commit(self, ready: int, frame: bytes, options: PacketOptions) -> None:
-        packet = Outgoing(frame, ifcs=bool(options.ifcs), vle=bool(options.vle), special=options.special)
-        self._pending.append(packet)
+    def _commit(self, ready: int, frame: bytes, asked: Asked) -> None:
+        self._pending.append(_outgoing(frame, asked))
         self._fitted = False
         self._ready = ready
         self._events.at(ready, self._put, self._epoch)

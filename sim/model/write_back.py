@@ -12,10 +12,9 @@ from sim.model.memory_port import MemoryPort
 from sim.model.ring import Ring
 from sim.model.timing import Timing
 
-__all__ = ["Used", "WriteBack"]
+__all__ = ["USE_CYCLES", "Used", "WriteBack"]
 
-
-_USE: Final = 4
+USE_CYCLES: Final = 4
 _PERIOD: Final = 4
 """Cycles from a used descriptor being taken to its joining, and to the next: state IDLE twice, LOW and HIGH."""
 _ENDLESS: Final = 1 << 16
@@ -114,8 +113,6 @@ class WriteBack:
             return self._events.now == self._began and self._held is None
         return self._events.now >= self.free
 
-    use_cycles = _USE
-
     def idle(self) -> bool:
         """Nothing has gathered, nothing is being written, nor is anything being flushed."""
         return not (self._writing or self._joining or self._flushing or self._rule.group)
@@ -135,7 +132,7 @@ class WriteBack:
             # Software has moved the head under a running NIC: what has gathered is no run of descriptors with it.
             self._write(self._rule.flush())
         self._joining = True
-        self._events.at(self._events.now + _USE, self._joined, self._epoch, used)
+        self._events.at(self._events.now + USE_CYCLES, self._joined, self._epoch, used)
         self.free = self._events.now + _PERIOD
 
     def _joined(self, epoch: int, used: Used) -> None:
@@ -263,7 +260,7 @@ class WriteBack:
         if self._held is not None:
             held, self._held = self._held, None
             self._joining = True
-            self._events.at(self.free + _USE, self._joined, self._epoch, held)
+            self._events.at(self.free + USE_CYCLES, self._joined, self._epoch, held)
             self.free += _PERIOD
         self.look()
         if not self._writing:

@@ -18,6 +18,7 @@ from sim.model.bus import ModelBus
 def _by_events(bus: ModelBus) -> None:
     """Leave all to events."""
     bus.nic.receive.batch = None
+    bus.nic.mac.batch = None
     bus.nic.transmit.looks_ahead = False
 
 

@@ -40,10 +40,11 @@ def test_gatherer(descriptors: list[bytes]) -> None:
     for raw in descriptors * 2:
         expected, upper = golden.take(raw, b""), int.from_bytes(raw[8:], "little")
         asked = made.take(raw, upper)
-        assert asked == (None if expected is None else (expected.context, expected.options))
+        assert (asked and (asked.context, asked.options)) == (expected and (expected.context, expected.options))
         assert made.inside == (golden.begun is not None)
         if golden.begun is not None and golden.begun[1].tse:
-            assert made.asked(upper) == golden.begun
+            begun = made.asked(upper)
+            assert (begun.context, begun.options) == golden.begun
 
 
 _CONTEXTS = st.builds(
