@@ -24,6 +24,7 @@ _RDT: Final = BY_NAME["RDT"].offset
 _RDTR: Final = BY_NAME["RDTR"].offset
 _RADV: Final = BY_NAME["RADV"].offset
 
+_DESCRIPTOR: Final[int] = DESCRIPTOR_BYTES
 _LENGTH: Final = (1 << RECEIVE.fields["length"][1]) - 1
 _DONE: Final = upper_half(RECEIVE, dd=1)
 _END: Final = upper_half(RECEIVE, eop=1)
@@ -72,6 +73,7 @@ class ReceiveRing:
         self.receive_all = False
         """Frames with errors are received too, from the next ``configure`` on (``ethtool -K ... rx-all``)."""
         self._bus = bus
+        self._memory = bus.memory
         self._cpu = cpu
         self._stats = stats
         self._counters = counters
@@ -88,7 +90,7 @@ class ReceiveRing:
         self.ring.allocate()
         try:
             size = self.ring.count * self._buffer_size
-            self._buffers = self._bus.memory.allocate(size, min(self._buffer_size, _PAGE))
+            self._buffers = self._memory.allocate(size, min(self._buffer_size, _PAGE))
         except MemoryError:
             self.ring.free()
             raise
@@ -105,7 +107,7 @@ class ReceiveRing:
         """Have a ring of ``count`` descriptors, with its buffers if there are any now. Raises ``MemoryError``, with
         nothing changed."""
         old = self.ring, self._buffers
-        self.ring = DescriptorRing(self._bus.memory, count)
+        self.ring = DescriptorRing(self._memory, count)
         if not allocated:
             return
         try:
@@ -114,11 +116,11 @@ class ReceiveRing:
             self.ring, self._buffers = old
             raise
         old[0].free()
-        self._bus.memory.free(old[1])
+        self._memory.free(old[1])
 
     def free(self) -> None:
         """Give back all memory. The device must have been stopped."""
-        self._bus.memory.free(self._buffers)
+        self._memory.free(self._buffers)
         self.ring.free()
 
     async def configure(self, itr: Callable[[], None]) -> None:
@@ -191,12 +193,12 @@ class ReceiveRing:
         length = upper & _LENGTH
         if upper & _END and not upper & _FRAME_ERRORS and not self._length and _SHORTEST <= length <= self._buffer_size:
             # Almost every packet: a good one in one buffer.
-            return self._received(self._bus.memory.read(self._buffers + index * self._buffer_size, length), upper)
+            return self._received(self._memory.read(self._buffers + index * self._buffer_size, length), upper)
         self._length += length
         if length > self._buffer_size or self._length > _MAXIMUM_FRAME:
             self._bad_length = True
         if not self._bad_length:
-            self._parts.append(self._bus.memory.read(self._buffers + index * self._buffer_size, length))
+            self._parts.append(self._memory.read(self._buffers + index * self._buffer_size, length))
         if not upper & _END:
             return None
         data = b"".join(self._parts)
@@ -248,5 +250,5 @@ class ReceiveRing:
         behind those of the device at all times, and an old DD bit is never taken for a new one.
         """
         ring = self.ring
-        start = DESCRIPTOR_BYTES * ring.next_to_use
-        self._bus.write32(_RDT, ring.give_packed(self._unused[start : start + DESCRIPTOR_BYTES * ring.unused()]))
+        start = _DESCRIPTOR * ring.next_to_use
+        self._bus.write32(_RDT, ring.give_packed(self._unused[start : start + _DESCRIPTOR * ring.unused()]))

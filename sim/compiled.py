@@ -1,5 +1,6 @@
-"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code. The
-model runs two to four times as fast with them, the RTL's simulation hardly faster.
+"""The compiled modules, if ``make compiled`` has made them of the present sources: the same code, but for one loop in
+``stack/checksum.py`` that only they go through. The model runs two to four times as fast with them, the RTL's
+simulation hardly faster.
 
 ``sim/compiler.py`` makes them with mypyc, and ``import sim`` has Python look for them first. The readable modules are
 the reference: the tests run those, and compare the outcomes of both. Which are compiled is said here alone.

@@ -15,6 +15,8 @@ CAUSE: Final = {field.name: field.mask for field in BY_NAME["ICR"].fields}
 
 _PER_DELAY: Final[int] = CYCLES_PER_DELAY
 _ALL: Final = (1 << CAUSES) - 1
+_UNIT: Final[int] = CYCLES_PER_UNIT
+"""Cycles of ITR's unit."""
 
 _NEVER: Final = 1 << 61
 """Later than any cycle."""
@@ -31,6 +33,7 @@ class Interrupts:
     def __init__(self, events: Events, throttle: InterruptThrottle, on_rise: Callable[[], None]) -> None:
         self._events = events
         self._throttle = throttle
+        self._holds_off = throttle.semantics is Semantics.HOLD_OFF
         self._on_rise = on_rise
         self.last_rise: int | None = None
         self._rise_at: int | None = None
@@ -104,9 +107,9 @@ class Interrupts:
             return None if self._announced else self._events.now
         if not self.mask:
             return None
-        if self._throttle.semantics is Semantics.HOLD_OFF or self.last_rise is None:
+        if self._holds_off or self.last_rise is None:
             return 0
-        return self.last_rise + self.interval * int(CYCLES_PER_UNIT)
+        return self.last_rise + self.interval * _UNIT
 
     def _follow(self) -> None:
         if not self.causes & self.mask:
