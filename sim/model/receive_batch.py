@@ -86,7 +86,9 @@ class Batch:
         for decided, begin, frame in arrivals:
             length = len(frame)
             descriptor = prefetch.at_hand(decided)
-            if descriptor is None or length > largest or not receive.enabled_for(begin) or begin < steady_from:
+            if descriptor is None or not prefetch.suffices() or length > largest:
+                break
+            if not receive.enabled_for(begin) or begin < steady_from:
                 break
             index, address = descriptor.index, descriptor.address
             if not address or address % _LONGEST_BURST + length > _LONGEST_BURST or address + length > memory_end:

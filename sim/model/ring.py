@@ -226,12 +226,21 @@ class Prefetch:
         ready = self._cache[0].ready
         return ready if ready > self._free else self._free
 
+    @property
+    def empty(self) -> bool:
+        """There is nothing to take until more has come."""
+        return not self._cache
+
     def at_hand(self, cycle: int) -> Descriptor | None:
-        """The descriptor that can be taken in a cycle, if that makes no difference to fetching."""
-        if not self._cache or self._on_chip <= max(self._ring.pthresh, 1) or not self.enabled or self._fetching:
+        """The descriptor that can be taken in a cycle, if there is one, and nothing is on its way."""
+        if not self._cache or not self.enabled or self._fetching:
             return None
         first = self._cache[0]
         return first if first.ready <= cycle and self._free <= cycle else None
+
+    def suffices(self) -> bool:
+        """One descriptor can be taken without another being fetched."""
+        return self._on_chip > max(self._ring.pthresh, 1)
 
     def take(self, cycle: int) -> Descriptor:
         """The engine takes the next descriptor in a cycle."""

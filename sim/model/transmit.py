@@ -167,7 +167,7 @@ class Transmit:
         self._asking = item
         self._events.at(now + timing.requester_burst, self._ask, epoch)
 
-    def ask_for(self, item: Item, now: int, length: int, words: int) -> None:
+    def _ask_for(self, item: Item, now: int, length: int, words: int) -> None:
         """Ask for a burst of an item, for whose words there is room, in a cycle."""
         self._room -= words
         first, last = self._port.request(now, item.address, length)
@@ -207,7 +207,7 @@ class Transmit:
             else:
                 self._waits_for_room = True
             return
-        self.ask_for(item, now, length, words)
+        self._ask_for(item, now, length, words)
         item.address = item.address + length & LAST_ADDRESS
         if item.left:
             self._events.at(now + self._timing.requester_burst, self._ask, epoch)
@@ -449,12 +449,11 @@ class Transmit:
     # In one step (``sim.model.transmit_batch``)
 
     def backlogged(self) -> bool:
-        """A packet waits for its place, all descriptors are taken that can be, and that of the next packet and all its
-        bytes are known: one burst of one descriptor, to be reported by a delay timer, and not to be cut."""
+        """A packet waits for its place, no descriptor is being taken, and that of the next packet and all its bytes are
+        known: one burst of one descriptor, to be reported by a delay timer, and not to be cut."""
         inbox, pending = self._inbox, self._pending
         if (
-            self._items != _ITEMS
-            or self._taking
+            self._taking
             or self._asking is not None
             or self._completing is not None
             or self._burst is not None
@@ -492,6 +491,11 @@ class Transmit:
         return self._time
 
     @property
+    def full(self) -> bool:
+        """No more descriptors are taken."""
+        return self._items == _ITEMS
+
+    @property
     def room_left(self) -> int:
         """Words that can be asked for."""
         return self._room
@@ -501,9 +505,9 @@ class Transmit:
         """The cycle from which the requester takes a descriptor."""
         return self._requester_free
 
-    def follow(self, *, time: int, ready: int, asked: int) -> Outgoing:
+    def follow(self, *, time: int, ready: int, free: int) -> Outgoing:
         """The packet that waits leaves, which is returned, and the next one waits from ``ready`` on; the gatherer has
-        come up to ``time``. For the data of another descriptor it is ``asked`` next, by ``ask_for``."""
+        come up to ``time``. The requester is free from a cycle on, and may take a descriptor then."""
         burst = self._inbox.pop(0)
         item = burst.item
         packet = self._gatherer.take(item.raw, item.upper) or self._gatherer.asked(item.upper)
@@ -512,8 +516,15 @@ class Transmit:
         self._ready = ready
         self._time = time
         self._room += burst.words
-        self._requester_free = asked + self._timing.requester_next
+        self._items -= 1
+        self._requester_free = free
         return left
+
+    def request(self, item: Item, asked: int, length: int, words: int) -> None:
+        """The requester takes a descriptor, and asks for all of its data in a cycle."""
+        self._items += 1
+        self._requester_free = asked + self._timing.requester_next
+        self._ask_for(item, asked, length, words)
 
     # To the buffer
 

@@ -86,24 +86,30 @@ class TransmitBatch:
             or nic.port.observers
         ):
             return False
-        offered = nic.transmit_prefetch.at_hand(take)
-        if offered is None:
-            return False
-        item = Item(offered)
-        address, length = item.address, item.left
-        words = (address + length + 7 >> 3) - (address >> 3)
         place = nic.transmit_ring.base + _DESCRIPTOR_BYTES * used.index
-        if (
-            not 0 < length <= _LONGEST_BURST - address % _LONGEST_BURST
-            or words > transmit.room_left + burst.words
-            or place % _DESCRIPTOR_BYTES
-            or place + _DESCRIPTOR_BYTES > nic.port.size
-        ):
+        if place % _DESCRIPTOR_BYTES or place + _DESCRIPTOR_BYTES > nic.port.size:
             return False
+        # The next descriptor is taken, if there is one.
+        prefetch = nic.transmit_prefetch
+        offered = prefetch.at_hand(take)
+        item = None if offered is None else Item(offered)
+        length = words = 0
+        if item is not None:
+            address, length = item.address, item.left
+            words = (address + length + 7 >> 3) - (address >> 3)
+            if (
+                not 0 < length <= _LONGEST_BURST - address % _LONGEST_BURST
+                or words > transmit.room_left + burst.words
+                or not transmit.full
+            ):
+                return False
+        elif not prefetch.empty:
+            return False
+        fetches = item is not None and not prefetch.suffices()
         while self._ample(used.index) and not events.nothing_until(last):
             if not begun and events.alone_until(end, last):
                 break
-            if not self._harmless():
+            if fetches or not self._harmless():
                 events.now = now
                 return False
             events.early()
@@ -111,12 +117,14 @@ class TransmitBatch:
         if not self._ample(used.index):
             return False
         nic.port.land(now)
-        mac.put(transmit.follow(time=max(time, complete - 1), ready=ready, asked=ask))
-        nic.transmit_prefetch.take(take)
+        mac.put(transmit.follow(time=max(time, complete - 1), ready=ready, free=take))
+        if item is not None:
+            events.now = take
+            prefetch.take(take)
+            transmit.request(item, ask, length, words)
         events.now = joined
         delay.event()
         events.now = now
-        transmit.ask_for(item, ask, length, words)
         taken = joined + self._taken
         # Memory shows it at once if neither the host nor another part of the NIC looks before its time.
         unseen = events.limit if events.nothing_until(taken + nic.port.write_latency) else 0
