@@ -207,7 +207,8 @@ class Processor:
             # Almost always: all of it, and nobody asks when.
             busy = self.busy
             for place in range(len(causes)):
-                busy[causes[place]] += durations[place]
+                cause = causes[place]
+                busy[cause] = busy[cause] + durations[place]  # with +=, compiled, it takes three times as long
             causes.clear()
             durations.clear()
             return
