@@ -269,14 +269,9 @@ class MemoryPort:
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""
         landings, view = self._landings, self._view
-        count = 0
-        for landing in landings:
-            if landing.due > cycle:
-                break
+        while landings and landings[0].due <= cycle:
+            landing = landings.pop(0)
             view[landing.address : landing.address + len(landing.data)] = landing.data
-            count += 1
-        if count:
-            del landings[:count]
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""
