@@ -4,6 +4,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from driver.ring import upper_half
 from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from stack.skbuff import GsoType, IpSummed, SkBuff
@@ -40,6 +42,7 @@ _CHECKSUM: Final = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, txsm=1)
 _TSO: Final = upper_half(TRANSMIT_DATA, dtyp=1, dext=1, ifcs=1, tse=1, ixsm=1, txsm=1)
 
 
+@mypyc_attr(free_list_len=1)  # there is one at a time
 @dataclass(init=False, slots=True)
 class TransmitPlan:
     """A packet as its descriptors describe it."""

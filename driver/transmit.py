@@ -1,6 +1,5 @@
 """The transmit ring: packets into descriptors, and back when the device has sent them (manual 3.3 and 3.4)."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +67,8 @@ class _Mapping:
     """Whether it is one that the device is to cut."""
     given: int
     """ns: when the device got it."""
+    next: "_Mapping | None"
+    """The packet behind it."""
 
     # By hand, as in ``SkBuff``.
     def __init__(self, skb: SkBuff, address: int, plan: TransmitPlan, words: list[int], given: int) -> None:
@@ -80,6 +81,7 @@ class _Mapping:
         self.words = words
         self.after_tso = bool(plan.mss)
         self.given = given
+        self.next = None
 
 
 class TransmitRing:
@@ -104,7 +106,9 @@ class TransmitRing:
         self._stats = stats
         self._counters = counters
         self._totals = totals
-        self._in_flight: deque[_Mapping] = deque()
+        self._oldest: _Mapping | None = None
+        """Of the packets that the device has, each of which knows the next one."""
+        self._newest: _Mapping | None = None
         self._after_tso = False
         self.detect_hang = False
         """The watchdog asks the next ``clean`` to look for a packet that does not leave."""
@@ -128,8 +132,9 @@ class TransmitRing:
 
     def free(self) -> None:
         """Give back all memory and all packets. The device must have been stopped."""
-        while self._in_flight:
-            self._release(self._in_flight.popleft())
+        while (mapping := self._oldest) is not None:
+            self._oldest = mapping.next
+            self._release(mapping)
         self.ring.free()
 
     def configure(self) -> None:
@@ -146,7 +151,7 @@ class TransmitRing:
     def enable(self, on: bool) -> None:
         """Switch the transmitter on or off."""
         self._bus.write32(_TCTL.offset, _TCTL_VALUE | (_TCTL.mask("EN") if on else 0))
-        if on and self._in_flight:
+        if on and self._oldest is not None:
             # From before a reset.
             self.ring_doorbell()
 
@@ -192,7 +197,11 @@ class TransmitRing:
     def _give(self, mapping: _Mapping) -> None:
         """Write a packet's descriptors."""
         mapping.last = self.ring.give(mapping.words)
-        self._in_flight.append(mapping)
+        if self._oldest is None or self._newest is None:
+            self._oldest = mapping
+        else:
+            self._newest.next = mapping
+        self._newest = mapping
         self._after_tso = mapping.after_tso
 
     async def drain(self, link_speed: int) -> None:
@@ -216,9 +225,10 @@ class TransmitRing:
         packets for which the ring, which may be another one now, has no room."""
         self.ring.restart()
         self._after_tso = False
-        pending, self._in_flight = self._in_flight, deque()
+        pending, self._oldest = self._oldest, None
         left: list[SkBuff] = []
-        for mapping in pending:
+        while (mapping := pending) is not None:
+            pending, mapping.next = mapping.next, None
             if left or self.ring.unused() < mapping.descriptors + _GAP:
                 self._memory.free(mapping.address)
                 left.append(mapping.skb)
@@ -233,7 +243,7 @@ class TransmitRing:
 
     def hangs(self, now: int, limit: int) -> bool:
         """Whether the device has had its oldest packet for more than ``limit`` ns."""
-        return bool(self._in_flight) and now - self._in_flight[0].given > limit
+        return self._oldest is not None and now - self._oldest.given > limit
 
     async def clean(self) -> tuple[int, bool]:
         """Take back what has been sent. Returns the number of packets, and whether it saw the end of them.
@@ -242,10 +252,10 @@ class TransmitRing:
         """
         packets = 0
         descriptors = 0
-        while self._in_flight and self.ring.upper(self._in_flight[0].last) & _DONE:
+        while (mapping := self._oldest) is not None and self.ring.upper(mapping.last) & _DONE:
             if descriptors >= self.ring.count:
                 return packets, False
-            mapping = self._in_flight.popleft()
+            self._oldest = mapping.next
             packets += 1
             descriptors += mapping.descriptors
             self.ring.next_to_clean = self.ring.after(mapping.last)

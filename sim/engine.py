@@ -32,6 +32,7 @@ class Steppable(Protocol):
         """Go on now, in a call of its own: what was waited for has happened."""
 
 
+@mypyc_attr(free_list_len=1)
 class _Call:
     """A call that is to be made; cancelled by taking its function away."""
 

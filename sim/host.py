@@ -8,6 +8,8 @@ the one that it was pinned to. Processes do not move by themselves.
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar, cast
 
+from mypy_extensions import mypyc_attr
+
 from sim.costs import IDEAL, HostCosts
 from sim.engine import Scheduler, Steppable, Task
 from sim.processor import CAUSES, Flow, Processor, SchedulerParameters
@@ -18,6 +20,7 @@ __all__ = ["IDEAL", "HostCosts", "HostCpu", "InterruptLine"]
 T = TypeVar("T")
 
 
+@mypyc_attr(free_list_len=1)  # as a rule there is one at a time
 class _Settle:
     """Awaitable: the flow has its processor, and its work is done."""
 

@@ -94,8 +94,8 @@ class ModelBus(HostBus):
         costs = cpu.costs
         self._return = cycle_at(costs.mmio_read_latency - self._read_request)
         self.events = Events()
-        self.frames: Callable[[int, bytes], None] = lambda begin, frame: None
-        """Called with the begin, in cycles, and the bytes of each frame that the NIC has sent."""
+        self.outgoing: Direction | None = None
+        """The wire that frames go to, if there is one."""
         self._timer: Timer | None = None
         self._on_due: Callable[[], None] = self._wake
         """Bound once."""
@@ -179,7 +179,8 @@ class ModelBus(HostBus):
 
     def _sent(self, begin: int, frame: bytes) -> None:
         self._reach()
-        self.frames(begin, frame)
+        if self.outgoing is not None:
+            self.outgoing.carry(begin * CYCLE_NS, frame)
         self._bound()
 
     def _reach(self) -> None:
@@ -231,17 +232,13 @@ class ModelPort:
     def __init__(self, bus: ModelBus, *, outgoing: Direction, incoming: Direction) -> None:
         self.bus = bus
         self.arrivals: list[Callable[[int, bytes], None]] = []
-        self._outgoing = outgoing
         self._byte_time = incoming.byte_time
         incoming.ahead = True
         incoming.deliver = self._deliver
-        bus.frames = self._sent
+        bus.outgoing = outgoing
 
     def _deliver(self, start: int, frame: bytes) -> None:
         self.bus.arrive(cycle_at(start), frame)
         end = start + (PREAMBLE_BYTES + len(frame)) * self._byte_time
         for observer in self.arrivals:
             observer(end, frame)
-
-    def _sent(self, begin: int, frame: bytes) -> None:
-        self._outgoing.carry(begin * CYCLE_NS, frame)

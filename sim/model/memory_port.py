@@ -117,7 +117,11 @@ class MemoryPort:
             return b"\xff" * length
         if self._landings:
             self.land(cycle)
-        return bytes(self._view[address : address + length])
+        return self._copy(address, address + length)
+
+    def _copy(self, address: int, end: int) -> bytes:
+        shown = self._view[address:end]
+        return shown if isinstance(shown, bytes) else shown.tobytes()
 
     def peek(self, address: int, length: int) -> bytes | None:
         """What memory shows as long as nobody writes; None outside of it, or if a write there is on its way."""
@@ -126,7 +130,7 @@ class MemoryPort:
             return None
         if self._landings and self.lands(address, length):
             return None
-        return bytes(self._view[address:end])
+        return self._copy(address, end)
 
     def lands(self, address: int, length: int) -> bool:
         """Whether a write to some of these bytes is on its way."""

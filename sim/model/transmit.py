@@ -226,17 +226,14 @@ class Transmit:
         ahead, now = self._ahead, self._events.now
         come = 0
         for burst in ahead:
-            if burst.last > now:
-                break
-            come += 1
-        if come:
-            del ahead[:come]
-        if not ahead:
-            self._port.on_write = None
-        for burst in ahead:
-            if burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
+            if burst.last <= now:
+                come += 1
+            elif burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
                 burst.known = False
                 self._await(burst)
+        if come == len(ahead):
+            self._port.on_write = None
+        del ahead[:come]
 
     # Gatherer and segmenter
 

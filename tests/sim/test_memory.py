@@ -1,13 +1,25 @@
 """The allocator against a list of what is reserved."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.engine import EventEngine
+from sim.host import IDEAL, HostCpu
 from sim.memory import HostMemory
+from sim.model.bus import ModelBus
 
 SIZE = 64 * 1024
+
+
+def _of_the_model() -> HostMemory:
+    env = EventEngine(seed=1)
+    bus = ModelBus(env, HostCpu(env, IDEAL))
+    env.run_until(1)
+    return bus.memory
 
 
 @given(st.lists(st.one_of(st.tuples(st.integers(1, 9000), st.sampled_from([1, 8, 16, 256, 4096])), st.integers(0, 30))))
@@ -42,11 +54,15 @@ def test_odd_sizes_leave_no_scraps_to_search() -> None:
     assert len(memory._starts) == 1
 
 
-def test_reads_see_writes_and_a_wrong_free_is_refused() -> None:
-    memory = HostMemory(np.zeros(SIZE, np.uint8))
+@pytest.mark.parametrize("make", [lambda: HostMemory(np.zeros(SIZE, np.uint8)), _of_the_model])
+def test_reads_see_writes_and_a_wrong_free_is_refused(make: Callable[[], HostMemory]) -> None:
+    memory = make()
     address = memory.allocate(100)
     memory.write(address + 3, b"niclab")
     assert memory.read(address + 2, 8) == b"\0niclab\0"
+    memory.write128(address, 0x0706050403020100, 0xFFEEDDCCBBAA9988)
+    assert memory.read(address, 16) == bytes.fromhex("0001020304050607 8899aabbccddeeff")
+    assert memory.read64(address + 8) == 0xFFEEDDCCBBAA9988
     with pytest.raises(ValueError, match="was not allocated"):
         memory.free(address + 16)
 
