@@ -121,6 +121,7 @@ class Accesses:
             self.awaited -= 1
         self._free = self._start + self._timing.register_write_busy
         self._served = None
+        self.doorbell_at = -1  # it may have been performed ahead of its time
         self._serve()
 
     def _read(self, turn: int) -> None:

@@ -151,4 +151,4 @@ class TransmitBatch:
         the look at a delay timer that has been set anew."""
         nic = self._nic
         due = nic.events.next_alone()
-        return due == nic.accesses.doorbell_at or due == nic.transmit_delay.idle_look
+        return due >= 0 and (due == nic.accesses.doorbell_at or due == nic.transmit_delay.idle_look)
