@@ -52,7 +52,7 @@ class _Machine:
         if naive:
             nic.receive.batch = nic.mac.batch = nic.transmit.batch = None
             nic.transmit.looks_ahead = False
-            nic.receive_lag = 0
+            setattr(self.bus, "_renew", lambda: None)  # noqa: B010  # ``stale_at`` stays 0
             setattr(nic, "visible", nic.events.due)  # noqa: B010
             setattr(nic, "shows", lambda address, cycle: False)  # noqa: B010
         else:
@@ -94,7 +94,7 @@ class _Machine:
             "rises": self.rises,
             "seen": self.seen,
             "spent": self.cpu.spent(),
-            "dma": (self.bus.dma_read_bytes(), port.write_bytes, port.bad_reads),
+            "dma": (self.bus.dma_read_bytes(), port.bad_reads),
             "memory": self.bus.memory.read(0, _MEMORY),
         }
 
@@ -353,3 +353,18 @@ class _Software:
 @given(_SEEDS, st.integers(0, 80))
 def test_any_program(seed: int, actions: int) -> None:
     _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
+
+
+def test_pin_falls_and_nothing_follows() -> None:
+    machine = _Machine({}, naive=False)
+    bus = machine.bus
+
+    async def run() -> list[bool]:
+        levels = []
+        for name in ("IMS", "ICS", "IMC"):
+            bus.write32(BY_NAME[name].offset, BY_NAME[name].value(LSC=1))
+            await machine.env.sleep(10_000)
+            levels.append(bus.interrupt())
+        return levels
+
+    assert machine.env.run(run()) == [False, True, False]
