@@ -118,7 +118,7 @@ class ModelBus(HostBus):
         self._arm()
 
     def interrupt(self) -> bool:
-        self.synchronise()
+        self._advance()  # the pin may have fallen in the last cycle in which anything happened
         return self.nic.interrupts.level
 
     def dma_read_bytes(self) -> int:
