@@ -24,7 +24,8 @@ def test_performed_in_the_order_of_arrival_and_said_which_may_be_next() -> None:
     assert accesses.write(50, _TIDV, 5)
     events.advance(1000)
     assert performed == [("TIDV", 5), ("TDT", 1), ("TIDV", 3), ("RDT", 4), ("TDT", 2)]
-    assert not accesses.awaited and not accesses.doorbells
+    assert not accesses.awaited
+    assert not accesses.doorbells
 
 
 def test_the_first_one_to_be_awaited_may_be_next_behind_others_too() -> None:
