@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
@@ -37,6 +39,7 @@ class Memory(Protocol):
     def __setitem__(self, key: slice, value: bytes, /) -> None: ...
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class _Landing:
     """A write on its way: the cycle in which the bus took it, that from which memory shows it, address and bytes."""
 
