@@ -31,6 +31,7 @@ _COSTS: Final[tuple[dict[str, int], ...]] = (
     {"mmio_read_latency": 100, "mmio_write_latency": 40, "dma_read_latency": 60, "dma_write_latency": 24},
     {"mmio_read_latency": 0, "mmio_write_latency": 0, "dma_read_latency": 0, "dma_write_latency": 0},
     {"dma_width": 4},
+    {"dma_width": 2},
 )
 _SEEDS = st.integers(0, (1 << 64) - 1)
 """What is done is drawn from a seed: Hypothesis would draw much that differs little, and little with a backlog."""
@@ -308,9 +309,10 @@ class _Software:
             case "observe":
                 machine.env.spawn(machine.observe(draw.choice(_READ)))
             case "look":
-                seen.append(memory.read64(place + 8))
+                count = draw.choice((1, 1, program.descriptors))
+                seen.append([memory.read64(_RING + 16 * self.place(back - number) + 8) for number in range(count)])
             case "peek":
-                seen.append(memory.read(place, 16))
+                seen.append(memory.read(_RING, 16 * program.descriptors))
             case "memory":
                 memory.write(_BUFFERS + _STRIDE * self.place(back) + value, bytes([value]) * 8)
             case "descriptor":
