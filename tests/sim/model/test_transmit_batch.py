@@ -25,14 +25,13 @@ _MEMORY: Final = 1 << 20
 _GROUP: Final = bytes.fromhex("0180c2000001")
 _READ: Final = ("TDH", "ICR", "TDFPC", "TDFH", "TDFT", "TDFHS", "STATUS", "GPTC", "TOTL", "TXDCTL", "TCTL")
 _COSTS: Final[tuple[dict[str, int], ...]] = (
-    {},
-    {},
-    {},
-    {"mmio_read_latency": 0, "mmio_write_latency": 0, "dma_read_latency": 0, "dma_write_latency": 0},
+    *[{}, {"driver_tx": 20, "mmio_write": 20}] * 2,
+    *[{"mmio_read_latency": 300, "mmio_write_latency": 160, "dma_read_latency": 200, "dma_write_latency": 0}] * 2,
+    *[{"mmio_read_latency": 900, "mmio_write_latency": 500, "dma_read_latency": 500, "dma_write_latency": 900}] * 3,
     {"mmio_read_latency": 100, "mmio_write_latency": 40, "dma_read_latency": 60, "dma_write_latency": 24},
-    {"mmio_read_latency": 300, "mmio_write_latency": 160, "dma_read_latency": 200, "dma_write_latency": 0},
-    {"mmio_read_latency": 900, "mmio_write_latency": 500, "dma_read_latency": 500, "dma_write_latency": 900},
+    {"mmio_read_latency": 0, "mmio_write_latency": 0, "dma_read_latency": 0, "dma_write_latency": 0},
     {"dma_width": 4},
+    {"dma_width": 2},
 )
 _SEEDS = st.integers(0, (1 << 64) - 1)
 """What is done is drawn from a seed: Hypothesis would draw much that differs little, and little with a backlog."""
@@ -121,17 +120,18 @@ class _Traffic:
         self.draw = draw = random.Random(seed)
         self.costs = draw.choice(_COSTS)
         self.sizes = draw.choice(
-            ((64,), (64, 65, 70, 72, 100), (64, 128, 200, 256), (*range(60, 600, 9),), (64, 64, 1518))
+            ((64,), (64, 65, 70, 72, 100), (64, 128, 200, 256), (*range(60, 400, 9),), (*(64,) * 9, 1518))
         )
         self.bursts = [
-            (draw.randrange(draw.choice((1, 180)), 300), draw.randrange(60_000)) for _ in range(draw.randrange(1, 4))
+            (draw.randrange(draw.choice((1, 200, 200)), 400), draw.randrange(60_000))
+            for _ in range(draw.randrange(1, 4))
         ]
         """Packets, and ns of rest behind."""
         self.driver = {
             "interrupt_throttle_rate": draw.choice((0, 1, 3, 4000, 100_000)),
             "tx_int_delay": draw.choice((8, 8, 8, 32, 1, 0)),
             "tx_abs_int_delay": draw.choice((32, 32, 0, 1, 8)),
-            "tx_descriptors": draw.choice((256, 256, 256, 512, 80)),
+            "tx_descriptors": draw.choice((256, 256, 256, 512, 512, 80)),
             "rx_descriptors": 80,
         }
         self.often = draw.choice((0.0, 0.01, 0.1))
@@ -170,16 +170,16 @@ def _packet(draw: random.Random, number: int, size: int, *, often: float) -> SkB
 
 
 async def _beside(machine: _Machine, device: E1000, draw: random.Random) -> None:
-    what = draw.randrange(24)
+    what = draw.randrange(60)
     if what == 0:
         await device.reinit()
-    elif what < 6:
+    elif what < 10:
         machine.from_wire(draw.choice((None, None, 0, 1, 4, 30)))
-    elif what < 9:
+    elif what < 20:
         await machine.env.sleep(draw.randrange(3000))
-    elif what < 14:
+    elif what < 30:
         await machine.bus.read32(BY_NAME[draw.choice(_READ)].offset)
-    elif what < 19:
+    elif what < 50:
         machine.env.spawn(machine.observe(draw.choice(_READ)))
     else:
         await machine.cpu.settle()
@@ -202,21 +202,28 @@ class _Program:
     def __init__(self, seed: int) -> None:
         self.draw = draw = random.Random(seed)
         self.costs = draw.choice(_COSTS)
-        self.sizes = draw.choice(((60,), (1, 8, 30, 60, 61), (60, 100, 128), (*range(1, 600, 7),), (60, 60, 60, 1500)))
+        self.sizes = draw.choice(
+            (
+                *((60,), (1, 8, 30, 60, 61), (60, 100, 128)) * 2,
+                (60, 60, 60, 200),
+                (*range(1, 240, 7),),
+                (*(60,) * 20, 600),
+            )
+        )
         self.odd = draw.choice((0.0, 0.0, 0.01, 0.1))
         """How often a descriptor is not one of a whole packet to be reported later."""
         self.descriptors = draw.choice((256, 256, 512, 128))
         self.first = draw.randrange(110, 400)
         """Given before all else."""
         self.thresholds = {
-            "GRAN": draw.choice((1, 1, 1, 1, 1, 0)),
+            "GRAN": draw.choice((*(1,) * 9, 0)),
             "PTHRESH": draw.choice((0, 0, 1, 4, 8, 20)),
             "HTHRESH": draw.choice((0, 0, 1, 4)),
-            "WTHRESH": draw.choice((1, 1, 1, 1, 1, 0, 2)),
+            "WTHRESH": draw.choice((*(1,) * 9, 0, 2)),
             "LWTHRESH": draw.randrange(draw.choice((1, 4, 20))),
         }
-        self.delays = draw.choice((8, 8, 8, 1, 2, 32, 0)), draw.choice((32, 0, 1, 8))
-        self.gap = draw.choice((8, 8, 0, 40))
+        self.delays = draw.choice((8, 8, 8, 1, 1, 2, 32, 32, 0)), draw.choice((32, 0, 1, 8))
+        self.gap = draw.choice((8, 8, 8, 8, 0, 40))
         self.calm = draw.random() < 0.5
         """Nothing ends the backlog but its own end."""
         self.rest = draw.choice((40, 400, 2_500))
@@ -284,7 +291,7 @@ class _Software:
         self.set_up()
         await env.sleep(100_000)
         self.give(min(program.first, program.descriptors - 2))
-        await env.sleep(draw.randrange(30_000))
+        await env.sleep(draw.randrange(10_000, 30_000))  # by then there is a backlog
         for _ in range(actions):
             await env.sleep(draw.choice((1, 1, 8)) * draw.randrange(program.rest))
             await self.act(draw.choice(_CALM if program.calm else _ALL), draw.randrange(-2, 200), draw.randrange(256))
@@ -302,9 +309,10 @@ class _Software:
             case "observe":
                 machine.env.spawn(machine.observe(draw.choice(_READ)))
             case "look":
-                seen.append(memory.read64(place + 8))
+                count = draw.choice((1, 1, program.descriptors))
+                seen.append([memory.read64(_RING + 16 * self.place(back - number) + 8) for number in range(count)])
             case "peek":
-                seen.append(memory.read(place, 16))
+                seen.append(memory.read(_RING, 16 * program.descriptors))
             case "memory":
                 memory.write(_BUFFERS + _STRIDE * self.place(back) + value, bytes([value]) * 8)
             case "descriptor":
