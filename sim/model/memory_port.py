@@ -183,7 +183,8 @@ class MemoryPort:
         return self._write_free
 
     def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
-        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
+        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have. No
+        observer is told.
 
         ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks up to
         and in ``limit``.
@@ -198,9 +199,6 @@ class MemoryPort:
             self._view[address : address + length] = data
         else:
             self._landings.append(_Landing(taken, due, address, data))
-        for observer in self.observers:
-            words = (address % _WORD + length + _WORD - 1) // _WORD
-            observer("write", taken - words, words, length)
 
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free
