@@ -14,7 +14,7 @@ from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.pause import pause_frame
 from hw.registers import BY_NAME, STATISTICS
 from sim.engine import EventEngine
-from sim.fidelity.traffic import plain, udp
+from sim.fidelity.traffic import plain, segmented, udp
 from sim.host import HostCosts, HostCpu
 from sim.model.bus import ModelBus, ModelPort
 from sim.wire import Link, fcs
@@ -162,6 +162,8 @@ async def _drive(traffic: _Traffic, machine: _Machine) -> None:
 
 
 def _packet(draw: random.Random, number: int, size: int, *, often: float) -> SkBuff:
+    if draw.random() < often / 4:
+        return segmented(number, max(size, 64), draw.randrange(2, 9))
     if draw.random() < often:
         frame = udp(number, size, to_station=False, checksum=False)
         return SkBuff(frame, ip_summed=IpSummed.PARTIAL, csum_start=34, csum_offset=6)
@@ -185,10 +187,14 @@ async def _beside(machine: _Machine, device: E1000, draw: random.Random) -> None
         await machine.cpu.settle()
 
 
+def _driven(seed: int) -> dict[bool, int]:
+    return _same(lambda machine: _drive(_Traffic(seed), machine), _Traffic(seed).costs)
+
+
 @settings(max_examples=25)
 @given(_SEEDS)
 def test_driver(seed: int) -> None:
-    _same(lambda machine: _drive(_Traffic(seed), machine), _Traffic(seed).costs)
+    _driven(seed)
 
 
 # Without a driver
@@ -208,6 +214,8 @@ class _Program:
                 (60, 60, 60, 200),
                 (*range(1, 240, 7),),
                 (*(60,) * 20, 600),
+                (236, 248, 264),  # hardly so many as places find room
+                (*(200,) * 30, 1500),
             )
         )
         self.odd = draw.choice((0.0, 0.0, 0.01, 0.1))
@@ -357,10 +365,19 @@ class _Software:
             self.write("TXDCTL", **program.thresholds | {"WTHRESH": value % 3})
 
 
+def _played(seed: int, actions: int) -> dict[bool, int]:
+    return _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
+
+
 @settings(max_examples=60)
 @given(_SEEDS, st.integers(0, 80))
 def test_any_program(seed: int, actions: int) -> None:
-    _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
+    _played(seed, actions)
+
+
+def test_steps_are_taken() -> None:
+    """In traffic and in a program that are like the others, from both places."""
+    assert min(*_driven(25).values(), *_played(52, 60).values()) > 10
 
 
 def test_pin_falls_and_nothing_follows() -> None:
