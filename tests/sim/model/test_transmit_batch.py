@@ -68,6 +68,7 @@ class _Machine:
         self.accesses: list[tuple[int, int, bool, int]] = []
         self.rises: list[int] = []
         self.seen: list[Any] = []
+        self.bursts: list[tuple[str, int, int, int]] = []
         self.link.a_to_b.taps = [lambda direction, start, frame: self.frames.append((start, frame))]
         self.bus.accesses.append(lambda *access: self.accesses.append(access))
         self.bus.rises.append(self.rises.append)
@@ -92,6 +93,7 @@ class _Machine:
             "accesses": self.accesses,
             "rises": self.rises,
             "seen": self.seen,
+            "bursts": self.bursts,
             "spent": self.cpu.spent(),
             "dma": (self.bus.dma_read_bytes(), port.bad_reads),
             "memory": self.bus.memory.read(0, _MEMORY),
@@ -235,6 +237,8 @@ class _Program:
         self.calm = draw.random() < 0.5
         """Nothing ends the backlog but its own end."""
         self.rest = draw.choice((40, 400, 2_500))
+        self.watched = draw.random() < 0.1
+        """Each access to memory is noted."""
 
 
 def _descriptor(draw: random.Random, program: _Program, number: int) -> bytes:
@@ -293,6 +297,8 @@ class _Software:
 
     async def run(self, actions: int) -> None:
         bus, env, program, draw = self.bus, self.machine.env, self.program, self.draw
+        if program.watched:
+            bus.nic.port.observers.append(lambda *burst: self.machine.bursts.append(burst))
         bus.memory.write(_BUFFERS, random.Random(1).randbytes(_STRIDE * 512))
         for number in range(program.descriptors):
             bus.memory.write(_RING + 16 * number, _descriptor(draw, program, number))
@@ -338,7 +344,7 @@ class _Software:
             case "bytes":
                 seen.append(bus.dma_read_bytes())
             case "settings":
-                self.change(draw.randrange(12), value)
+                self.change(draw.randrange(14), value)
 
     def change(self, what: int, value: int) -> None:
         program = self.program
@@ -361,8 +367,12 @@ class _Software:
             self.write("TXDCTL", **program.thresholds | {"LWTHRESH": value % 16, "PTHRESH": value // 16})
         elif what == 10:
             self.write("TIPG", IPGT=value % 16)
-        else:
+        elif what == 11:
             self.write("TXDCTL", **program.thresholds | {"WTHRESH": value % 3})
+        elif what == 12:
+            self.write("TDBAL", (_RING, _RING + 128, _MEMORY - 128)[value % 3])
+        else:
+            self.write("TDLEN", 128 * (1 + value % 32))
 
 
 def _played(seed: int, actions: int) -> dict[bool, int]:
