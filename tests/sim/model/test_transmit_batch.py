@@ -13,6 +13,7 @@ from driver.flow_control import FlowControl
 from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.pause import pause_frame
 from hw.registers import BY_NAME, STATISTICS
+from sim.clock import CYCLE_NS
 from sim.engine import EventEngine
 from sim.fidelity.traffic import plain, segmented, udp
 from sim.host import HostCosts, HostCpu
@@ -64,12 +65,15 @@ class _Machine:
                 return done
 
             batch._follow = counted
-        self.frames: list[tuple[int, bytes]] = []
+        self.frames: list[tuple[int, int, bytes]] = []
+        """Begin, the cycle in which the wire is told, and bytes."""
         self.accesses: list[tuple[int, int, bool, int]] = []
         self.rises: list[int] = []
         self.seen: list[Any] = []
         self.bursts: list[tuple[str, int, int, int]] = []
-        self.link.a_to_b.taps = [lambda direction, start, frame: self.frames.append((start, frame))]
+        self.link.a_to_b.taps = [
+            lambda direction, start, frame: self.frames.append((start, -(-self.env.now // CYCLE_NS), frame))
+        ]
         self.bus.accesses.append(lambda *access: self.accesses.append(access))
         self.bus.rises.append(self.rises.append)
 
