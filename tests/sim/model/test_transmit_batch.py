@@ -197,7 +197,7 @@ def _driven(seed: int) -> dict[bool, int]:
     return _same(lambda machine: _drive(_Traffic(seed), machine), _Traffic(seed).costs)
 
 
-@settings(max_examples=25)
+@settings(max_examples=80)
 @given(_SEEDS)
 def test_driver(seed: int) -> None:
     _driven(seed)
@@ -238,6 +238,7 @@ class _Program:
         }
         self.delays = draw.choice((8, 8, 8, 1, 1, 2, 32, 32, 0)), draw.choice((32, 0, 1, 8))
         self.gap = draw.choice((8, 8, 8, 8, 0, 40))
+        self.pad = draw.choice((1, 1, 0))
         self.calm = draw.random() < 0.5
         """Nothing ends the backlog but its own end."""
         self.rest = draw.choice((40, 400, 2_500))
@@ -289,7 +290,7 @@ class _Software:
         self.write("TXDCTL", **program.thresholds)
         self.write("TIDV", program.delays[0])
         self.write("TADV", program.delays[1])
-        self.write("TCTL", EN=1, PSP=1)
+        self.write("TCTL", EN=1, PSP=program.pad)
         self.tail = 0
 
     def place(self, back: int) -> int:
@@ -321,6 +322,8 @@ class _Software:
         place = _RING + 16 * self.place(back)
         match what:
             case "tail":
+                if value & 7 == 0:
+                    self.write("RDT", 1)  # not a write that is waited for
                 self.give(value % draw.choice((1, 2, 40)) - (not program.calm) * draw.choice((0, 0, 0, 1, 3)))
             case "read":
                 await bus.read32(BY_NAME[draw.choice(_READ)].offset)
@@ -348,7 +351,7 @@ class _Software:
             case "bytes":
                 seen.append(bus.dma_read_bytes())
             case "settings":
-                self.change(draw.randrange(14), value)
+                self.change(draw.randrange(15), value)
 
     def change(self, what: int, value: int) -> None:
         program = self.program
@@ -375,15 +378,19 @@ class _Software:
             self.write("TXDCTL", **program.thresholds | {"WTHRESH": value % 3})
         elif what == 12:
             self.write("TDBAL", (_RING, _RING + 128, _MEMORY - 128)[value % 3])
-        else:
+        elif what == 13:
             self.write("TDLEN", 128 * (1 + value % 32))
+        else:
+            self.write("FCTTV", value)
+            self.write("FCRTH", RTH=4)
+            self.write("CTRL", SLU=1, ASDE=1, FD=1, RFCE=1, TFCE=1)
 
 
 def _played(seed: int, actions: int) -> dict[bool, int]:
     return _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(_SEEDS, st.integers(0, 80))
 def test_any_program(seed: int, actions: int) -> None:
     _played(seed, actions)
