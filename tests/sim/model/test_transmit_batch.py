@@ -197,7 +197,7 @@ def _driven(seed: int) -> dict[bool, int]:
     return _same(lambda machine: _drive(_Traffic(seed), machine), _Traffic(seed).costs)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(_SEEDS)
 def test_driver(seed: int) -> None:
     _driven(seed)
@@ -390,7 +390,7 @@ def _played(seed: int, actions: int) -> dict[bool, int]:
     return _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(_SEEDS, st.integers(0, 80))
 def test_any_program(seed: int, actions: int) -> None:
     _played(seed, actions)
