@@ -401,6 +401,34 @@ def test_steps_are_taken() -> None:
     assert min(*_driven(25).values(), *_played(52, 60).values()) > 10
 
 
+def test_idle_nic_that_is_woken() -> None:
+    """By frames that come and fill its buffer, and by a doorbell behind that of the other ring."""
+
+    async def pause(machine: _Machine) -> None:
+        software = _Software(machine, _Program(18))
+        software.set_up()
+        await machine.env.sleep(100_000)
+        software.change(14, 9)
+        await machine.env.sleep(2_000)
+        for _ in range(6):
+            machine.from_wire(None)
+        await machine.env.sleep(60_000)
+        assert len(machine.frames) > 2
+
+    async def doorbells(machine: _Machine) -> None:
+        software = _Software(machine, _Program(18))
+        machine.bus.memory.write(_RING, _descriptor(software.draw, software.program, 0))
+        software.set_up()
+        await machine.env.sleep(100_000)
+        software.write("RDT", 1)
+        software.give(1)
+        await machine.env.sleep(60_000)
+        assert len(machine.frames) == 1
+
+    _same(pause, {})
+    _same(doorbells, {})
+
+
 def test_pin_falls_and_nothing_follows() -> None:
     machine = _Machine({}, naive=False)
     bus = machine.bus
