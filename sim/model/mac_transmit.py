@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from hw.frame_records import Transmitted, transmit_increments
 from hw.interfaces import MAX_BURST_BYTES
 from hw.mac.fcs import PREAMBLE_BYTES
@@ -31,6 +33,7 @@ _LINE: Final = 4
 """Cycles from the MAC to the wire: a frame is taken, and its last byte gone, so many before that can be seen there."""
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class Outgoing:
     """A packet on its way to the MAC: its bytes without tag, padding and FCS, and ``hw.interfaces.TransmitInfo``."""
 
@@ -103,6 +106,7 @@ class FrameBegun(Protocol):
         """A frame begins in the present cycle, and ends in another. Returns whether there is nothing left to do."""
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class _Sent:
     """A frame on the wire, the cycle in which its preamble began, and the quanta of a pause frame."""
 

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from hw.interfaces import MAX_BURST_BYTES
 from sim.model.timing import Timing
 
@@ -37,6 +39,7 @@ class Memory(Protocol):
     def __setitem__(self, key: slice, value: bytes, /) -> None: ...
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class _Landing:
     """A write on its way: the cycle in which the bus took it, that from which memory shows it, address and bytes."""
 
@@ -180,7 +183,8 @@ class MemoryPort:
         return self._write_free
 
     def place(self, taken: int, address: int, data: bytes, limit: int) -> None:
-        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have.
+        """A burst whose last word the bus takes in a cycle, which the caller has reckoned as ``write`` would have. No
+        observer is told.
 
         ``data`` lies within memory and within a burst; the bus is as wide as a word. Nobody looks up to
         and in ``limit``.
@@ -195,9 +199,6 @@ class MemoryPort:
             self._view[address : address + length] = data
         else:
             self._landings.append(_Landing(taken, due, address, data))
-        for observer in self.observers:
-            words = (address % _WORD + length + _WORD - 1) // _WORD
-            observer("write", taken - words, words, length)
 
     def _burst(self, cycle: int, address: int, data: bytes, step: int) -> int:
         taken = cycle if cycle > self._write_free else self._write_free
@@ -269,14 +270,9 @@ class MemoryPort:
     def land(self, cycle: int) -> None:
         """Let memory show what is due."""
         landings, view = self._landings, self._view
-        count = 0
-        for landing in landings:
-            if landing.due > cycle:
-                break
+        while landings and landings[0].due <= cycle:
+            landing = landings.pop(0)
             view[landing.address : landing.address + len(landing.data)] = landing.data
-            count += 1
-        if count:
-            del landings[:count]
 
     def flushed(self, cycle: int) -> int:
         """The cycle from which memory shows all words that the bus has taken before ``cycle``."""

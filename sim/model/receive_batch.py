@@ -75,7 +75,7 @@ class Batch:
         if nic.window.version != self._version:
             self._look_at_registers()
         receive, prefetch, write_back = nic.receive, nic.receive_prefetch, nic.receive_write_back
-        if not self._usable or nic.wake.armed or not (receive.idle() and write_back.idle()):
+        if not self._usable or nic.wake.armed or not (receive.idle() and write_back.idle()) or nic.port.observers:
             return False
         events, port, interrupts, ring = nic.events, nic.port, nic.interrupts, nic.receive_ring
         limit, steady, crc32 = events.limit, receive.history.steady, zlib.crc32

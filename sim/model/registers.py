@@ -13,7 +13,7 @@ _FREQUENT: Final = frozenset(("RDT", "TDT", "ITR", "ICR", "ICS", "IMS", "IMC"))
 class _Place:
     """What lies at an offset: an element of a register."""
 
-    __slots__ = ("changes", "name", "number", "stored", "table")
+    __slots__ = ("changes", "name", "number", "stored", "table", "told")
 
     def __init__(self, register: Register, number: int) -> None:
         self.name = register.name
@@ -22,6 +22,8 @@ class _Place:
         self.table = register.count > 1
         self.changes = register.name not in _FREQUENT
         """Writes count in ``version``."""
+        self.told: Callable[[int, int], None] | None = None
+        """Who is told of writes, once there was one."""
 
 
 def _stored_mask(register: Register) -> int:
@@ -80,6 +82,8 @@ class RegisterWindow:
         if place.changes:
             self.version += 1
         stored[number] = value_stored
-        told = self.on_write.get(name)
+        told = place.told
+        if told is None:
+            told = place.told = self.on_write.get(name)
         if told is not None:
             told(number, value)

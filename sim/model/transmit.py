@@ -224,16 +224,14 @@ class Transmit:
     def written(self, cycle: int, address: int, end: int) -> None:
         """Memory shows something else at some addresses from a cycle on."""
         ahead, now = self._ahead, self._events.now
-        come = 0
+        while ahead and ahead[0].last <= now:
+            ahead.pop(0)
+        if not ahead:
+            self._port.on_write = None
         for burst in ahead:
-            if burst.last <= now:
-                come += 1
-            elif burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
+            if burst.last >= cycle and burst.address < end and address < burst.address + burst.length:
                 burst.known = False
                 self._await(burst)
-        if come == len(ahead):
-            self._port.on_write = None
-        del ahead[:come]
 
     # Gatherer and segmenter
 

@@ -125,10 +125,8 @@ class TransmitBatch:
         events.now = joined
         delay.event()
         events.now = now
-        taken = joined + self._taken
-        # Memory shows it at once if neither the host nor another part of the NIC looks before its time.
-        unseen = events.limit if events.nothing_until(taken + nic.port.write_latency) else 0
-        nic.port.place(taken, place, reported(used.raw), unseen)
+        # Memory may be looked at before it shows this: by whom the frame's end, which comes first, has woken.
+        nic.port.place(joined + self._taken, place, reported(used.raw), 0)
         write_back.wrote(used.index, joined + self._written + timing.write_back_idle)
         return True
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from hw.transmit.gather import Context
 from sim.model.gather import Asked
 from sim.model.ring import Descriptor
@@ -19,6 +21,7 @@ def reported(raw: bytes) -> bytes:
     return raw[:_DD_BYTE] + b"\x01" + raw[_DD_BYTE + 1 :]
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class Item:
     """A descriptor between the requester and the gatherer."""
 
@@ -39,6 +42,7 @@ class Item:
         """Bytes that have not been asked for."""
 
 
+@mypyc_attr(free_list_len=1)  # as often made as forgotten
 class Burst:
     """Bytes of an item that have been asked for, or the news that it has none."""
 

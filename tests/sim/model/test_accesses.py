@@ -17,14 +17,15 @@ def test_performed_in_the_order_of_arrival_and_said_which_may_be_next() -> None:
     accesses = Accesses(events, Calibration.load().timing, window)
     assert accesses.write(100, _TDT, 1)
     assert not accesses.write(200, _TDT, 2)
-    assert not accesses.write(150, _TIDV, 3)
+    assert accesses.write(150, _TIDV, 3)
     assert not accesses.write(170, _RDT, 4)
-    assert accesses.awaited == 3
+    assert (accesses.awaited, accesses.doorbells) == (1, 2)
     # From another flow of control, ahead of them all.
     assert accesses.write(50, _TIDV, 5)
     events.advance(1000)
     assert performed == [("TIDV", 5), ("TDT", 1), ("TIDV", 3), ("RDT", 4), ("TDT", 2)]
     assert not accesses.awaited
+    assert not accesses.doorbells
 
 
 def test_the_first_one_to_be_awaited_may_be_next_behind_others_too() -> None:
@@ -32,3 +33,6 @@ def test_the_first_one_to_be_awaited_may_be_next_behind_others_too() -> None:
     assert accesses.write(100, _RDT, 1)
     assert accesses.write(200, _TDT, 2)
     assert not accesses.write(300, _TDT, 3)
+    assert accesses.write(400, _TIDV, 4)
+    assert not accesses.write(500, _TDT, 5)
+    assert not accesses.write(600, _TIDV, 6)
