@@ -13,6 +13,7 @@ from driver.flow_control import FlowControl
 from hw.descriptors import TRANSMIT_CONTEXT, TRANSMIT_DATA, TRANSMIT_LEGACY
 from hw.mac.pause import pause_frame
 from hw.registers import BY_NAME, STATISTICS
+from sim.clock import CYCLE_NS
 from sim.engine import EventEngine
 from sim.fidelity.traffic import plain, segmented, udp
 from sim.host import HostCosts, HostCpu
@@ -64,11 +65,15 @@ class _Machine:
                 return done
 
             batch._follow = counted
-        self.frames: list[tuple[int, bytes]] = []
+        self.frames: list[tuple[int, int, bytes]] = []
+        """Begin, the cycle in which the wire is told, and bytes."""
         self.accesses: list[tuple[int, int, bool, int]] = []
         self.rises: list[int] = []
         self.seen: list[Any] = []
-        self.link.a_to_b.taps = [lambda direction, start, frame: self.frames.append((start, frame))]
+        self.bursts: list[tuple[str, int, int, int]] = []
+        self.link.a_to_b.taps = [
+            lambda direction, start, frame: self.frames.append((start, -(-self.env.now // CYCLE_NS), frame))
+        ]
         self.bus.accesses.append(lambda *access: self.accesses.append(access))
         self.bus.rises.append(self.rises.append)
 
@@ -92,6 +97,7 @@ class _Machine:
             "accesses": self.accesses,
             "rises": self.rises,
             "seen": self.seen,
+            "bursts": self.bursts,
             "spent": self.cpu.spent(),
             "dma": (self.bus.dma_read_bytes(), port.bad_reads),
             "memory": self.bus.memory.read(0, _MEMORY),
@@ -191,7 +197,7 @@ def _driven(seed: int) -> dict[bool, int]:
     return _same(lambda machine: _drive(_Traffic(seed), machine), _Traffic(seed).costs)
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(_SEEDS)
 def test_driver(seed: int) -> None:
     _driven(seed)
@@ -232,9 +238,12 @@ class _Program:
         }
         self.delays = draw.choice((8, 8, 8, 1, 1, 2, 32, 32, 0)), draw.choice((32, 0, 1, 8))
         self.gap = draw.choice((8, 8, 8, 8, 0, 40))
+        self.pad = draw.choice((1, 1, 0))
         self.calm = draw.random() < 0.5
         """Nothing ends the backlog but its own end."""
         self.rest = draw.choice((40, 400, 2_500))
+        self.watched = draw.random() < 0.1
+        """Each access to memory is noted."""
 
 
 def _descriptor(draw: random.Random, program: _Program, number: int) -> bytes:
@@ -281,7 +290,7 @@ class _Software:
         self.write("TXDCTL", **program.thresholds)
         self.write("TIDV", program.delays[0])
         self.write("TADV", program.delays[1])
-        self.write("TCTL", EN=1, PSP=1)
+        self.write("TCTL", EN=1, PSP=program.pad)
         self.tail = 0
 
     def place(self, back: int) -> int:
@@ -293,6 +302,8 @@ class _Software:
 
     async def run(self, actions: int) -> None:
         bus, env, program, draw = self.bus, self.machine.env, self.program, self.draw
+        if program.watched:
+            bus.nic.port.observers.append(lambda *burst: self.machine.bursts.append(burst))
         bus.memory.write(_BUFFERS, random.Random(1).randbytes(_STRIDE * 512))
         for number in range(program.descriptors):
             bus.memory.write(_RING + 16 * number, _descriptor(draw, program, number))
@@ -311,6 +322,8 @@ class _Software:
         place = _RING + 16 * self.place(back)
         match what:
             case "tail":
+                if value & 7 == 0:
+                    self.write("RDT", 1)  # not a write that is waited for
                 self.give(value % draw.choice((1, 2, 40)) - (not program.calm) * draw.choice((0, 0, 0, 1, 3)))
             case "read":
                 await bus.read32(BY_NAME[draw.choice(_READ)].offset)
@@ -338,7 +351,7 @@ class _Software:
             case "bytes":
                 seen.append(bus.dma_read_bytes())
             case "settings":
-                self.change(draw.randrange(12), value)
+                self.change(draw.randrange(15), value)
 
     def change(self, what: int, value: int) -> None:
         program = self.program
@@ -361,15 +374,23 @@ class _Software:
             self.write("TXDCTL", **program.thresholds | {"LWTHRESH": value % 16, "PTHRESH": value // 16})
         elif what == 10:
             self.write("TIPG", IPGT=value % 16)
-        else:
+        elif what == 11:
             self.write("TXDCTL", **program.thresholds | {"WTHRESH": value % 3})
+        elif what == 12:
+            self.write("TDBAL", (_RING, _RING + 128, _MEMORY - 128)[value % 3])
+        elif what == 13:
+            self.write("TDLEN", 128 * (1 + value % 32))
+        else:
+            self.write("FCTTV", value)
+            self.write("FCRTH", RTH=4)
+            self.write("CTRL", SLU=1, ASDE=1, FD=1, RFCE=1, TFCE=1)
 
 
 def _played(seed: int, actions: int) -> dict[bool, int]:
     return _same(lambda machine: _Software(machine, _Program(seed)).run(actions), _Program(seed).costs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(_SEEDS, st.integers(0, 80))
 def test_any_program(seed: int, actions: int) -> None:
     _played(seed, actions)
@@ -378,6 +399,34 @@ def test_any_program(seed: int, actions: int) -> None:
 def test_steps_are_taken() -> None:
     """In traffic and in a program that are like the others, from both places."""
     assert min(*_driven(25).values(), *_played(52, 60).values()) > 10
+
+
+def test_idle_nic_that_is_woken() -> None:
+    """By frames that come and fill its buffer, and by a doorbell behind that of the other ring."""
+
+    async def pause(machine: _Machine) -> None:
+        software = _Software(machine, _Program(18))
+        software.set_up()
+        await machine.env.sleep(100_000)
+        software.change(14, 9)
+        await machine.env.sleep(2_000)
+        for _ in range(6):
+            machine.from_wire(None)
+        await machine.env.sleep(60_000)
+        assert len(machine.frames) > 2
+
+    async def doorbells(machine: _Machine) -> None:
+        software = _Software(machine, _Program(18))
+        machine.bus.memory.write(_RING, _descriptor(software.draw, software.program, 0))
+        software.set_up()
+        await machine.env.sleep(100_000)
+        software.write("RDT", 1)
+        software.give(1)
+        await machine.env.sleep(60_000)
+        assert len(machine.frames) == 1
+
+    _same(pause, {})
+    _same(doorbells, {})
 
 
 def test_pin_falls_and_nothing_follows() -> None:
