@@ -31,6 +31,7 @@ _SINGLE = (
     "sim/host.py",
     "sim/host_bus.py",
     "sim/memory.py",
+    "sim/minimum_frames.py",
     "sim/processor.py",
     "sim/realtime/engine.py",
     "sim/realtime/tap.py",
