@@ -4,7 +4,7 @@ counts little."""
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,7 @@ from sim.fidelity.play import play
 from sim.fidelity.scenario import Scenario
 from sim.host import IDEAL, HostCpu
 from sim.measurement import Figure
-from sim.minimum_frames import receive_minimum_frames, send_minimum_frames
+from sim.minimum_frames import MinimumFrames, receive_minimum_frames, send_minimum_frames
 from sim.model.launch import simulate
 from sim.outputs import Outputs
 from sim.rtl import build
@@ -31,6 +31,7 @@ from stack.socket import AF_INET, SOCK_STREAM
 __all__ = ["measure_model", "tcp_seconds"]
 
 _FRAMES = 30_000
+_ROUNDS = 7
 _ASKED_RATE = 150_000
 _TCP_BYTES = 4_000_000
 _ASKED_SECONDS = 10.0
@@ -98,16 +99,27 @@ def _speedup(scenario: Scenario) -> tuple[float, float]:
     return simulated / seconds, simulated / max(took[1] - took[0], 1e-3)
 
 
+def _median(play: Callable[[int], MinimumFrames]) -> MinimumFrames:
+    """Of several runs, that of the median rate: each takes a fifth of a second, in which the machine may be busy."""
+    return sorted((play(_FRAMES) for _ in range(_ROUNDS)), key=lambda result: result.rate)[_ROUNDS // 2]
+
+
 def measure_model(conditions: dict[str, Any]) -> Iterator[Figure]:
     """Each figure when it is known."""
-    received, sent = receive_minimum_frames(_FRAMES), send_minimum_frames(_FRAMES)
+    received, sent = _median(receive_minimum_frames), _median(send_minimum_frames)
     for name, result, way in (("model.min_frames", received, "received"), ("model.min_frames.tx", sent, "sent")):
         yield Figure(
             name=name,
             value=result.rate,
             unit="frames/s of the process's time",
             limit=_ASKED_RATE,
-            conditions={**conditions, "limit": "what is asked for", "frames": result.frames, "way": way},
+            conditions={
+                **conditions,
+                "limit": "what is asked for",
+                "frames": result.frames,
+                "rounds": _ROUNDS,
+                "way": way,
+            },
         )
     for name, scenario in _SPEEDUPS.items():
         model, rtl = _speedup(scenario)
