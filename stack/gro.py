@@ -6,13 +6,12 @@ from typing import Final, NamedTuple
 
 from stack.checksum import checksum, is_valid
 from stack.environment import Cause, Cpu
+from stack.ethernet import ETH_P_IP, ETH_P_IPV6
 from stack.skbuff import GsoType, IpSummed, SkBuff
 
 __all__ = ["GenericReceiveOffload"]
 
 _IP: Final = 14
-_ETH_P_IP: Final = 0x0800
-_ETH_P_IPV6: Final = 0x86DD
 _WITHOUT_OPTIONS: Final = 0x45
 """IPv4's version and header length."""
 _PROTOCOL_TCP: Final = 6
@@ -79,9 +78,9 @@ class GenericReceiveOffload:
             self._deliver(skb)
             return
         kind = data[12] << 8 | data[13]
-        if kind == _ETH_P_IP and data[14] == _WITHOUT_OPTIONS:
+        if kind == ETH_P_IP and data[14] == _WITHOUT_OPTIONS:
             layout = _IPV4
-        elif kind == _ETH_P_IPV6:
+        elif kind == ETH_P_IPV6:
             layout = _IPV6
         else:
             self._deliver(skb)

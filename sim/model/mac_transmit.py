@@ -27,6 +27,7 @@ _LINE_PREAMBLE: Final[int] = PREAMBLE_BYTES + 1
 _GAP_OFFSET: Final[int] = GAP_OFFSET
 _MINIMUM_BYTES: Final[int] = MINIMUM_BYTES
 _TWO_BURSTS: Final[int] = 2 * (MAX_BURST_BYTES // 8 + 1)
+"""Words that the packet that waits and the one behind it take at most, where each is one burst."""
 _CONTROL: Final = 60
 """Bytes of a pause frame, which may go first, at least."""
 _LINE: Final = 4
